@@ -1,0 +1,48 @@
+"""flowsolve: sampling from diffusion models as solving dx̄/dσ = ε(x̄, σ), in x̄ = x/α and σ = s/α.
+
+DDIM is Euler's method on it. Methods live in the package flowsolve_solvers; this one runs, measures
+and draws them. Importing it loads no torch.
+"""
+
+from flowsolve.chart import DATA as DATA
+from flowsolve.chart import LOG_SIGMA as LOG_SIGMA
+from flowsolve.chart import NOISE as NOISE
+from flowsolve.chart import SIGMA as SIGMA
+from flowsolve.chart import ClockTime as ClockTime
+from flowsolve.discrete import from_alphas_cumprod as from_alphas_cumprod
+from flowsolve.discrete import from_betas as from_betas
+from flowsolve.discrete import linear_beta as linear_beta
+from flowsolve.discrete import scaled_linear_beta as scaled_linear_beta
+from flowsolve.discrete import squared_cosine as squared_cosine
+from flowsolve.grid import Grid as Grid
+from flowsolve.grid import exponential as exponential
+from flowsolve.grid import karras as karras
+from flowsolve.grid import log_snr as log_snr
+from flowsolve.grid import quadratic_t as quadratic_t
+from flowsolve.grid import uniform as uniform
+from flowsolve.grid import uniform_t as uniform_t
+from flowsolve.noise import unit_noise as unit_noise
+from flowsolve.ode import ODE as ODE
+from flowsolve.ode import DiffusionODE as DiffusionODE
+from flowsolve.precondition import EDMPrediction as EDMPrediction
+from flowsolve.precondition import EpsPrediction as EpsPrediction
+from flowsolve.precondition import FlowPrediction as FlowPrediction
+from flowsolve.precondition import VPrediction as VPrediction
+from flowsolve.precondition import X0Prediction as X0Prediction
+from flowsolve.schedule import VESDE as VESDE
+from flowsolve.schedule import VPSDE as VPSDE
+from flowsolve.schedule import EDMClock as EDMClock
+from flowsolve.schedule import FlowClock as FlowClock
+from flowsolve.solution import Point as Point
+from flowsolve.solution import Solution as Solution
+from flowsolve.solve import sample as sample
+from flowsolve.solve import solve as solve
+from flowsolve.solve import ve_start as ve_start
+from flowsolve.solve import vp_start as vp_start
+from flowsolve.solver import OneStep as OneStep
+from flowsolve.solver import Solver as Solver
+from flowsolve.table import Replay as Replay
+from flowsolve.table import Table as Table
+from flowsolve.table import tabulate as tabulate
+
+__version__ = "0.1.0"

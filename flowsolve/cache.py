@@ -1,0 +1,67 @@
+"""A folder of tensors keyed by content: safe against two processes, a kill in mid-write, bit rot."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def cache_folder() -> Path:
+    """$FLOWSOLVE_CACHE, or flowsolve's folder in the user's cache."""
+    from platformdirs import user_cache_path
+
+    named = os.environ.get("FLOWSOLVE_CACHE")
+    return Path(named) if named else user_cache_path("flowsolve", appauthor=False)
+
+
+def load(key: str) -> tuple[Tensor, dict[str, str]] | None:
+    """The tensor and the notes under a key, or None. A damaged file is deleted with a warning."""
+    from safetensors import SafetensorError, safe_open
+
+    path = cache_folder() / f"{key}.safetensors"
+    if not path.exists():
+        return None
+    try:
+        with safe_open(path, "pt") as file:
+            x, notes = file.get_tensor("x"), dict(file.metadata() or {})
+        if notes.pop("sha256", "") != _hash(x, notes):
+            raise ValueError("its checksum does not match its content")
+        return x, notes
+    except (SafetensorError, ValueError, KeyError, OSError) as error:
+        warnings.warn(
+            f"the cached reference {path} is damaged ({error}); it is computed again.",
+            RuntimeWarning,
+            stacklevel=3,
+        )
+        path.unlink(missing_ok=True)
+        return None
+
+
+def store(key: str, x: Tensor, notes: dict[str, str]) -> None:
+    """Write a tensor under a key, whole or not at all. A folder that cannot be written is no error."""
+    from safetensors.torch import save
+
+    data = save({"x": x.contiguous()}, {**notes, "sha256": _hash(x, notes)})
+    folder = cache_folder()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=folder, prefix=f".{key}-")
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, folder / f"{key}.safetensors")
+    except OSError as error:
+        warnings.warn(f"could not cache a reference: {error}.", RuntimeWarning, stacklevel=3)
+
+
+def _hash(x: Tensor, notes: dict[str, str]) -> str:
+    content = x.contiguous().numpy().tobytes() + repr(sorted(notes.items())).encode()
+    return hashlib.sha256(content).hexdigest()

@@ -1,0 +1,167 @@
+"""Charts, in which the ODE reads dz/du = F, and the variables in which F is seen as a polynomial.
+
+    NOISE   z = x̄       u = σ      F = ε
+    DATA    z = x̄/σ     u = 1/σ    F = x₀
+
+Euler is the same step, DDIM, in both. A sampler is a chart, a variable and a classical method.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from flowsolve.ode import ODE
+    from flowsolve.schedule import Clock
+
+
+class Chart(ABC):
+    """Coordinates (z, u) with dz/du = F."""
+
+    @abstractmethod
+    def value(self, ode: ODE, x: Tensor, sigma: float) -> Tensor:
+        """F at (x̄, σ): one evaluation."""
+
+    @abstractmethod
+    def du_dlog(self, sigma: float) -> float:
+        """du/d(log σ)."""
+
+    @abstractmethod
+    def advance(
+        self, x: Tensor, s: float, t: float, weights: Sequence[float], values: Sequence[Tensor]
+    ) -> Tensor:
+        """x̄ at t, from x̄ at s and z_t = z_s + Σ weights·values."""
+
+
+@dataclass(frozen=True, repr=False)
+class NoiseChart(Chart):
+    """z = x̄, u = σ:  x_t = x_s + ∫ ε dσ."""
+
+    def __repr__(self) -> str:
+        return "NOISE"
+
+    def value(self, ode: ODE, x: Tensor, sigma: float) -> Tensor:
+        """ε."""
+        return ode.eps(x, sigma)
+
+    def du_dlog(self, sigma: float) -> float:
+        """dσ/d(log σ) = σ."""
+        return sigma
+
+    def advance(
+        self, x: Tensor, s: float, t: float, weights: Sequence[float], values: Sequence[Tensor]
+    ) -> Tensor:
+        """x_s + Σ w ε."""
+        for w, eps in zip(weights, values, strict=True):
+            x = x.add(eps, alpha=w)
+        return x
+
+
+@dataclass(frozen=True, repr=False)
+class DataChart(Chart):
+    """z = x̄/σ, u = 1/σ:  x_t = (t/s) x_s + t ∫ x₀ d(1/σ)."""
+
+    def __repr__(self) -> str:
+        return "DATA"
+
+    def value(self, ode: ODE, x: Tensor, sigma: float) -> Tensor:
+        """x₀."""
+        return ode.x0(x, sigma)
+
+    def du_dlog(self, sigma: float) -> float:
+        """d(1/σ)/d(log σ) = -1/σ."""
+        return -1 / sigma
+
+    def advance(
+        self, x: Tensor, s: float, t: float, weights: Sequence[float], values: Sequence[Tensor]
+    ) -> Tensor:
+        """(t/s) x_s + t Σ w x₀."""
+        x = x * (t / s)
+        for w, x0 in zip(weights, values, strict=True):
+            x = x.add(x0, alpha=t * w)
+        return x
+
+
+class Variable(ABC):
+    """A monotone function τ(σ): polynomials are polynomials in τ, and Runge-Kutta steps are in τ."""
+
+    @abstractmethod
+    def tau(self, sigma: float) -> float: ...
+
+    @abstractmethod
+    def sigma(self, tau: float) -> float: ...
+
+    @abstractmethod
+    def rate(self, sigma: float) -> float:
+        """dσ/dτ at σ."""
+
+
+@dataclass(frozen=True, repr=False)
+class SigmaVariable(Variable):
+    """τ = σ."""
+
+    def __repr__(self) -> str:
+        return "SIGMA"
+
+    def tau(self, sigma: float) -> float:
+        """σ."""
+        return sigma
+
+    def sigma(self, tau: float) -> float:
+        """τ."""
+        return tau
+
+    def rate(self, sigma: float) -> float:
+        """1."""
+        return 1.0
+
+
+@dataclass(frozen=True, repr=False)
+class LogSigmaVariable(Variable):
+    """τ = log σ = -λ, minus half the log-SNR."""
+
+    def __repr__(self) -> str:
+        return "LOG_SIGMA"
+
+    def tau(self, sigma: float) -> float:
+        """log σ."""
+        return math.log(sigma)
+
+    def sigma(self, tau: float) -> float:
+        """e^τ."""
+        return math.exp(tau)
+
+    def rate(self, sigma: float) -> float:
+        """σ."""
+        return sigma
+
+
+@dataclass(frozen=True)
+class ClockTime(Variable):
+    """τ = t(σ), the time of a clock: the variable of DEIS-tAB and of the score-SDE solvers."""
+
+    clock: Clock
+
+    def tau(self, sigma: float) -> float:
+        """t(σ)."""
+        return self.clock.t(sigma)
+
+    def sigma(self, tau: float) -> float:
+        """σ(t)."""
+        return self.clock.sigma(tau)
+
+    def rate(self, sigma: float) -> float:
+        """dσ/dt."""
+        return self.clock.rate(self.clock.t(sigma))
+
+
+NOISE: Chart = NoiseChart()
+DATA: Chart = DataChart()
+SIGMA: Variable = SigmaVariable()
+LOG_SIGMA: Variable = LogSigmaVariable()

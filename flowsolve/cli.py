@@ -1,0 +1,6 @@
+"""The command `flowsolve`."""
+
+
+def main() -> int:
+    """Run it."""
+    return 0

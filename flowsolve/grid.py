@@ -1,0 +1,184 @@
+"""Grids: the noise levels σ₀ > σ₁ > ... > σ_N that a solver walks, and the ways to space them.
+
+A spacing is a function (n, sigma_max, sigma_min) -> Grid of n steps, that is n + 1 levels with both
+ends included. EDM's "n steps, the last to zero" is `karras(n - 1, 80, 0.002).to_zero()`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import TYPE_CHECKING, overload
+
+from flowsolve.errors import GridError
+
+if TYPE_CHECKING:
+    from flowsolve.schedule import Clock
+
+
+@dataclass(frozen=True)
+class Grid(Sequence[float]):
+    """Noise levels σ₀ > σ₁ > ... > σ_N, float64, checked once and immutable; equal if the levels are.
+
+    σ₀ may be ∞ (pure noise) and σ_N may be 0 (data): `sample` steps over these ends itself.
+    Raises GridError for fewer than two levels, NaN, a negative level, a level that does not fall,
+    or an end level in the middle. A rising grid exists only as `Grid(...).reversed()`.
+    """
+
+    levels: tuple[float, ...]
+    name: str = field(default="custom", compare=False)
+    rising: bool = field(default=False, repr=False)
+
+    def __init__(self, levels: Iterable[float], name: str = "custom") -> None:
+        values = tuple(float(s) for s in levels)
+        _check(values)
+        object.__setattr__(self, "levels", values)
+        object.__setattr__(self, "name", name)
+        object.__setattr__(self, "rising", False)
+
+    def __len__(self) -> int:
+        return len(self.levels)
+
+    def __iter__(self) -> Iterator[float]:
+        return iter(self.levels)
+
+    @overload
+    def __getitem__(self, index: int) -> float: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[float, ...]: ...
+    def __getitem__(self, index: int | slice) -> float | tuple[float, ...]:
+        return self.levels[index]
+
+    def __str__(self) -> str:
+        return f"{self.name}, {self.steps} steps, σ {self[0]:.4g} to {self[-1]:.4g}"
+
+    @property
+    def steps(self) -> int:
+        """The number of steps, one less than the number of levels."""
+        return len(self.levels) - 1
+
+    @property
+    def digest(self) -> str:
+        """12 hexadecimal digits that differ when any bit of any level differs."""
+        text = " ".join(s.hex() for s in self.levels)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    def reversed(self) -> Grid:
+        """The same levels walked the other way: from data towards noise, or back again."""
+        other = Grid.__new__(Grid)
+        object.__setattr__(other, "levels", self.levels[::-1])
+        object.__setattr__(other, "name", self.name)
+        object.__setattr__(other, "rising", not self.rising)
+        return other
+
+    def to_zero(self) -> Grid:
+        """The same levels and one more, σ = 0 (one step more)."""
+        return Grid((*self.levels, 0.0), self.name)
+
+    def from_infinity(self) -> Grid:
+        """The same levels after one more, σ = ∞ (one step more)."""
+        return Grid((math.inf, *self.levels), self.name)
+
+
+Spacing = Callable[[int, float, float], Grid]
+
+
+def _check(levels: tuple[float, ...]) -> None:
+    if len(levels) < 2:
+        raise GridError(f"a grid needs at least two noise levels, but got {list(levels)}.")
+    for i, s in enumerate(levels):
+        if math.isnan(s):
+            raise GridError(f"grid[{i}] is NaN. Every noise level must be a number.")
+        if s < 0:
+            raise GridError(f"grid[{i}] = {s!r} is negative. σ = s/α is at least 0.")
+        if s == 0 and i != len(levels) - 1 and not (i == 0 and levels[1] > 0):
+            raise GridError(f"σ = 0 is reached before the end (grid[{i}]). Only the last may be 0.")
+        if math.isinf(s) and i != 0 and i != len(levels) - 1:
+            raise GridError(f"σ = ∞ after the start (grid[{i}]). Only the first may be ∞.")
+    if all(s < t for s, t in pairwise(levels)):
+        raise GridError(
+            f"σ must fall, but this grid rises from {levels[0]!r} to {levels[-1]!r}. "
+            "To encode data into noise, give the falling levels and call .reversed()."
+        )
+    for i, (s, t) in enumerate(pairwise(levels)):
+        if s == t:
+            raise GridError(f"σ must fall at every step, but grid[{i}] = grid[{i + 1}] = {s!r}.")
+        if s < t:
+            raise GridError(
+                f"σ must fall at every step, but grid[{i}] = {s!r} and grid[{i + 1}] = {t!r}. "
+                "To encode data into noise, reverse the whole grid with .reversed()."
+            )
+
+
+def _ramp(n: int, sigma_max: float, sigma_min: float, name: str) -> list[float]:
+    """Fractions 0, 1/n, ..., 1 after checking the arguments that every spacing shares."""
+    if n < 1:
+        raise GridError(f"{name}: a grid needs at least one step, but got n = {n}.")
+    if not 0 <= sigma_min < sigma_max < math.inf:
+        raise GridError(
+            f"{name}: need 0 <= sigma_min < sigma_max < inf, but got sigma_max = {sigma_max!r}, "
+            f"sigma_min = {sigma_min!r}. Add the ends ∞ and 0 with .from_infinity(), .to_zero()."
+        )
+    return [i / n for i in range(n + 1)]
+
+
+def _between(sigma_max: float, inner: Iterable[float], sigma_min: float, name: str) -> Grid:
+    """Exact ends, whatever rounding did to the ends of `inner`."""
+    middle = list(inner)[1:-1]
+    return Grid((sigma_max, *middle, sigma_min), name)
+
+
+def karras(n: int, sigma_max: float, sigma_min: float, rho: float = 7.0) -> Grid:
+    """σ_i = (σ_max^(1/ρ) + i/n (σ_min^(1/ρ) - σ_max^(1/ρ)))^ρ.     Karras et al. 2022, Eq. 5."""
+    a, b = sigma_max ** (1 / rho), sigma_min ** (1 / rho)
+    ramp = _ramp(n, sigma_max, sigma_min, "karras")
+    name = "karras" if rho == 7 else f"karras(rho={rho:g})"
+    return _between(sigma_max, ((a + r * (b - a)) ** rho for r in ramp), sigma_min, name)
+
+
+def log_snr(n: int, sigma_max: float, sigma_min: float) -> Grid:
+    """Uniform in log σ, that is in λ = -log σ, half the log-SNR.    Lu et al. 2022a, Section 4."""
+    return exponential(n, sigma_max, sigma_min, name="log_snr")
+
+
+def exponential(
+    n: int, sigma_max: float, sigma_min: float, rho: float = 1.0, name: str = ""
+) -> Grid:
+    """log σ_i = log σ_min + (1 - i/n)^ρ log(σ_max/σ_min): k-diffusion's (poly)exponential.
+
+    With ρ = 1 it has the levels of `log_snr`.
+    """
+    ramp = _ramp(n, sigma_max, sigma_min, name or "exponential")
+    if sigma_min == 0:
+        raise GridError("a grid uniform in log σ cannot end at 0: give sigma_min > 0, then .to_zero().")
+    width = math.log(sigma_max / sigma_min)
+    inner = (sigma_min * math.exp((1 - r) ** rho * width) for r in ramp)
+    name = name or ("exponential" if rho == 1 else f"exponential(rho={rho:g})")
+    return _between(sigma_max, inner, sigma_min, name)
+
+
+def uniform(n: int, sigma_max: float, sigma_min: float) -> Grid:
+    """Uniform in σ."""
+    ramp = _ramp(n, sigma_max, sigma_min, "uniform")
+    inner = (sigma_max + r * (sigma_min - sigma_max) for r in ramp)
+    return _between(sigma_max, inner, sigma_min, "uniform")
+
+
+def uniform_t(n: int, sigma_max: float, sigma_min: float, *, clock: Clock, power: float = 1) -> Grid:
+    """t_i^(1/p) uniform between t(σ_max) and t(σ_min), and σ_i = σ(t_i): "uniform in time" at p = 1."""
+    ramp = _ramp(n, sigma_max, sigma_min, "uniform_t")
+    first, last = clock.t(sigma_max), clock.t(sigma_min)
+    if power != 1 and last < 0:
+        raise GridError(f"{clock} gives negative times (t = {last:.4g}), which have no power {power}.")
+    a, b = (first, last) if power == 1 else (first ** (1 / power), last ** (1 / power))
+    inner = [clock.sigma((a + r * (b - a)) ** power) for r in ramp[1:-1]]
+    name = {1: "uniform_t", 2: "quadratic_t"}.get(power, f"uniform_t(power={power:g})")
+    return _between(sigma_max, (sigma_max, *inner, sigma_min), sigma_min, f"{name}[{clock}]")
+
+
+def quadratic_t(n: int, sigma_max: float, sigma_min: float, *, clock: Clock) -> Grid:
+    """√t uniform: more levels at small t.               Song, Meng, Ermon 2021, Appendix D.2."""
+    return uniform_t(n, sigma_max, sigma_min, clock=clock, power=2)

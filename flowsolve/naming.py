@@ -1,0 +1,17 @@
+"""Names of objects as people say them: only what differs from the defaults."""
+
+from __future__ import annotations
+
+from dataclasses import MISSING, fields
+
+
+class ShortRepr:
+    """A repr that leaves out fields at their defaults: Adams(points=3, chart=DATA), VPSDE()."""
+
+    def __repr__(self) -> str:
+        shown = (
+            f"{f.name}={getattr(self, f.name)!r}"
+            for f in fields(self)  # type: ignore[arg-type]  # mixed into dataclasses only
+            if f.repr and (f.default is MISSING or getattr(self, f.name) != f.default)
+        )
+        return f"{type(self).__name__}({', '.join(shown)})"

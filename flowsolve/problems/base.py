@@ -1,0 +1,61 @@
+"""What a study needs of an ODE besides ε: where it starts and ends, and its answer where one is known."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, ClassVar
+
+from flowsolve.noise import unit_noise
+from flowsolve.ode import ODE
+from flowsolve.schedule import VPSDE, Clock
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+
+class Problem(ODE):
+    """An ODE with a shape, two ends and a clock.
+
+    event      the shape of one sample
+    sigma_max  where it starts, x̄ = sigma_max · noise
+    sigma_min  where it ends
+    clock      the time that grids uniform in t use
+    tolerance  the relative accuracy that its reference is computed to
+    """
+
+    name: ClassVar[str]
+    summary: ClassVar[str]
+    sigma_max: float
+    sigma_min: float
+    tolerance: ClassVar[float] = 1e-11
+    exact: ClassVar[bool] = False
+
+    @property
+    def event(self) -> tuple[int, ...]:
+        """The shape of one sample."""
+        raise NotImplementedError
+
+    @property
+    def clock(self) -> Clock:
+        """The continuous VP-SDE's, unless the problem has one of its own."""
+        return VPSDE()
+
+    @property
+    def digest(self) -> str:
+        """12 hexadecimal digits that differ when the problem differs."""
+        return hashlib.sha256(repr(self).encode()).hexdigest()[:12]
+
+    def start(
+        self,
+        seeds: Iterable[int],
+        dtype: torch.dtype | None = None,
+        device: torch.device | str = "cpu",
+    ) -> Tensor:
+        """x̄ = sigma_max · noise, (len(seeds), *event), the noise of each sample from its seed."""
+        return unit_noise(seeds, self.event, dtype, device) * self.sigma_max
+
+    def flow(self, x: Tensor, s: float, t: float) -> Tensor:
+        """The exact x̄ at t of the trajectory through x at s, if `exact`; float64, like x in shape."""
+        raise NotImplementedError(f"{self!r} has no closed-form flow: see reference().")

@@ -1,0 +1,85 @@
+"""A real trained network that ships with the package: 8x8 handwritten digits."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+from functools import cache, lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from flowsolve.discrete import linear_beta
+from flowsolve.ode import DiffusionODE
+from flowsolve.precondition import EpsPrediction
+from flowsolve.problems.base import Problem
+from flowsolve.schedule import Clock
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from flowsolve.problems.unet import DigitsUNet
+
+WEIGHTS = Path(__file__).with_name("digits.safetensors")
+
+
+class Digits(DiffusionODE, Problem):
+    """An ε-network on 1x8x8 images in [-1, 1], DDPM's linear β, T = 1000, continuous t.
+
+    Runs in the state's dtype and on its device. The ends are the first and the last level of its
+    clock. Trained by examples/train_digits.py; data and licence in DIGITS.md beside this file.
+    """
+
+    name = "digits"
+    summary = "a real ε-network: U-Net on 8x8 handwritten digits, linear β, T = 1000"
+    tolerance = 1e-6
+
+    def __init__(self) -> None:
+        super().__init__(_network, EpsPrediction(linear_clock()))
+        self.sigma_max, self.sigma_min = self.clock.sigma(999.0), self.clock.sigma(0.0)
+
+    def __repr__(self) -> str:
+        return "Digits()"
+
+    @property
+    def event(self) -> tuple[int, ...]:
+        """(1, 8, 8)."""
+        return (1, 8, 8)
+
+    @property
+    def clock(self) -> Clock:
+        """The linear β schedule's."""
+        return linear_clock()
+
+    @property
+    def digest(self) -> str:
+        """Of the weights."""
+        return hashlib.sha256(WEIGHTS.read_bytes()).hexdigest()[:12]
+
+
+@cache
+def linear_clock() -> Clock:
+    """DDPM's clock, made once."""
+    return linear_beta()
+
+
+def _network(x: Tensor, t: Tensor) -> Tensor:
+    out: Tensor = digits_network(x.dtype, x.device)(x, t)
+    return out
+
+
+@cache
+def _loaded() -> DigitsUNet:
+    from safetensors.torch import load_file
+
+    from flowsolve.problems.unet import DigitsUNet
+
+    network = DigitsUNet()
+    network.load_state_dict({k: v.float() for k, v in load_file(WEIGHTS).items()})
+    return network.eval().requires_grad_(False)
+
+
+@lru_cache(maxsize=8)
+def digits_network(dtype: torch.dtype, device: torch.device) -> DigitsUNet:
+    """The shipped network in a dtype and on a device; frozen, and shared by all who ask."""
+    return copy.deepcopy(_loaded()).to(device, dtype)

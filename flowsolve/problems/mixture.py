@@ -1,0 +1,167 @@
+"""Gaussian mixtures: nonlinear, non-autonomous, and ε in closed form. In 1-D the flow is too."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from flowsolve.problems.base import Problem
+from flowsolve.problems.gaussian import _check_covariance
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+Vector = tuple[float, ...]
+Matrix = tuple[Vector, ...]
+
+
+@dataclass(frozen=True)
+class Mixture1D(Problem):
+    """Data Σ w N(m, v):  ε = σ Σ r (x̄ - m)/(v + σ²), r the posterior weights.
+
+    A flow in one dimension keeps order, so it keeps quantiles: F_t(x̄_t) = F_s(x̄_s), an answer that
+    no solver had a part in.
+    """
+
+    weights: Vector = (0.3, 0.7)
+    means: Vector = (-1.0, 0.8)
+    deviations: Vector = (0.3, 0.2)
+    sigma_max: float = 10.0
+    sigma_min: float = 0.05
+
+    name = "mixture_1d"
+    summary = "1-D Gaussian mixture; exact flow by quantiles, nonlinear"
+    exact = True
+
+    def __post_init__(self) -> None:
+        _check_weights(self.weights, len(self.means), len(self.deviations))
+
+    @property
+    def event(self) -> tuple[int, ...]:
+        """() - a state is (B,)."""
+        return ()
+
+    def _posterior(self, x: Tensor, sigma: float) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """r, z = x - m, v and v + σ², with a last axis of components."""
+        import torch
+
+        w, m, d = (x.new_tensor(a) for a in (self.weights, self.means, self.deviations))
+        z, total = x[..., None] - m, d * d + sigma * sigma
+        r = torch.softmax(w.log() - z * z / (2 * total) - total.log() / 2, -1)
+        return r, z, d * d, total
+
+    def eps(self, x: Tensor, sigma: float) -> Tensor:
+        """σ Σ r (x̄ - m)/(v + σ²)."""
+        r, z, _, total = self._posterior(x, sigma)
+        return (r * z / total).sum(-1) * sigma
+
+    def x0(self, x: Tensor, sigma: float) -> Tensor:
+        """The posterior mean Σ r (m + v (x̄ - m)/(v + σ²)); the mean at σ = ∞."""
+        if math.isinf(sigma):
+            mean = math.fsum(w * m for w, m in zip(self.weights, self.means, strict=True))
+            return x.new_full(x.shape, mean)
+        r, z, v, total = self._posterior(x, sigma)
+        return (r * (x[..., None] - z + v * z / total)).sum(-1)
+
+    def flow(self, x: Tensor, s: float, t: float) -> Tensor:
+        """y with F_t(y) = F_s(x), on the log of whichever tail is the smaller."""
+        import numpy as np
+        from scipy.optimize import brentq
+        from scipy.special import log_ndtr
+
+        w, m, d = (np.array(a) for a in (self.weights, self.means, self.deviations))
+        log_w = np.log(w)
+
+        def log_tail(y: float, sigma: float, side: float) -> float:
+            return float(
+                np.logaddexp.reduce(log_w + log_ndtr(side * (y - m) / np.hypot(d, sigma)))
+            )
+
+        def move(y: float) -> float:
+            side = -1.0 if log_tail(y, s, 1) > log_tail(y, s, -1) else 1.0
+            target = log_tail(y, s, side)
+            reach = 10 + abs(y) * max(1.0, t / s) * 4
+            root = brentq(
+                lambda q: log_tail(q, t, side) - target, -reach, reach, xtol=1e-15, rtol=1e-15
+            )
+            return float(root)
+
+        return x.new_tensor([move(float(y)) for y in x.ravel()]).double().reshape(x.shape)
+
+
+@dataclass(frozen=True)
+class Mixture(Problem):
+    """Data Σ w N(m, C) in any dimension, anisotropic:  ε = σ Σ r (C + σ²)⁻¹ (x̄ - m)."""
+
+    weights: Vector = (0.2, 0.5, 0.3)
+    means: Matrix = ((-1.0, -0.6), (0.7, -0.4), (0.1, 1.0))
+    covariances: tuple[Matrix, ...] = (
+        ((0.09, 0.03), (0.03, 0.05)),
+        ((0.04, -0.02), (-0.02, 0.12)),
+        ((0.15, 0.0), (0.0, 0.06)),
+    )
+    sigma_max: float = 10.0
+    sigma_min: float = 0.05
+
+    name = "mixture"
+    summary = "2-D anisotropic Gaussian mixture (any dimension from Python); exact ε"
+
+    def __post_init__(self) -> None:
+        _check_weights(self.weights, len(self.means), len(self.covariances))
+        for c in self.covariances:
+            _check_covariance(c, len(self.means[0]))
+
+    @property
+    def event(self) -> tuple[int, ...]:
+        """(d,)."""
+        return (len(self.means[0]),)
+
+    def _posterior(self, x: Tensor, sigma: float) -> tuple[Tensor, ...]:
+        """r (B, K), z = Qᵀ(x̄ - m) (B, K, d), and m, Q, Λ of each component."""
+        import torch
+
+        log_w, m, q, lam = _components(self, x.dtype, x.device)
+        z = torch.einsum("bki,kij->bkj", x[:, None] - m, q)
+        total = lam + sigma * sigma
+        r = torch.softmax(log_w - (z * z / total + total.log()).sum(-1) / 2, -1)
+        return r, z, m, q, lam
+
+    def eps(self, x: Tensor, sigma: float) -> Tensor:
+        """σ Σ r Q (Λ + σ²)⁻¹ Qᵀ (x̄ - m)."""
+        import torch
+
+        r, z, _, q, lam = self._posterior(x, sigma)
+        return torch.einsum("bk,bkj,kij->bi", r, z * (sigma / (lam + sigma * sigma)), q)
+
+    def x0(self, x: Tensor, sigma: float) -> Tensor:
+        """The posterior mean Σ r (m + Q Λ/(Λ + σ²) Qᵀ (x̄ - m)); the mean at σ = ∞."""
+        import torch
+
+        if math.isinf(sigma):
+            log_w, m, *_ = _components(self, x.dtype, x.device)
+            return (log_w.exp() @ m).expand_as(x).clone()
+        r, z, m, q, lam = self._posterior(x, sigma)
+        return r @ m + torch.einsum("bk,bkj,kij->bi", r, z * (lam / (lam + sigma * sigma)), q)
+
+
+def _check_weights(weights: Vector, *counts: int) -> None:
+    good = all(w > 0 for w in weights) and math.isclose(math.fsum(weights), 1, abs_tol=1e-9)
+    if not good or any(n != len(weights) for n in counts):
+        raise ValueError(
+            f"a mixture needs positive weights that sum to 1, one for each component, but got "
+            f"{weights} for {counts[0]} means and {counts[1]} covariances."
+        )
+
+
+@lru_cache(maxsize=64)
+def _components(p: Mixture, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, ...]:
+    """log w, m, Q and Λ, found in float64 and then cast."""
+    import torch
+
+    lam, q = torch.linalg.eigh(torch.tensor(p.covariances, dtype=torch.float64))
+    log_w = torch.tensor(p.weights, dtype=torch.float64).log()
+    m = torch.tensor(p.means, dtype=torch.float64)
+    return tuple(a.to(device, dtype) for a in (log_w, m, q, lam.clamp(min=0)))

@@ -1,0 +1,79 @@
+"""The protocol of a solver. A method is a generator over the grid, and its variables are its state."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from flowsolve.errors import StateError
+from flowsolve.naming import ShortRepr
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from flowsolve.grid import Grid
+    from flowsolve.ode import ODE
+
+
+class Solver(ShortRepr, ABC):
+    """A numerical method for dx̄/dσ = ε(x̄, σ); subclasses are frozen dataclasses without
+    state, by `@dataclass(frozen=True, repr=False)`, which leaves them the short repr of this class.
+
+    order         the measured global order as configured, start-up included
+    reaches_zero  whether `steps` may be given a last level of 0 (its weights stay finite there)
+    adaptive      whether it chooses its own evaluations, so that a grid does not fix their number
+
+    The first line of a solver's docstring is its formula, then three spaces or more, then the source.
+    """
+
+    @property
+    @abstractmethod
+    def order(self) -> int: ...
+
+    @property
+    def reaches_zero(self) -> bool:
+        """No, unless a method says so: the last step to 0 is then a DDIM step."""
+        return False
+
+    @property
+    def adaptive(self) -> bool:
+        """No, unless a method says so."""
+        return False
+
+    @abstractmethod
+    def steps(self, ode: ODE, x: Tensor, grid: Grid) -> Iterator[Tensor]:
+        """Yield x̄ at grid[1], grid[2], ..., starting from x̄ = x at grid[0].
+
+        Scalars are Python floats; tensors are only added and scaled, and x is never changed in
+        place. A generator may return a mapping of counts, which becomes `Solution.stats`.
+        """
+
+
+class OneStep(Solver):
+    """A method whose step from s to t sees nothing of the past."""
+
+    @abstractmethod
+    def step(self, ode: ODE, x: Tensor, s: float, t: float) -> Tensor:
+        """x̄ at level t from x̄ at level s."""
+
+    def steps(self, ode: ODE, x: Tensor, grid: Grid) -> Iterator[Tensor]:
+        """Step from level to level."""
+        for s, t in pairwise(grid):
+            x = self.step(ode, x, s, t)
+            yield x
+
+
+def check_solver(solver: object) -> None:
+    """Raise StateError unless `solver` is an instance of Solver."""
+    if isinstance(solver, type) and issubclass(solver, Solver):
+        raise StateError(
+            f"solver must be an instance, not the class {solver.__name__}; "
+            f"did you mean {solver.__name__}()?"
+        )
+    if not isinstance(solver, Solver):
+        raise StateError(
+            f"solver must be a Solver instance such as Heun(), not {solver!r}."
+            + (" Names are for the command line." if isinstance(solver, str) else "")
+        )

@@ -1,0 +1,54 @@
+"""The grid walked from end to end: σ = ∞ and σ = 0 by one rule, everything between by the solver."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Generator, Mapping
+from typing import TYPE_CHECKING
+
+from flowsolve.errors import StateError
+from flowsolve.grid import Grid
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from flowsolve.ode import ODE
+    from flowsolve.solver import Solver
+
+
+def walk(
+    ode: ODE, x: Tensor, grid: Grid, solver: Solver
+) -> Generator[Tensor, None, Mapping[str, int]]:
+    """Yield x̄ at grid[1], grid[2], ...; return what the solver's generator returned.
+
+    Both ends of the charts are the DDIM step (Euler in the chart that is finite there):
+
+        head, from σ = ∞:  x̄₁ = x₀(noise, ∞) + σ₁ noise       (x is the unit noise x̄/σ)
+        tail, to σ = 0:    x̄_N = x₀(x̄_{N-1}, σ_{N-1})         (unless the solver reaches 0 itself)
+    """
+    levels = grid[:]
+    if math.isinf(levels[0]):
+        x = ode.x0(x, math.inf).add(x, alpha=levels[1])
+        levels = levels[1:]
+        yield x
+    tail = len(levels) > 1 and levels[-1] == 0 and not solver.reaches_zero
+    inner = levels[:-1] if tail else levels
+    stats: Mapping[str, int] = {}
+    if len(inner) > 1:
+        whole = len(inner) == len(grid)
+        steps = iter(solver.steps(ode, x, grid if whole else Grid(inner, grid.name)))
+        for _ in inner[1:]:
+            try:
+                x = next(steps)
+            except StopIteration:
+                raise StateError(f"{solver!r} yielded fewer states than the grid has steps.") from None
+            yield x
+        try:
+            next(steps)
+        except StopIteration as end:
+            stats = end.value or {}
+        else:
+            raise StateError(f"{solver!r} yielded more states than the grid has steps.")
+    if tail:
+        yield ode.x0(x, inner[-1])
+    return stats

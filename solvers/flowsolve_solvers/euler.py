@@ -1,0 +1,64 @@
+"""DDIM is Euler's method on dx̄/dσ = ε; and the other Euler's method that its paper contrasts it with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from flowsolve.chart import NOISE, Chart
+from flowsolve.schedule import VPSDE, Clock
+from flowsolve.solver import OneStep
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from flowsolve.ode import ODE
+
+__all__ = ["DDIM", "Euler", "EulerInT"]
+
+
+@dataclass(frozen=True, repr=False)
+class Euler(OneStep):
+    """x_t = x_s + (t - s) ε(x_s, s).                            DDIM: Song, Meng, Ermon 2021, Eq. 13.
+
+    1 evaluation a step, order 1. Also DPM-Solver-1, DPM-Solver++(1), DEIS-0. In the data chart the
+    same step reads x_t = (t/s) x_s + (1 - t/s) x₀(x_s, s). Not Euler in the time t: see EulerInT.
+    """
+
+    chart: Chart = NOISE
+
+    order = 1
+    reaches_zero = True
+
+    def step(self, ode: ODE, x: Tensor, s: float, t: float) -> Tensor:
+        """The formula above, in either chart."""
+        if self.chart is NOISE:
+            return x.add(ode.eps(x, s), alpha=t - s)
+        return ode.x0(x, s).lerp(x, t / s)
+
+
+DDIM = Euler
+
+
+@dataclass(frozen=True, repr=False)
+class EulerInT(OneStep):
+    """x_t ← x_t + Δt (f x_t + α σ' ε), f = α'/α.                Song et al. 2021, Eq. 13, in x_t = α x̄.
+
+    1 evaluation a step, order 1. The probability-flow ODE of the score-SDE view, dx = (f x + g²/(2s) ε) dt
+    with g²/(2s) = α σ', on a variance-preserving path. Differs from DDIM at every finite step,
+    because it treats f x, which DDIM solves exactly, and dσ/dt as constant over the step.
+    """
+
+    clock: Clock = VPSDE()
+
+    order = 1
+
+    def step(self, ode: ODE, x: Tensor, s: float, t: float) -> Tensor:
+        """One step of Δt = clock.t(t) - clock.t(s)."""
+        time = self.clock.t(s)
+        dt, rate = self.clock.t(t) - time, self.clock.rate(time)
+        variance = 1 + s * s
+        f = -s * rate / variance
+        # the state is x̄: into x_t with α_s = (1 + s²)^-½, out of it with α_t
+        scale = ((1 + t * t) / variance) ** 0.5
+        return (x * (scale * (1 + dt * f))).add(ode.eps(x, s), alpha=scale * dt * rate)

@@ -1,0 +1,112 @@
+"""Adams-Bashforth in either chart and any variable: LMS, DEIS and multistep DPM-Solver are its names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from flowsolve.adams import adams_weights
+from flowsolve.chart import DATA, LOG_SIGMA, NOISE, SIGMA, Chart, ClockTime, Variable
+from flowsolve.ode import ODE
+from flowsolve.schedule import VPSDE, Clock
+from flowsolve.solver import OneStep, Solver
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from flowsolve.grid import Grid
+
+__all__ = ["DEIS", "LMS", "Adams", "DPMSolverM", "DPMSolverPPM", "RhoAB"]
+
+
+@dataclass(frozen=True, repr=False)
+class Adams(Solver):
+    """z_t = z_s + ∫_s^t P(τ) du, P the polynomial through the last values of F.    Hochbruck, Ostermann 2010.
+
+    1 evaluation a step. chart NOISE: z = x̄, F = ε; DATA: z = x̄/σ, F = x₀. P has `points` nodes in
+    `variable`; its weights are integrated exactly, for any spacing.
+    Without `start` the points ramp 1, 2, 3, ...: the first step is Euler's, and the order is 2 at
+    most. With a one-step method as `start` (it takes the first points - 1 steps, its evaluation at
+    each node shared) the order is min(points, start's order + 1).
+    Not constant-coefficient Adams (iPNDM, torchdiffeq's explicit_adams), which need uniform steps.
+    """
+
+    points: int = 2
+    chart: Chart = NOISE
+    variable: Variable = LOG_SIGMA
+    start: OneStep | None = None
+
+    def __post_init__(self) -> None:
+        if self.points < 1:
+            raise ValueError(f"Adams needs points >= 1, but got points = {self.points!r}.")
+        if self.start is not None and not isinstance(self.start, OneStep):
+            raise TypeError(f"start must be a one-step solver such as Heun(), not {self.start!r}.")
+
+    @property
+    def order(self) -> int:
+        """min(points, 2) with an Euler start, else min(points, start.order + 1)."""
+        return min(self.points, 2 if self.start is None else self.start.order + 1)
+
+    @property
+    def reaches_zero(self) -> bool:
+        """∫ P dσ has an end at 0 if P is a polynomial in σ, as in LMS."""
+        return self.chart == NOISE and self.variable == SIGMA
+
+    def steps(self, ode: ODE, x: Tensor, grid: Grid) -> Iterator[Tensor]:
+        """Evaluate, remember `points` values, integrate."""
+        nodes: tuple[float, ...] = ()
+        values: list[Tensor] = []
+        for s, t in pairwise(grid):
+            nodes = (s, *nodes[: self.points - 1])
+            values = [self.chart.value(ode, x, s), *values[: self.points - 1]]
+            if self.start is not None and len(nodes) < self.points and t > 0:
+                x = self.start.step(_Known(ode, self.chart, x, s, values[0]), x, s, t)
+            else:
+                weights = adams_weights(self.chart, self.variable, nodes, s, t)
+                x = self.chart.advance(x, s, t, weights, values)
+            yield x
+
+
+class _Known(ODE):
+    """An ODE whose value at (x, s) is known: the start method asks for it again, at no cost."""
+
+    def __init__(self, ode: ODE, chart: Chart, x: Tensor, s: float, value: Tensor) -> None:
+        self.ode, self.at = ode, (x, s)
+        self.known_eps = value if chart == NOISE else (x - value) / s
+        self.known_x0 = value if chart == DATA else None
+
+    def _here(self, x: Tensor, sigma: float) -> bool:
+        return x is self.at[0] and sigma == self.at[1]
+
+    def eps(self, x: Tensor, sigma: float) -> Tensor:
+        return self.known_eps if self._here(x, sigma) else self.ode.eps(x, sigma)
+
+    def x0(self, x: Tensor, sigma: float) -> Tensor:
+        if not self._here(x, sigma):
+            return self.ode.x0(x, sigma)
+        return x.add(self.known_eps, alpha=-sigma) if self.known_x0 is None else self.known_x0
+
+
+def LMS(points: int = 4, start: OneStep | None = None) -> Adams:
+    """∫ P(σ) dσ, P through the last ε.                                 k-diffusion's LMS; DEIS-ρAB."""
+    return Adams(points, NOISE, SIGMA, start)
+
+
+RhoAB = LMS
+
+
+def DEIS(points: int = 3, clock: Clock = VPSDE(), start: OneStep | None = None) -> Adams:  # noqa: B008
+    """∫ P(t(σ)) dσ, P through the last ε in the time t.                   DEIS-tAB: Zhang and Chen 2023."""
+    return Adams(points, NOISE, ClockTime(clock), start)
+
+
+def DPMSolverM(points: int = 3, start: OneStep | None = None) -> Adams:
+    """∫ P(log σ) dσ, P through the last ε.       Multistep DPM-Solver, exact weights: Lu et al. 2022a."""
+    return Adams(points, NOISE, LOG_SIGMA, start)
+
+
+def DPMSolverPPM(points: int = 3, start: OneStep | None = None) -> Adams:
+    """∫ P(log σ) d(1/σ), P through the last x₀.    DPM-Solver++(kM), exact weights: Lu et al. 2022b."""
+    return Adams(points, DATA, LOG_SIGMA, start)
