@@ -1,6 +1,6 @@
 """Train the ε-network of the `digits` problem: DDPM on 8x8 handwritten digits, on a CPU.
 
-    python examples/train_digits.py --figure docs/figures/digits.png
+    python examples/train_digits.py --figure            # --steps 0 draws the weights that exist
 
 Ho, Jain, Abbeel 2020, eq. 14:  L_simple = E |ε - ε_θ(α x₀ + s ε, t)|²,  t uniform in [0, 999].
 """
@@ -21,8 +21,12 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from flowsolve.discrete import linear_beta
 from flowsolve.problems.unet import NO_CLASS, DigitsUNet
 
-WEIGHTS = Path(__file__).parents[1] / "flowsolve" / "problems" / "digits.safetensors"
-SOURCE = "Optical Recognition of Handwritten Digits (test part), Alpaydin and Kaynak, UCI 1998"
+ROOT = Path(__file__).parents[1]
+WEIGHTS, FIGURE = ROOT / "flowsolve/problems/digits.safetensors", ROOT / "docs/figures/digits.png"
+SOURCE = {
+    "data": "Optical Recognition of Handwritten Digits (test part), Alpaydin and Kaynak, UCI 1998",
+    "data_license": "CC BY 4.0",
+}
 CLOCK = linear_beta()
 TIMES = torch.linspace(0, 999, 16 * 999 + 1, dtype=torch.float64)
 SIGMAS = torch.tensor([CLOCK.sigma(t) for t in TIMES.tolist()], dtype=torch.float64)
@@ -31,7 +35,7 @@ SIGMAS = torch.tensor([CLOCK.sigma(t) for t in TIMES.tolist()], dtype=torch.floa
 def digits() -> tuple[Tensor, Tensor]:
     """Return the 1797 images, (n, 1, 8, 8) in [-1, 1], and their classes."""
     try:
-        from sklearn.datasets import load_digits
+        from sklearn.datasets import load_digits  # type: ignore[import-untyped]
     except ImportError as error:
         raise SystemExit("scikit-learn is missing: pip install flowsolve[digits]") from error
     data = load_digits()
@@ -53,7 +57,8 @@ def loss(net: torch.nn.Module, x0: Tensor, label: Tensor) -> Tensor:
 def train(net: DigitsUNet, steps: int, batch: int = 128, warmup: int = 200) -> DigitsUNet:
     """Adam with warm-up and cosine decay; return the moving average of the weights."""
     images, labels = digits()
-    ema = AveragedModel(net, multi_avg_fn=get_ema_multi_avg_fn(0.999))
+    decay = get_ema_multi_avg_fn(0.999)  # type: ignore[no-untyped-call]
+    ema = AveragedModel(net, multi_avg_fn=decay)
     adam = torch.optim.Adam(net.parameters(), lr=2e-3)
     rate = torch.optim.lr_scheduler.LambdaLR(
         adam, lambda n: min(1, (n + 1) / warmup) * (1 + math.cos(math.pi * n / steps)) / 2
@@ -63,7 +68,7 @@ def train(net: DigitsUNet, steps: int, batch: int = 128, warmup: int = 200) -> D
         i = torch.randint(len(images), (batch,))
         value = loss(net, images[i], labels[i])
         adam.zero_grad()
-        value.backward()
+        value.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
         adam.step()
         rate.step()
@@ -71,8 +76,8 @@ def train(net: DigitsUNet, steps: int, batch: int = 128, warmup: int = 200) -> D
         mean += (value.item() - mean) / min(n, 200)
         if n % 200 == 0 or n == steps:
             print(f"step {n:6d}  loss {mean:.4f}  {time.perf_counter() - start:6.0f} s", flush=True)
-    average: DigitsUNet = ema.module
-    return average
+    assert isinstance(ema.module, DigitsUNet)
+    return ema.module
 
 
 @torch.no_grad()
@@ -85,7 +90,6 @@ def sample(net: DigitsUNet, x: Tensor, label: Tensor | None = None, steps: int =
 
     a, b = CLOCK.sigma(999) ** (1 / 7), CLOCK.sigma(0) ** (1 / 7)
     grid = [(a + (b - a) * n / steps) ** 7 for n in range(steps + 1)]
-    grid[0], grid[-1] = CLOCK.sigma(999), CLOCK.sigma(0)
     x = x * math.hypot(1, grid[0])
     for s, t in pairwise(grid):
         e = eps(x, s)
@@ -100,9 +104,8 @@ def figure(net: DigitsUNet, path: Path, rows: int = 10) -> None:
     images, _ = digits()
     real = images[torch.randperm(len(images))[: rows * rows]]
     fig, axes = plt.subplots(1, 2, figsize=(7, 3.8), layout="constrained")
-    for ax, title, x in zip(
-        axes, ("real", "sampled"), (real, sample(net, torch.randn(real.shape))), strict=True
-    ):
+    halves = ("real", real), ("sampled", sample(net, torch.randn(real.shape)))
+    for ax, (title, x) in zip(axes, halves, strict=True):
         tiles = torch.nn.functional.pad(x.reshape(rows, rows, 8, 8), (1, 1, 1, 1), value=-1.0)
         ax.imshow(tiles.transpose(1, 2).reshape(10 * rows, 10 * rows), "gray", vmin=-1, vmax=1)
         ax.set_title(title)
@@ -117,7 +120,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=10000, help="0 keeps the weights in --out")
     parser.add_argument("--out", type=Path, default=WEIGHTS)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--figure", type=Path, help="picture of real digits beside samples")
+    parser.add_argument("--figure", type=Path, nargs="?", const=FIGURE, help="real beside sampled")
     args = parser.parse_args()
 
     torch.manual_seed(args.seed)
@@ -127,10 +130,9 @@ def main() -> None:
         images, labels = digits()
         with torch.no_grad():
             value = sum(loss(net, images, labels).item() for _ in range(4)) / 4
-        about = {"data": SOURCE, "license": "CC BY 4.0", "seed": args.seed, "steps": args.steps}
-        about |= {"parameters": sum(p.numel() for p in net.parameters()), "loss": f"{value:.4f}"}
+        about = {"seed": f"{args.seed}", "steps": f"{args.steps}", "loss": f"{value:.4f}"}
         weights = {name: w.half().contiguous() for name, w in net.state_dict().items()}
-        args.out.write_bytes(save(weights, {key: str(v) for key, v in about.items()}))
+        args.out.write_bytes(save(weights, SOURCE | about))
         print(f"{args.out}: {about}")
     if args.figure:
         net.load_state_dict(load_file(args.out))

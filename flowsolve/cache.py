@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import tempfile
@@ -40,7 +41,8 @@ def load(key: str) -> tuple[Tensor, dict[str, str]] | None:
             RuntimeWarning,
             stacklevel=3,
         )
-        path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            path.unlink()
         return None
 
 
@@ -53,15 +55,19 @@ def store(key: str, x: Tensor, notes: dict[str, str]) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=folder, prefix=f".{key}-")
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, folder / f"{key}.safetensors")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, folder / f"{key}.safetensors")
+        except OSError:
+            os.unlink(temporary)
+            raise
     except OSError as error:
         warnings.warn(f"could not cache a reference: {error}.", RuntimeWarning, stacklevel=3)
 
 
 def _hash(x: Tensor, notes: dict[str, str]) -> str:
-    content = x.contiguous().numpy().tobytes() + repr(sorted(notes.items())).encode()
-    return hashlib.sha256(content).hexdigest()
+    described = repr((str(x.dtype), tuple(x.shape), sorted(notes.items())))
+    return hashlib.sha256(x.contiguous().numpy().tobytes() + described.encode()).hexdigest()

@@ -58,9 +58,10 @@ class NoiseChart(Chart):
         self, x: Tensor, s: float, t: float, weights: Sequence[float], values: Sequence[Tensor]
     ) -> Tensor:
         """x_s + Σ w ε."""
-        for w, eps in zip(weights, values, strict=True):
-            x = x.add(eps, alpha=w)
-        return x
+        out = x.add(values[0], alpha=weights[0])
+        for w, eps in zip(weights[1:], values[1:], strict=True):
+            out.add_(eps, alpha=w)
+        return out
 
 
 @dataclass(frozen=True, repr=False)
@@ -82,10 +83,10 @@ class DataChart(Chart):
         self, x: Tensor, s: float, t: float, weights: Sequence[float], values: Sequence[Tensor]
     ) -> Tensor:
         """(t/s) x_s + t Σ w x₀."""
-        x = x * (t / s)
-        for w, x0 in zip(weights, values, strict=True):
-            x = x.add(x0, alpha=t * w)
-        return x
+        out = (values[0] * (t * weights[0])).add_(x, alpha=t / s)
+        for w, x0 in zip(weights[1:], values[1:], strict=True):
+            out.add_(x0, alpha=t * w)
+        return out
 
 
 class Variable(ABC):
@@ -130,7 +131,7 @@ class LogSigmaVariable(Variable):
         return "LOG_SIGMA"
 
     def tau(self, sigma: float) -> float:
-        """log σ."""
+        """Log σ."""
         return math.log(sigma)
 
     def sigma(self, tau: float) -> float:

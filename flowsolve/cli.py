@@ -1,6 +1,130 @@
-"""The command `flowsolve`."""
+"""The command `flowsolve`. Here is what it accepts; `commands` does the work and imports the rest.
+
+Exit codes: 0 done, 1 a run that failed, 2 wrong use, 130 interrupted (what was computed is on disk).
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+SOLVERS = ["euler", "heun", "dpmsolver3", "dpmsolverpp2m", "lms:points=3", "dpmsolverppm:points=3"]
+BUDGETS = [5, 6, 8, 10, 15, 20, 30, 50]
+EPILOG = """Solvers: a name (flowsolve solvers lists them), with options as name:option=value,...
+for example adams:points=3,chart=data,start=heun; or as they print: Adams(points=3, chart=DATA).
+Problems: a name (flowsolve problems) or package.module:function for one of your own."""
 
 
-def main() -> int:
-    """Run it."""
-    return 0
+def parser() -> argparse.ArgumentParser:
+    """Everything the command accepts."""
+    top = argparse.ArgumentParser(
+        prog="flowsolve",
+        description="Compare samplers of diffusion models as what they are: ODE solvers.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    top.add_argument("--version", action="store_true", help="print the version and exit")
+    commands = top.add_subparsers(dest="command", metavar="COMMAND")
+
+    def command(name: str, text: str) -> argparse.ArgumentParser:
+        return commands.add_parser(
+            name, help=text, description=text, epilog=EPILOG,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )  # fmt: skip
+
+    c = command("compare", "error against evaluations: table, figure, rows and measured orders")
+    c.add_argument("problem", nargs="?", default="digits", help="default: digits, a real network")
+    c.add_argument("--solvers", nargs="+", default=SOLVERS, metavar="SOLVER")
+    c.add_argument("--nfe", nargs="+", type=int, default=BUDGETS, metavar="N", help="budgets")
+    c.add_argument("--tolerances", nargs="+", type=float, metavar="TOL", help="of adaptive solvers")
+    c.add_argument("--seeds", type=int, default=256, metavar="N", help="samples (default 256)")
+    c.add_argument("--block", type=int, default=256, metavar="N", help="samples solved at a time")
+    _common(c, "karras")
+    _output(c, "results/compare-PROBLEM")
+
+    c = command("order", "measure the order of convergence of solvers")
+    c.add_argument("solvers", nargs="+", metavar="SOLVER")
+    c.add_argument("--problem", default="mixture_1d")
+    c.add_argument("--steps", nargs="+", type=int, default=[20, 40, 80, 160, 320, 640], metavar="N")
+    c.add_argument("--seeds", type=int, default=16, metavar="N")
+    _common(c, "karras", dtype="float64")
+    _output(c, None)
+
+    command("solvers", "list the solvers: order, evaluations per step, paper")
+    command("problems", "list the problems")
+
+    c = command("grids", "print the levels of grids, and draw them with --out")
+    c.add_argument("grids", nargs="*", metavar="SPACING", help="default: all of them")
+    c.add_argument("--steps", type=int, default=10, metavar="N")
+    c.add_argument("--problem", default="digits", help="whose ends and clock to use")
+    c.add_argument("--sigma-max", type=float, metavar="S")
+    c.add_argument("--sigma-min", type=float, metavar="S")
+    _output(c, None)
+
+    c = command("sample", "draw samples: a sheet of images or a scatter plot, and the values")
+    c.add_argument("problem", nargs="?", default="digits")
+    c.add_argument("--solver", default="dpmsolverpp2m")
+    c.add_argument("--nfe", type=int, default=20, metavar="N")
+    c.add_argument("--samples", type=int, default=64, metavar="N")
+    c.add_argument("--first-seed", type=int, default=0, metavar="SEED")
+    _common(c, "karras")
+    _output(c, "results/sample-PROBLEM")
+
+    c = command("table", "the coefficient table of a solver: what it is as a linear map")
+    c.add_argument("solver")
+    c.add_argument("--steps", type=int, default=6, metavar="N")
+    c.add_argument("--spacing", default="karras")
+    c.add_argument("--sigma-max", type=float, default=10.0, metavar="S")
+    c.add_argument("--sigma-min", type=float, default=0.05, metavar="S")
+    _output(c, None)
+    return top
+
+
+def _common(c: argparse.ArgumentParser, spacing: str, dtype: str = "float32") -> None:
+    names = "karras (karras:rho=5), log_snr, exponential, uniform, uniform_t, quadratic_t"
+    c.add_argument("--spacing", nargs="+", default=[spacing], metavar="SPACING", help=names)
+    c.add_argument("--sigma-max", type=float, metavar="S", help="instead of the problem's")
+    c.add_argument("--sigma-min", type=float, metavar="S", help="instead of the problem's")
+    c.add_argument("--dtype", default=dtype, choices=["float32", "float64", "bfloat16", "float16"])
+    c.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1, mps")
+
+
+def _output(c: argparse.ArgumentParser, default: str | None) -> None:
+    c.add_argument("--out", default=default, metavar="FOLDER",
+                   help=f"where results go (default: {default or 'nowhere'})")  # fmt: skip
+    c.add_argument("--overwrite", action="store_true", help="replace what another run left there")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; returns its exit code."""
+    top = parser()
+    try:
+        args = top.parse_args(argv)
+    except SystemExit as stop:
+        return int(stop.code or 0)
+    if args.version:
+        from flowsolve import __version__
+
+        print(f"flowsolve {__version__}")
+        return 0
+    if args.command is None:
+        top.print_help()
+        return 2
+    # torch's threads otherwise spin while they wait, which on a busy machine costs tenfold and more
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    from flowsolve import commands
+    from flowsolve.errors import FlowsolveError, NameUnknown, StateError
+
+    try:
+        return commands.run(args)
+    except KeyboardInterrupt:
+        print("\ninterrupted; what was computed is on disk", file=sys.stderr)
+        return 130
+    except (NameUnknown, StateError, commands.WrongUse) as error:
+        print(f"flowsolve: {error}", file=sys.stderr)
+        return 2
+    except FlowsolveError as error:
+        print(f"flowsolve: {error}", file=sys.stderr)
+        return 1

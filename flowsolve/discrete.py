@@ -7,6 +7,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import Literal
 
 from flowsolve.errors import ScheduleError
@@ -21,8 +22,8 @@ class DiscreteClock(Clock):
     """σ_t = √((1 - ᾱ_t)/ᾱ_t) at t = 0, 1, ..., T-1, and in between by one of four conventions.
 
     between = "smooth":    a C² cubic spline of log σ in t (a monotone C¹ one, PCHIP, if that spline
-                           would not rise everywhere). Only this one keeps orders above one.
-              "log_sigma": linear in log σ, as k-diffusion. Its kinks limit every order.
+                           would not rise everywhere). Only this one keeps orders above two.
+              "log_sigma": linear in log σ, as k-diffusion. Its kinks limit every order to two.
               "log_alpha": linear in log α, as the official DPM-Solver. Kinks likewise.
               "nearest":   the entry nearest in log σ: a network that changes in jumps.
     """
@@ -37,7 +38,7 @@ class DiscreteClock(Clock):
             raise ScheduleError(
                 f"between = {self.between!r} is not one of smooth, log_sigma, log_alpha, nearest."
             )
-        if len(a) < 2 or not all(1 > b > c > 0 for b, c in zip(a, a[1:], strict=False)):
+        if len(a) < 2 or not all(1 > b > c > 0 for b, c in pairwise(a)):
             raise ScheduleError(
                 f"alphas_cumprod must fall strictly inside (0, 1), at least two of them, "
                 f"but got {len(a)} from {a[0] if a else None!r} to {a[-1] if a else None!r}."
@@ -49,7 +50,7 @@ class DiscreteClock(Clock):
 
     @cached_property
     def log_sigmas(self) -> list[float]:
-        """log σ_t at t = 0, ..., T-1."""
+        """Log σ_t at t = 0, ..., T-1."""
         return [0.5 * (math.log1p(-a) - math.log(a)) for a in self.alphas_cumprod]
 
     @cached_property
@@ -63,7 +64,7 @@ class DiscreteClock(Clock):
         else:
             y = self.log_sigmas
         if self.between != "smooth":
-            return y, [(0.0, 0.0, b - a, a) for a, b in zip(y, y[1:], strict=False)]
+            return y, [(0.0, 0.0, b - a, a) for a, b in pairwise(y)]
         from scipy.interpolate import CubicSpline, PchipInterpolator
 
         spline = CubicSpline(range(len(y)), y)
@@ -82,7 +83,7 @@ class DiscreteClock(Clock):
     def sigma(self, t: float) -> float:
         """σ at label t, 0 <= t <= T-1."""
         y, pieces = self._curve
-        self._inside(t, 0, len(pieces))
+        t = self._inside(t, 0, len(pieces))
         if self.between == "nearest":
             return math.exp(y[round(t)])
         i = min(int(t), len(pieces) - 1)
@@ -94,9 +95,9 @@ class DiscreteClock(Clock):
         """The label of σ, between σ_0 and σ_{T-1} (to a relative 1e-12)."""
         y, pieces = self._curve
         v = self._from_sigma(self._positive(sigma))
-        if v < y[0] and math.isclose(v, y[0], abs_tol=1e-12):
+        if v < y[0] and math.isclose(v, y[0], rel_tol=0, abs_tol=1e-12):
             return 0.0
-        if v > y[-1] and math.isclose(v, y[-1], abs_tol=1e-12):
+        if v > y[-1] and math.isclose(v, y[-1], rel_tol=0, abs_tol=1e-12):
             return float(len(pieces))
         if not y[0] <= v <= y[-1]:
             raise ScheduleError(
@@ -149,7 +150,9 @@ def from_alphas_cumprod(
     return DiscreteClock(tuple(float(a) for a in alphas_cumprod), between, name)
 
 
-def from_betas(betas: Sequence[float], between: Between = "smooth", name: str = "") -> DiscreteClock:
+def from_betas(
+    betas: Sequence[float], between: Between = "smooth", name: str = ""
+) -> DiscreteClock:
     """The clock of β_0, ..., β_{T-1}:  ᾱ_t = Π_{i<=t} (1 - β_i), the products taken as Σ log1p(-β)."""
     if not all(0 < b < 1 for b in betas):
         raise ScheduleError("every beta must lie strictly between 0 and 1.")
@@ -161,7 +164,7 @@ def from_betas(betas: Sequence[float], between: Between = "smooth", name: str = 
 
 
 def _linspace(a: float, b: float, n: int) -> list[float]:
-    return [a + (b - a) * i / (n - 1) for i in range(n)]
+    return [a + (b - a) * i / max(n - 1, 1) for i in range(n)]
 
 
 def linear_beta(
@@ -179,7 +182,9 @@ def scaled_linear_beta(
     return from_betas([r * r for r in roots], between, f"scaled_linear_beta(T={T})")
 
 
-def squared_cosine(T: int = 1000, max_beta: float = 0.999, between: Between = "smooth") -> DiscreteClock:
+def squared_cosine(
+    T: int = 1000, max_beta: float = 0.999, between: Between = "smooth"
+) -> DiscreteClock:
     """1 - β_t = f(t+1)/f(t), f(t) = cos²(π/2 (t/T + 0.008)/1.008), β_t <= 0.999.  Nichol, Dhariwal 2021."""
 
     def f(t: float) -> float:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from flowsolve.solve import Solution
+    from flowsolve.solution import Solution
 
 
 class FlowsolveError(Exception):
@@ -46,9 +46,7 @@ class BudgetError(FlowsolveError, ValueError):
 
     partial: Solution | None = None
 
-    def __init__(
-        self, message: str, x: Tensor | None = None, sigma: float | None = None
-    ) -> None:
+    def __init__(self, message: str, x: Tensor | None = None, sigma: float | None = None) -> None:
         super().__init__(message)
         self.x, self.sigma = x, sigma
 
@@ -59,3 +57,7 @@ class NameUnknown(FlowsolveError, LookupError):
 
 class ResultsError(FlowsolveError, OSError):
     """Results that cannot be written, or would overwrite others."""
+
+
+class NameClash(FlowsolveError, LookupError):
+    """Two packages that provide one name."""

@@ -68,10 +68,18 @@ class Grid(Sequence[float]):
 
     def reversed(self) -> Grid:
         """The same levels walked the other way: from data towards noise, or back again."""
+        return self._with(self.levels[::-1], not self.rising)
+
+    def until(self, sigma: float) -> Grid:
+        """A walk cut short at sigma: the start and sigma, or only the start if no step was made."""
+        return self._with(tuple(dict.fromkeys((self[0], sigma))), self.rising)
+
+    def _with(self, levels: tuple[float, ...], rising: bool) -> Grid:
+        """Levels of this grid, which need no check."""
         other = Grid.__new__(Grid)
-        object.__setattr__(other, "levels", self.levels[::-1])
+        object.__setattr__(other, "levels", levels)
         object.__setattr__(other, "name", self.name)
-        object.__setattr__(other, "rising", not self.rising)
+        object.__setattr__(other, "rising", rising)
         return other
 
     def to_zero(self) -> Grid:
@@ -147,13 +155,15 @@ def log_snr(n: int, sigma_max: float, sigma_min: float) -> Grid:
 def exponential(
     n: int, sigma_max: float, sigma_min: float, rho: float = 1.0, name: str = ""
 ) -> Grid:
-    """log σ_i = log σ_min + (1 - i/n)^ρ log(σ_max/σ_min): k-diffusion's (poly)exponential.
+    """Log σ_i = log σ_min + (1 - i/n)^ρ log(σ_max/σ_min): k-diffusion's (poly)exponential.
 
     With ρ = 1 it has the levels of `log_snr`.
     """
     ramp = _ramp(n, sigma_max, sigma_min, name or "exponential")
     if sigma_min == 0:
-        raise GridError("a grid uniform in log σ cannot end at 0: give sigma_min > 0, then .to_zero().")
+        raise GridError(
+            "a grid uniform in log σ cannot end at 0: give sigma_min > 0, then .to_zero()."
+        )
     width = math.log(sigma_max / sigma_min)
     inner = (sigma_min * math.exp((1 - r) ** rho * width) for r in ramp)
     name = name or ("exponential" if rho == 1 else f"exponential(rho={rho:g})")
@@ -167,15 +177,20 @@ def uniform(n: int, sigma_max: float, sigma_min: float) -> Grid:
     return _between(sigma_max, inner, sigma_min, "uniform")
 
 
-def uniform_t(n: int, sigma_max: float, sigma_min: float, *, clock: Clock, power: float = 1) -> Grid:
+def uniform_t(
+    n: int, sigma_max: float, sigma_min: float, *, clock: Clock, power: float = 1
+) -> Grid:
     """t_i^(1/p) uniform between t(σ_max) and t(σ_min), and σ_i = σ(t_i): "uniform in time" at p = 1."""
     ramp = _ramp(n, sigma_max, sigma_min, "uniform_t")
     first, last = clock.t(sigma_max), clock.t(sigma_min)
     if power != 1 and last < 0:
-        raise GridError(f"{clock} gives negative times (t = {last:.4g}), which have no power {power}.")
+        raise GridError(
+            f"{clock} gives negative times (t = {last:.4g}), which have no power {power}."
+        )
     a, b = (first, last) if power == 1 else (first ** (1 / power), last ** (1 / power))
     inner = [clock.sigma((a + r * (b - a)) ** power) for r in ramp[1:-1]]
-    name = {1: "uniform_t", 2: "quadratic_t"}.get(power, f"uniform_t(power={power:g})")
+    named = {1.0: "uniform_t", 2.0: "quadratic_t"}
+    name = named.get(float(power), f"uniform_t(power={power:g})")
     return _between(sigma_max, (sigma_max, *inner, sigma_min), sigma_min, f"{name}[{clock}]")
 
 

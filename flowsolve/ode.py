@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-    from flowsolve.precondition import Precondition
+    from flowsolve.precondition import Coefs, Precondition
 
 Network = Callable[["Tensor", "Tensor"], "Tensor"]
 
@@ -39,7 +39,7 @@ class ODE(ABC):
         return 1 / math.hypot(1, sigma)
 
     def metered(self, count: Callable[[int], None]) -> ODE:
-        """This ODE with `count(rows)` called at every forward pass of its networks, if it has any."""
+        """The same ODE with `count(rows)` called at every forward pass of its networks, if it has any."""
         return self
 
 
@@ -91,14 +91,21 @@ class DiffusionODE(ODE):
     def x0(self, x: Tensor, sigma: float) -> Tensor:
         """c_skip x̄ + c_out F."""
         c = self.precondition(sigma)
-        x_in = _scaled(x, c.c_in)
-        return _affine(c.c_skip / c.c_in, x_in, c.c_out, self._answer(x_in, c.t))
+        return self._combine(x, c, c.c_skip, c.c_out)
 
     def eps(self, x: Tensor, sigma: float) -> Tensor:
         """(1 - c_skip)/σ x̄ - c_out/σ F."""
         c = self.precondition(sigma)
+        return self._combine(x, c, c.e_skip, c.e_out)
+
+    def _combine(self, x: Tensor, c: Coefs, a: float, b: float) -> Tensor:
+        """The sum a x̄ + b F."""
         x_in = _scaled(x, c.c_in)
-        return _affine(c.e_skip / c.c_in, x_in, c.e_out, self._answer(x_in, c.t))
+        f = self._answer(x_in, c.t)
+        if a == c.c_in:  # a flow: the scaled input is the term
+            return x_in.add(f, alpha=b)
+        del x_in  # one state less in memory
+        return _affine(a, x, b, f)
 
     def _answer(self, x: Tensor, t: float) -> Tensor:
         inner = x if self.dtype is None else x.to(self.dtype)
@@ -128,12 +135,14 @@ def _scaled(x: Tensor, c: float) -> Tensor:
 
 
 def _affine(a: float, x: Tensor, b: float, f: Tensor) -> Tensor:
-    """a x + b f in as few operations as the numbers allow."""
+    """A x + b f in as few operations as the numbers allow."""
     if a == 0:
         return _scaled(f, b)
     if b == 1:
         return f.add(x, alpha=a)
-    return _scaled(x, a).add(f, alpha=b)
+    if a == 1:
+        return x.add(f, alpha=b)
+    return (f * b).add_(x, alpha=a)
 
 
 def _check(out: object, x: Tensor, any_dtype: bool) -> None:
@@ -154,7 +163,9 @@ def _check(out: object, x: Tensor, any_dtype: bool) -> None:
             f"the network returned shape {tuple(out.shape)} for an input of {tuple(x.shape)}.{hint}"
         )
     if out.device != x.device:
-        raise NetworkError(f"the network returned a tensor on {out.device} for an input on {x.device}.")
+        raise NetworkError(
+            f"the network returned a tensor on {out.device} for an input on {x.device}."
+        )
     if not out.is_floating_point() or (out.dtype != x.dtype and not any_dtype):
         raise NetworkError(
             f"the network returned {out.dtype} for an input of {x.dtype}. Cast the network, or say "

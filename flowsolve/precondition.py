@@ -99,9 +99,7 @@ class EDMPrediction(Precondition):
         if math.isinf(sigma):
             return Coefs(1.0, 0.0, d, 1.0, 0.0, t)
         norm = math.hypot(sigma, d)
-        return Coefs(
-            1 / norm, (d / norm) ** 2, sigma * d / norm, sigma / norm**2, -d / norm, t
-        )
+        return Coefs(1 / norm, (d / norm) ** 2, sigma * d / norm, sigma / norm**2, -d / norm, t)
 
 
 @dataclass(frozen=True)

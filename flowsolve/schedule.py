@@ -35,10 +35,11 @@ class Clock(ShortRepr, ABC):
         return sigma
 
     def _inside(self, t: float, low: float, high: float) -> float:
-        """Check t in (low, high), or at an end of it."""
-        if not low <= t <= high:
+        """Check t in (low, high), or at an end of it up to rounding: t(σ(high)) may exceed high."""
+        slack = 1e-12 * (high - low)
+        if not low - slack <= t <= high + slack:
             raise ScheduleError(f"{self} knows times from {low:g} to {high:g}, not t = {t!r}.")
-        return t
+        return min(max(t, low), high)
 
 
 @dataclass(frozen=True, repr=False)
@@ -67,6 +68,8 @@ class VPSDE(Clock):
     def rate(self, t: float) -> float:
         """β(t) (1 + σ²) / (2σ)."""
         sigma, u = self.sigma(t), t / self.scale
+        if sigma == 0:
+            raise ScheduleError(f"{self}: σ(t) has no derivative at t = 0, where σ rises like √t.")
         beta = self.beta_min + (self.beta_max - self.beta_min) * u
         return beta * (1 + sigma * sigma) / (2 * sigma) / self.scale
 
@@ -97,7 +100,7 @@ class VESDE(Clock):
 
     def sigma(self, t: float) -> float:
         """σ_min (σ_max/σ_min)^t."""
-        return self.sigma_min * (self.sigma_max / self.sigma_min) ** t
+        return self.sigma_min * math.exp(t * math.log(self.sigma_max / self.sigma_min))
 
     def t(self, sigma: float) -> float:
         """log(σ/σ_min) / log(σ_max/σ_min)."""
@@ -121,7 +124,7 @@ class FlowClock(Clock):
     scale: float = 1.0
 
     def sigma(self, t: float) -> float:
-        """shift · t/(1-t)."""
+        """Shift · t/(1-t)."""
         u = self._inside(t, 0, self.scale) / self.scale
         return math.inf if u == 1 else self.shift * u / (1 - u)
 

@@ -108,12 +108,18 @@ def _prepare(ode: ODE, x: Tensor, grid: AnyGrid, solver: Solver, nfe: int | None
     check_solver(solver)
     if not isinstance(x, torch.Tensor) or not x.is_floating_point():
         kind = x.dtype if isinstance(x, torch.Tensor) else type(x).__name__
-        raise StateError(f"the state must be a floating-point tensor, but is {kind}. Use x.float().")
+        raise StateError(
+            f"the state must be a floating-point tensor, but is {kind}. Use x.float()."
+        )
     if x.ndim == 0 or x.numel() == 0:
-        raise StateError(f"the state must be (B, *event) with B >= 1, but its shape is {tuple(x.shape)}.")
+        raise StateError(
+            f"the state must be (B, *event) with B >= 1, but its shape is {tuple(x.shape)}."
+        )
     if callable(grid):
         if nfe is None:
-            raise BudgetError("a function n -> Grid needs nfe=, the number of evaluations to spend.")
+            raise BudgetError(
+                "a function n -> Grid needs nfe=, the number of evaluations to spend."
+            )
         return fit(solver, nfe, grid)
     if nfe is not None:
         raise BudgetError("nfe= chooses among grids: give it a function n -> Grid, not one grid.")
@@ -155,7 +161,7 @@ def _run(
             except BudgetError as error:
                 if error.x is not None and error.sigma is not None:
                     x = error.x
-                    error.partial = solution(Grid((grid[0], error.sigma)), recorder.path())
+                    error.partial = solution(grid.until(error.sigma), recorder.path())
                 raise
             recorder.node(i, grid[i], x)
         stats.update(_returned(steps))

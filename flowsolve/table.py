@@ -71,14 +71,25 @@ class Table:
     def from_dict(cls, data: dict[str, Any]) -> Table:
         """The inverse of `as_dict`. Raises TableError for anything else."""
         try:
-            return cls(
-                str(data["solver"]),
-                int(data["order"]),
-                *(tuple(map(float, data[k])) for k in ("levels", "sigmas")),
-                *(tuple(tuple(map(float, row)) for row in data[k]) for k in ("probes", "nodes")),
+            table = cls(
+                solver=str(data["solver"]),
+                order=int(data["order"]),
+                levels=tuple(map(float, data["levels"])),
+                sigmas=tuple(map(float, data["sigmas"])),
+                probes=tuple(tuple(map(float, row)) for row in data["probes"]),
+                nodes=tuple(tuple(map(float, row)) for row in data["nodes"]),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise TableError(f"this is not a saved Table: {error!r} is missing or wrong.") from None
+        known = [1, *map(len, table.nodes)]  # evaluations known at each node, and x̄_T
+        if not (
+            len(known) == len(table.levels)
+            and known == sorted(known)
+            and known[-1] == 1 + len(table.sigmas)
+            and [*map(len, table.probes)] == [*range(1, known[-1])]
+        ):
+            raise TableError("this is not a saved Table: its rows do not fit its levels.")
+        return table
 
     def save(self, path: str | Path) -> None:
         """Write JSON; every float comes back bit for bit."""
@@ -97,10 +108,13 @@ class Table:
 class _Probe(ODE):
     """ε of evaluation k is the basis vector k, whatever the state."""
 
-    def __init__(self, basis: Tensor) -> None:
-        self.basis, self.sigmas, self.states = basis, list[float](), list["Tensor"]()
+    def __init__(self, basis: Tensor, solver: Solver) -> None:
+        self.basis, self.solver = basis, solver
+        self.sigmas, self.states = list[float](), list["Tensor"]()
 
     def eps(self, x: Tensor, sigma: float) -> Tensor:
+        if len(self.states) + 1 == len(self.basis):  # more evaluations than cost() counted on zeros
+            raise _varies(self.solver)
         self.sigmas.append(sigma)
         self.states.append(x)
         return self.basis[len(self.states)]
@@ -129,9 +143,7 @@ def tabulate(solver: Solver, grid: Grid) -> Table:
     other = torch.randn(size, size, dtype=torch.float64, generator=generator)
     (first, sigmas, counts), (second, *_) = (_respond(solver, grid, b) for b in (plain, other))
     if first.shape != second.shape or not torch.allclose(first @ other, second, 1e-9, 1e-9):
-        raise TableError(
-            f"{solver!r} gives other weights for other values, so it has no coefficient table."
-        )
+        raise _varies(solver)
     rows = first.tolist()
     probes, nodes = rows[: len(sigmas)], rows[len(sigmas) :]
     return Table(
@@ -144,11 +156,17 @@ def tabulate(solver: Solver, grid: Grid) -> Table:
     )
 
 
+def _varies(solver: Solver) -> TableError:
+    return TableError(
+        f"{solver!r} gives other weights for other values, so it has no coefficient table."
+    )
+
+
 def _respond(solver: Solver, grid: Grid, basis: Tensor) -> tuple[Tensor, list[float], list[int]]:
     """Probes then nodes as rows, σ of each evaluation, evaluations before each node."""
     import torch
 
-    probe, nodes, counts = _Probe(basis), [], []
+    probe, nodes, counts = _Probe(basis, solver), [], []
     for x in walk(probe, basis[0], grid, solver):
         nodes.append(x)
         counts.append(len(probe.states))

@@ -41,7 +41,9 @@ def walk(
             try:
                 x = next(steps)
             except StopIteration:
-                raise StateError(f"{solver!r} yielded fewer states than the grid has steps.") from None
+                raise StateError(
+                    f"{solver!r} yielded fewer states than the grid has steps."
+                ) from None
             yield x
         try:
             next(steps)

@@ -23,6 +23,7 @@ class Problem(ODE):
     sigma_min  where it ends
     clock      the time that grids uniform in t use
     tolerance  the relative accuracy that its reference is computed to
+    exact      whether `flow` is a closed form;  is_network  whether ε is a trained network
     """
 
     name: ClassVar[str]
@@ -31,6 +32,7 @@ class Problem(ODE):
     sigma_min: float
     tolerance: ClassVar[float] = 1e-11
     exact: ClassVar[bool] = False
+    is_network: ClassVar[bool] = False
 
     @property
     def event(self) -> tuple[int, ...]:

@@ -27,7 +27,8 @@ class Dataset(Problem):
         self, points: Tensor | None = None, sigma_max: float = 10.0, sigma_min: float = 0.1
     ) -> None:
         points = _spiral() if points is None else points
-        if points.ndim < 1 or not points.is_floating_point() or not bool(points.isfinite().all()):
+        good = points.numel() > 0 and points.is_floating_point()
+        if points.ndim < 1 or not good or not bool(points.isfinite().all()):
             raise ValueError(
                 f"points must be finite and floating, (n, *event), not {tuple(points.shape)} "
                 f"of {points.dtype}."

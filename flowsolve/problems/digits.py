@@ -32,7 +32,8 @@ class Digits(DiffusionODE, Problem):
 
     name = "digits"
     summary = "a real ε-network: U-Net on 8x8 handwritten digits, linear β, T = 1000"
-    tolerance = 1e-6
+    tolerance = 1e-8
+    is_network = True
 
     def __init__(self) -> None:
         super().__init__(_network, EpsPrediction(linear_clock()))

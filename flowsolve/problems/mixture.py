@@ -66,8 +66,17 @@ class Mixture1D(Problem):
         r, z, v, total = self._posterior(x, sigma)
         return (r * (x[..., None] - z + v * z / total)).sum(-1)
 
+    def log_density(self, x: Tensor, sigma: float) -> Tensor:
+        """Log p(x̄) at level σ, like x."""
+        import torch
+
+        w, m, d = (x.new_tensor(a) for a in (self.weights, self.means, self.deviations))
+        z, total = x[..., None] - m, d * d + sigma * sigma
+        parts = w.log() - z * z / (2 * total) - (2 * math.pi * total).log() / 2
+        return torch.logsumexp(parts, -1)
+
     def flow(self, x: Tensor, s: float, t: float) -> Tensor:
-        """y with F_t(y) = F_s(x), on the log of whichever tail is the smaller."""
+        """Y with F_t(y) = F_s(x), on the log of whichever tail is the smaller."""
         import numpy as np
         from scipy.optimize import brentq
         from scipy.special import log_ndtr
@@ -76,9 +85,7 @@ class Mixture1D(Problem):
         log_w = np.log(w)
 
         def log_tail(y: float, sigma: float, side: float) -> float:
-            return float(
-                np.logaddexp.reduce(log_w + log_ndtr(side * (y - m) / np.hypot(d, sigma)))
-            )
+            return float(np.logaddexp.reduce(log_w + log_ndtr(side * (y - m) / np.hypot(d, sigma))))
 
         def move(y: float) -> float:
             side = -1.0 if log_tail(y, s, 1) > log_tail(y, s, -1) else 1.0
@@ -120,7 +127,7 @@ class Mixture(Problem):
         return (len(self.means[0]),)
 
     def _posterior(self, x: Tensor, sigma: float) -> tuple[Tensor, ...]:
-        """r (B, K), z = Qᵀ(x̄ - m) (B, K, d), and m, Q, Λ of each component."""
+        """R (B, K), z = Qᵀ(x̄ - m) (B, K, d), and m, Q, Λ of each component."""
         import torch
 
         log_w, m, q, lam = _components(self, x.dtype, x.device)
@@ -146,19 +153,28 @@ class Mixture(Problem):
         r, z, m, q, lam = self._posterior(x, sigma)
         return r @ m + torch.einsum("bk,bkj,kij->bi", r, z * (lam / (lam + sigma * sigma)), q)
 
+    def log_density(self, x: Tensor, sigma: float) -> Tensor:
+        """Log p(x̄) at level σ, (B,)."""
+        import torch
+
+        log_w, m, q, lam = _components(self, x.dtype, x.device)
+        z, total = torch.einsum("bki,kij->bkj", x[:, None] - m, q), lam + sigma * sigma
+        parts = (z * z / total + (2 * math.pi * total).log()).sum(-1) / 2
+        return torch.logsumexp(log_w - parts, 1)
+
 
 def _check_weights(weights: Vector, *counts: int) -> None:
     good = all(w > 0 for w in weights) and math.isclose(math.fsum(weights), 1, abs_tol=1e-9)
     if not good or any(n != len(weights) for n in counts):
         raise ValueError(
             f"a mixture needs positive weights that sum to 1, one for each component, but got "
-            f"{weights} for {counts[0]} means and {counts[1]} covariances."
+            f"{weights} for {counts[0]} means and {counts[1]} widths."
         )
 
 
 @lru_cache(maxsize=64)
 def _components(p: Mixture, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, ...]:
-    """log w, m, Q and Λ, found in float64 and then cast."""
+    """Log w, m, Q and Λ, found in float64 and then cast."""
     import torch
 
     lam, q = torch.linalg.eigh(torch.tensor(p.covariances, dtype=torch.float64))

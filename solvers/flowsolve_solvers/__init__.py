@@ -48,6 +48,7 @@ ALL: list[Solver] = [
     DPMSolver2(),
     DPMSolver2(r=0.8),
     DPMSolver3(),
+    DPMSolver3(r1=0.4),
     DPMSolver3(r1=0.4, r2=0.9),
     DPMSolverPP2S(),
     DPMSolverPP2S(r=0.8),

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from flowsolve.chart import LOG_SIGMA, Variable
-from flowsolve.errors import BudgetError, NonFiniteError
+from flowsolve.errors import BudgetError, NonFiniteError, StateError
 from flowsolve.solver import Solver
 
 if TYPE_CHECKING:
@@ -71,8 +71,11 @@ class _Slope:
 class _Watched(_Slope):
     """The same with torchdiffeq's callbacks, which the fixed-grid methods do not take."""
 
+    def __call__(self, tau: Any, x: Tensor) -> Tensor:
+        return super().__call__(tau.detach(), x)  # under grad its step sizes require grad too
+
     def callback_step(self, t0: Tensor, y0: Tensor, dt: Tensor) -> None:
-        self.sigma, self.x = self.level(float(t0)), y0
+        self.sigma, self.x = self.level(float(t0.detach())), y0
 
     def callback_accept_step(self, t0: Tensor, y0: Tensor, dt: Tensor) -> None:
         self.accepted += 1
@@ -167,13 +170,22 @@ class Scipy(Solver):
         import torch
         from scipy import integrate
 
+        if x.dtype != torch.float64 and self.rtol < 1e-6:
+            raise StateError(
+                f"{self!r} asks for more than {x.dtype} can resolve, and would only step ever "
+                "smaller. Use a float64 state, or rtol and atol of at least 1e-6."
+            )
         slope = _Slope(ode, x, grid, self)
 
         def back(y: Any) -> Tensor:
-            return torch.as_tensor(y.reshape(x.shape), dtype=x.dtype, device=x.device)
+            # a copy: LSODA writes its next states into the same memory
+            return torch.tensor(y.reshape(x.shape), dtype=x.dtype, device=x.device)
 
         def fun(tau: float, y: Any) -> Any:
-            return slope(tau, back(y)).detach().to("cpu", torch.float64).numpy().ravel()
+            out = slope(tau, back(y)).detach().to("cpu", torch.float64).numpy().ravel()
+            if not abs(out).max() < float("inf"):  # SciPy would halve a NaN step for ever
+                raise slope.stopped(f"ε is not finite at σ = {slope.level(float(tau)):.6g}")
+            return out
 
         taus = [self.variable.tau(s) for s in grid]
         start = x.detach().to("cpu", torch.float64).numpy().ravel()

@@ -45,20 +45,24 @@ class DPMSolver2(OneStep):
 class DPMSolver3(OneStep):
     """x_t = x_s + (t - s) ε_s - (t/r₂) ((e^h - 1)/h - 1) (ε₂ - ε_s).       DPM-Solver, Algorithm 2 and App. B.
 
-    3 evaluations a step, order 3; h = log(s/t), stages at s e^(-r₁h) and s e^(-r₂h). Not the
-    multistep method that codes also call DPM-Solver-3: that one is Adams.
+    3 evaluations a step, order 3 with r₂ = 2/3 and any r₁, else order 2: the step weighs only ε_s
+    and ε₂. h = log(s/t), stages at s e^(-r₁h) and s e^(-r₂h). Not the multistep method that codes
+    also call DPM-Solver-3: that one is Adams.
     """
 
     r1: float = 1 / 3
     r2: float = 2 / 3
-
-    order = 3
 
     def __post_init__(self) -> None:
         if not 0 < self.r1 < self.r2 <= 1:
             raise ValueError(
                 f"DPMSolver3 needs 0 < r1 < r2 <= 1, but got r1 = {self.r1!r}, r2 = {self.r2!r}."
             )
+
+    @property
+    def order(self) -> int:
+        """3 if r₂ = 2/3: two nodes integrate quadratics only if r₂/2 = 1/3."""
+        return 3 if math.isclose(self.r2, 2 / 3) else 2
 
     def step(self, ode: ODE, x: Tensor, s: float, t: float) -> Tensor:
         """Euler to s₁, a corrected step to s₂, a corrected step to t."""

@@ -61,4 +61,5 @@ class DPMSolverPP2M(Solver):
             D_bar = D if D_prev is None else D_prev.lerp(D, 1 + h / (2 * h_prev))
             D_prev, h_prev = D, h
             x = D_bar.lerp(x, t / s)
+            del D, D_bar  # before the next evaluation: one state less in memory
             yield x

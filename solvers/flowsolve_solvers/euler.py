@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -60,5 +61,5 @@ class EulerInT(OneStep):
         variance = 1 + s * s
         f = -s * rate / variance
         # the state is x̄: into x_t with α_s = (1 + s²)^-½, out of it with α_t
-        scale = ((1 + t * t) / variance) ** 0.5
+        scale = math.sqrt((1 + t * t) / variance)
         return (x * (scale * (1 + dt * f))).add(ode.eps(x, s), alpha=scale * dt * rate)

@@ -60,7 +60,8 @@ class Adams(Solver):
         values: list[Tensor] = []
         for s, t in pairwise(grid):
             nodes = (s, *nodes[: self.points - 1])
-            values = [self.chart.value(ode, x, s), *values[: self.points - 1]]
+            del values[self.points - 1 :]  # before the evaluation: one state less in memory
+            values.insert(0, self.chart.value(ode, x, s))
             if self.start is not None and len(nodes) < self.points and t > 0:
                 x = self.start.step(_Known(ode, self.chart, x, s, values[0]), x, s, t)
             else:
@@ -97,7 +98,7 @@ def LMS(points: int = 4, start: OneStep | None = None) -> Adams:
 RhoAB = LMS
 
 
-def DEIS(points: int = 3, clock: Clock = VPSDE(), start: OneStep | None = None) -> Adams:  # noqa: B008
+def DEIS(points: int = 3, clock: Clock = VPSDE(), start: OneStep | None = None) -> Adams:
     """∫ P(t(σ)) dσ, P through the last ε in the time t.                   DEIS-tAB: Zhang and Chen 2023."""
     return Adams(points, NOISE, ClockTime(clock), start)
 

@@ -1,0 +1,252 @@
+"""What each command does. Heavy imports are inside the commands that need them."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from flowsolve.discover import find_spacing, make_solver, provided
+from flowsolve.errors import FlowsolveError, GridError
+from flowsolve.folder import Folder
+
+if TYPE_CHECKING:
+    import torch
+
+    from flowsolve.problems.base import Problem
+
+
+class WrongUse(FlowsolveError):
+    """Arguments that cannot be meant."""
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the command that was parsed."""
+    return _COMMANDS[args.command](args)
+
+
+def _positive(args: argparse.Namespace, *names: str) -> None:
+    for name in names:
+        value = getattr(args, name)
+        for v in value if isinstance(value, list) else [value]:
+            if v < 1:
+                raise WrongUse(f"--{name} must be at least 1, but got {v}.")
+
+
+def find_problem(args: argparse.Namespace) -> Problem:
+    """The problem with the ends asked for."""
+    from flowsolve.problems import find_problem
+
+    problem = find_problem(args.problem)
+    ends = [args.sigma_max or problem.sigma_max, args.sigma_min or problem.sigma_min]
+    if ends != [problem.sigma_max, problem.sigma_min]:
+        if not 0 < ends[1] < ends[0]:
+            raise GridError(f"need 0 < sigma-min < sigma-max, but got {ends[1]:g} and {ends[0]:g}.")
+        # problems may be frozen dataclasses; this is a fresh one, seen by nobody else yet
+        object.__setattr__(problem, "sigma_max", ends[0])
+        object.__setattr__(problem, "sigma_min", ends[1])
+    return problem
+
+
+def _torch_options(args: argparse.Namespace) -> tuple[torch.dtype, torch.device]:
+    import torch
+
+    try:
+        device = torch.device(args.device)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise WrongUse(f"cannot use --device {args.device}: {str(error).splitlines()[0]}") from None
+    return getattr(torch, args.dtype), device
+
+
+def compare(args: argparse.Namespace) -> int:
+    """Error against evaluations."""
+    from flowsolve import report
+
+    _positive(args, "nfe", "seeds", "block")
+    solvers = [make_solver(text) for text in args.solvers]
+    problem = find_problem(args)
+    spacings = [find_spacing(text, problem.clock) for text in args.spacing]
+    dtype, device = _torch_options(args)
+    folder = Folder(args, args.problem)
+
+    from flowsolve import plot
+    from flowsolve.rows import write_csv
+    from flowsolve.study import TOLERANCES, Study, work_precision
+
+    out, rows = report.console(), folder.path / "rows.jsonl"
+    try:
+        with report.progress(out, f"{problem!r}: reference") as on_row:
+            study = work_precision(
+                solvers, problem, args.nfe, spacings=spacings, seeds=range(args.seeds),
+                block=args.block, tolerances=args.tolerances or TOLERANCES, dtype=dtype,
+                device=device, path=rows, on_row=on_row,
+            )  # fmt: skip
+    except KeyboardInterrupt:
+        write_csv(Study.load(rows).rows, folder.path / "rows.csv")
+        print(f"\nrows so far: {rows}; the same command continues from there", file=sys.stderr)
+        raise
+    study.save_csv(folder.path / "rows.csv")
+    _write_orders(study, folder.path / "orders.csv")
+    folder.figure("error_vs_nfe", plot.error_vs_nfe(study))
+    for table in report.errors(study):
+        out.print(table)
+    for note in report.notes(study):
+        out.print(note, markup=False)
+    out.print(
+        f"{folder.path}: error_vs_nfe.png, .svg, rows.csv, rows.jsonl, orders.csv", markup=False
+    )
+    return 0 if study.series else 1
+
+
+def _write_orders(study: Any, path: Path) -> None:
+    import csv
+
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["solver", "spacing", "declared", "measured", "settled", "steps"])
+        for (solver, spacing), rows in study.series.items():
+            s = study.slope(solver, spacing)
+            used = " ".join(map(str, s.steps))
+            writer.writerow([solver, spacing, rows[0].order, s.order, s.settled, used])
+
+
+def order(args: argparse.Namespace) -> int:
+    """Orders of convergence."""
+    from flowsolve import report
+
+    _positive(args, "steps", "seeds")
+    solvers = [make_solver(text) for text in args.solvers]
+    problem = find_problem(args)
+    spacings = [find_spacing(text, problem.clock) for text in args.spacing]
+    dtype, device = _torch_options(args)
+    folder = Folder(args, args.problem) if args.out else None
+
+    from flowsolve.study import convergence
+
+    out, studies, summary = report.console(), [], []
+    for solver in solvers:
+        for spacing in spacings:
+            study = convergence(
+                solver, problem, steps=args.steps, spacing=spacing, seeds=range(args.seeds),
+                dtype=dtype, device=device,
+            )  # fmt: skip
+            studies.append(study)
+            out.print(str(study), markup=False)
+            summary.append(
+                [repr(solver), study.rows[0].spacing, str(solver.order), str(study.slope())]
+            )
+    out.print(report.plain(["solver", "grid", "declared", "measured"], summary))
+    if folder:
+        from flowsolve import plot
+
+        folder.figure("convergence", plot.convergence(studies, f"convergence on {problem.name}"))
+    return 0
+
+
+def solvers(args: argparse.Namespace) -> int:
+    """List solvers."""
+    from flowsolve import report
+
+    rows = []
+    for p in sorted(provided().values(), key=lambda p: p.name.lower()):
+        count = p.evaluations
+        per_step = "adaptive" if count is None else str(count)
+        rows.append([p.name, str(p.make().order), per_step, *p.docline])
+    columns = ["name", "order", "NFE a step", "formula", "source"]
+    report.console().print(report.plain(columns, rows))
+    return 0
+
+
+def problems(args: argparse.Namespace) -> int:
+    """List problems."""
+    from flowsolve import report
+    from flowsolve.problems import PROBLEMS
+
+    rows = [[name, p.summary] for name, p in PROBLEMS.items()]
+    report.console().print(report.plain(["name", "what it is"], rows))
+    return 0
+
+
+def grids(args: argparse.Namespace) -> int:
+    """Print grids."""
+    from flowsolve import report
+
+    _positive(args, "steps")
+    problem = find_problem(args)
+    names = args.grids or ["karras", "log_snr", "uniform", "uniform_t", "quadratic_t"]
+    ends = (problem.sigma_max, problem.sigma_min)
+    made = [find_spacing(name, problem.clock)(args.steps, *ends) for name in names]
+    rows = [[str(i), *(f"{g[i]:.6g}" for g in made)] for i in range(args.steps + 1)]
+    report.console().print(report.plain(["i", *(g.name for g in made)], rows))
+    if args.out:
+        from flowsolve import plot
+
+        Folder(args, args.problem).figure("grids", plot.grids(made))
+    return 0
+
+
+def sample(args: argparse.Namespace) -> int:
+    """Draw samples."""
+    _positive(args, "nfe", "samples")
+    solver = make_solver(args.solver)
+    problem = find_problem(args)
+    spacing = find_spacing(args.spacing[0], problem.clock)
+    dtype, device = _torch_options(args)
+
+    from flowsolve import plot
+    from flowsolve.solve import sample as draw
+
+    folder = Folder(args, args.problem)
+    seeds = range(args.first_seed, args.first_seed + args.samples)
+    noise = problem.start(seeds, dtype, device) / problem.sigma_max
+
+    ends = (problem.sigma_max, problem.sigma_min)
+    grid: Any = lambda n: spacing(n, *ends).to_zero()  # noqa: E731
+    budget = args.nfe
+    if solver.adaptive:
+        grid, budget = grid(1), None
+    done = draw(problem, noise, grid, solver, nfe=budget)
+    title = f"{solver!r}, {done.nfe} evaluations"
+    figure = plot.images(done.x, title=title) if done.x.ndim == 4 else plot.scatter(done.x, title)
+    folder.figure("samples", figure)
+
+    from safetensors.torch import save_file
+
+    save_file({"x": done.x.cpu().contiguous()}, folder.path / "samples.safetensors")
+    print(f"{folder.path}: samples.png, .svg, .safetensors ({done.nfe} evaluations, {done.grid})")
+    return 0
+
+
+def table(args: argparse.Namespace) -> int:
+    """Print a coefficient table."""
+    from flowsolve import report
+    from flowsolve.schedule import VPSDE
+
+    _positive(args, "steps")
+    solver = make_solver(args.solver)
+    grid = find_spacing(args.spacing, VPSDE())(args.steps, args.sigma_max, args.sigma_min)
+
+    from flowsolve.table import tabulate
+
+    made = tabulate(solver, grid)
+    report.console().print(report.table(made))
+    if args.out:
+        from flowsolve import plot
+
+        folder = Folder(args)
+        made.save(folder.path / "table.json")
+        folder.figure("table", plot.table(made))
+    return 0
+
+
+_COMMANDS = {
+    "compare": compare,
+    "order": order,
+    "solvers": solvers,
+    "problems": problems,
+    "grids": grids,
+    "sample": sample,
+    "table": table,
+}

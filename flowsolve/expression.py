@@ -1,0 +1,120 @@
+"""`name:option=value,...` and `Name(option=value)` as objects, without eval."""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import inspect
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from flowsolve import discrete, schedule
+from flowsolve.chart import DATA, LOG_SIGMA, NOISE, SIGMA, ClockTime
+from flowsolve.errors import NameUnknown, StateError
+
+CLOCKS: dict[str, Callable[..., schedule.Clock]] = {
+    "vpsde": schedule.VPSDE,
+    "vesde": schedule.VESDE,
+    "edmclock": schedule.EDMClock,
+    "flowclock": schedule.FlowClock,
+    "linearbeta": discrete.linear_beta,
+    "scaledlinearbeta": discrete.scaled_linear_beta,
+    "squaredcosine": discrete.squared_cosine,
+}
+
+_VALUES: dict[str, Any] = {
+    "noise": NOISE,
+    "data": DATA,
+    "sigma": SIGMA,
+    "log": LOG_SIGMA,
+    "logsigma": LOG_SIGMA,
+    "t": ClockTime(schedule.VPSDE()),
+}
+
+
+def evaluate(
+    text: str, makers: Mapping[str, Callable[..., Any]], kind: str, plain: Callable[[str], str]
+) -> Any:
+    """The object that `text` describes. A bare name of something callable is called.
+
+    makers  what may be called besides clocks, by plain name;  kind  what they are, for messages
+    """
+    source = text.strip()
+    colon = re.fullmatch(r"([^:()]+?)\s*(?::(.*))?", source, re.DOTALL)
+    if colon:
+        source = f"{_identifier(colon[1], plain)}({colon[2] or ''})"
+    try:
+        tree = ast.parse(source, mode="eval").body
+    except SyntaxError:
+        raise NameUnknown(
+            f"cannot read {text!r}. Write name, name:option=value,option=value or Name(option=value)."
+        ) from None
+    return _Reader(makers, kind, plain).value(tree)
+
+
+def _identifier(name: str, plain: Callable[[str], str]) -> str:
+    """dpm++2m has no place in Python's grammar, dpmpp2m has."""
+    word = plain(name)
+    if not word.isidentifier():
+        raise NameUnknown(f"{name!r} is not a name.")
+    return word
+
+
+class _Reader:
+    def __init__(
+        self, makers: Mapping[str, Callable[..., Any]], kind: str, plain: Callable[[str], str]
+    ) -> None:
+        self.kind, self.plain = kind, plain
+        self.makers: dict[str, Callable[..., Any]] = {**CLOCKS, "clocktime": ClockTime, **makers}
+        self.shown = list(makers)
+
+    def value(self, node: ast.expr) -> Any:
+        match node:
+            case ast.Constant(value=v):
+                return v
+            case ast.UnaryOp(op=ast.USub(), operand=x):
+                return -self.value(x)
+            case ast.BinOp(op=ast.Div(), left=a, right=b):
+                return self.value(a) / self.value(b)
+            case ast.Tuple(elts=items) | ast.List(elts=items):
+                return tuple(self.value(item) for item in items)
+            case ast.Name(id=name):
+                word = self.plain(name)
+                return _VALUES[word] if word in _VALUES else self.call(name, [], {})
+            case ast.Call(func=ast.Name(id=name), args=args, keywords=words):
+                texts = self.text_options(name)
+                options = {
+                    w.arg: w.value.id
+                    if w.arg in texts and isinstance(w.value, ast.Name)
+                    else self.value(w.value)
+                    for w in words
+                    if w.arg
+                }
+                return self.call(name, [self.value(a) for a in args], options)
+        raise NameUnknown(f"cannot read {ast.unparse(node)!r} as the value of an option.")
+
+    def text_options(self, name: str) -> set[str]:
+        """Options that take text, which needs no quotes here: torchdiffeq:method=dopri5."""
+        make = self.makers.get(self.plain(name))
+        options = inspect.signature(make).parameters.values() if make else ()
+        return {p.name for p in options if p.annotation in ("str", str)}
+
+    def call(self, name: str, args: list[Any], options: dict[str, Any]) -> Any:
+        word = self.plain(name)
+        if word not in self.makers:
+            near = difflib.get_close_matches(word, self.shown, n=4, cutoff=0.4)
+            near = near or sorted(self.shown)
+            raise NameUnknown(f"there is no {self.kind} {name!r}. Did you mean {', '.join(near)}?")
+        make = self.makers[word]
+        try:
+            bound = inspect.signature(make).bind(*args, **options)
+        except TypeError as error:
+            known = ", ".join(inspect.signature(make).parameters) or "none"
+            raise StateError(f"{name}: {error}. Its options: {known}.") from None
+        try:
+            return make(*bound.args, **bound.kwargs)
+        except (TypeError, ValueError) as error:
+            if isinstance(error, StateError):
+                raise
+            raise StateError(f"{name}: {error}") from None

@@ -1,0 +1,46 @@
+"""An output folder: never overwritten silently, continued when the settings are the same."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from flowsolve.errors import ResultsError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+class Folder:
+    """An output folder that belongs to one set of settings."""
+
+    def __init__(self, args: argparse.Namespace, problem: str = "") -> None:
+        settings = {k: v for k, v in vars(args).items() if k not in ("out", "overwrite")}
+        self.path = Path(str(args.out).replace("PROBLEM", problem.replace(":", "-")))
+        note = self.path / "settings.json"
+        text = json.dumps(settings, indent=1, ensure_ascii=False) + "\n"
+        try:
+            if self.path.is_dir() and any(self.path.iterdir()):
+                same = note.exists() and note.read_text(encoding="utf-8") == text
+                if not same and not args.overwrite:
+                    raise ResultsError(
+                        f"{self.path} holds other results. Give another --out, or --overwrite."
+                    )
+                if args.overwrite and note.exists():  # only ever remove what flowsolve made
+                    shutil.rmtree(self.path)
+            self.path.mkdir(parents=True, exist_ok=True)
+            note.write_text(text, encoding="utf-8")
+        except ResultsError:
+            raise
+        except OSError as error:
+            raise ResultsError(f"cannot write to {self.path}: {error.strerror}.") from None
+
+    def figure(self, name: str, figure: Figure) -> None:
+        """PNG and SVG."""
+        from flowsolve import plot
+
+        for suffix in ("png", "svg"):
+            plot.save(figure, self.path / f"{name}.{suffix}")

@@ -1,0 +1,211 @@
+"""A method's table is the method: replayed it gives the same states, saved it comes back whole."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from flowsolve import ODE, Grid, OneStep, Replay, Solver, Table, karras, sample, solve, tabulate
+from flowsolve.errors import TableError
+from flowsolve.problems import Mixture
+from flowsolve_solvers import ALL, DEIS, LMS, Euler, Heun, Scipy, Torchdiffeq
+
+PROBLEM = Mixture()
+X = PROBLEM.start(range(8), torch.float64)
+GRID = Grid([10, 6.1, 5.8, 2.0, 0.9, 0.3, 0.05])
+EXACT = {"rtol": 1e-12, "atol": 1e-12}
+
+
+@pytest.mark.parametrize("solver", [*ALL, Torchdiffeq("rk4")], ids=repr)
+def test_replay_is_the_method(solver: Solver) -> None:
+    table = tabulate(solver, GRID)
+    direct = solve(PROBLEM, X, GRID, solver, keep=1)
+    replayed = solve(PROBLEM, X, GRID, Replay(table), keep=1)
+    assert replayed.nfe == direct.nfe == len(table.sigmas)
+    assert len(table.nodes) == GRID.steps
+    assert len(direct.path) == len(replayed.path) == len(GRID)
+    for one, two in zip(direct.path, replayed.path, strict=True):
+        assert (one.sigma, one.nfe) == (two.sigma, two.nfe)
+        torch.testing.assert_close(one.x, two.x, **EXACT)
+        torch.testing.assert_close(one.x0, two.x0, **EXACT)
+
+
+@pytest.mark.parametrize("solver", [*ALL, Torchdiffeq("rk4")], ids=repr)
+def test_replay_upwards(solver: Solver) -> None:
+    up = GRID.reversed()
+    x = solve(PROBLEM, X, GRID, Heun()).x
+    one, two = (solve(PROBLEM, x, up, s).x for s in (solver, Replay(tabulate(solver, up))))
+    torch.testing.assert_close(one, two, **EXACT)
+
+
+@pytest.mark.parametrize("solver", ALL, ids=repr)
+def test_tables_down_to_zero(solver: Solver) -> None:
+    """The tail is in the table: its last row ends at σ = 0."""
+    grid = GRID.to_zero()
+    table = tabulate(solver, grid)
+    assert len(table.nodes) == grid.steps
+    one, two = (sample(PROBLEM, X / 10, grid, s) for s in (solver, Replay(table)))
+    assert one.nfe == two.nfe == len(table.sigmas)
+    torch.testing.assert_close(one.x, two.x, **EXACT)
+
+
+def test_what_a_table_holds() -> None:
+    """Heun on two steps, by hand."""
+    table = tabulate(Heun(), Grid([4, 2, 1]))
+    assert (table.solver, table.order, table.levels) == ("Heun()", 2, (4, 2, 1))
+    assert table.sigmas == (4, 2, 2, 1)
+    assert table.probes == ((1,), (1, -2), (1, -1, -1), (1, -1, -1, -1))
+    assert table.nodes == ((1, -1, -1), (1, -1, -1, -0.5, -0.5))
+    assert table.answer == table.nodes[-1]
+    assert table.row_sums == (0, -2, -2, -3, -3)
+    matrix = table.matrix
+    assert matrix.shape == (5, 5)
+    assert matrix[-1].tolist() == list(table.answer)
+    assert matrix[1].tolist() == [1, -2, 0, 0, 0]
+
+
+@pytest.mark.parametrize("solver", [Euler(), LMS(), DEIS()], ids=repr)
+def test_saved_tables_come_back_bit_for_bit(solver: Solver, tmp_path: Path) -> None:
+    table = tabulate(solver, karras(7, 80, 0.002).to_zero())
+    table.save(tmp_path / "t.json")
+    assert Table.load(tmp_path / "t.json") == table
+    assert Table.load(str(tmp_path / "t.json")).as_dict() == table.as_dict()
+    assert Table.from_dict(table.as_dict()) == table
+    assert Table.from_dict(json.loads(json.dumps(table.as_dict()))) == table
+
+
+def without(key: str) -> Any:
+    def damage(data: dict[str, Any]) -> dict[str, Any]:
+        return {k: v for k, v in data.items() if k != key}
+
+    return damage
+
+
+DAMAGE = [
+    *(without(key) for key in ("solver", "order", "levels", "sigmas", "probes", "nodes")),
+    lambda data: {**data, "levels": None},
+    lambda data: {**data, "sigmas": ["ten"]},
+    lambda data: {**data, "nodes": 3},
+    lambda data: [data],
+    lambda data: None,
+]
+
+
+@pytest.mark.parametrize("damage", DAMAGE, ids=range(len(DAMAGE)))
+def test_damaged_tables(damage: Any, tmp_path: Path) -> None:
+    data = damage(tabulate(Heun(), GRID).as_dict())
+    with pytest.raises(TableError, match="not a saved Table"):
+        Table.from_dict(data)
+    (tmp_path / "t.json").write_text(json.dumps(data))
+    with pytest.raises(TableError, match="not a saved Table"):
+        Table.load(tmp_path / "t.json")
+
+
+@pytest.mark.parametrize(
+    ("key", "change"),
+    [
+        ("levels", lambda v: v[:-1]),
+        ("sigmas", lambda v: v[:-1]),
+        ("probes", lambda v: v[:-1]),
+        ("probes", lambda v: [*v[:-1], v[-1][:-1]]),
+        ("nodes", lambda v: v[:-1]),
+        ("nodes", lambda v: [*v[:-1], [*v[-1], 1.0]]),
+        ("nodes", lambda v: [[], *v[1:]]),
+    ],
+)
+def test_tables_whose_parts_do_not_fit(key: str, change: Any) -> None:
+    """A hand-edited table is refused when it is read, not in the middle of a solve."""
+    data = json.loads(json.dumps(tabulate(Heun(), GRID).as_dict()))
+    data[key] = change(data[key])
+    with pytest.raises(TableError, match="not a saved Table"):
+        Table.from_dict(data)
+
+
+def test_a_file_cut_short_is_not_json(tmp_path: Path) -> None:
+    path = tmp_path / "t.json"
+    tabulate(Heun(), GRID).save(path)
+    path.write_text(path.read_text()[:-40])
+    with pytest.raises(TableError, match="is not JSON"):
+        Table.load(path)
+
+
+@dataclass(frozen=True, repr=False)
+class Clipping(OneStep):
+    """Euler with a clipped ε: one formula, but not linear."""
+
+    order = 1
+
+    def step(self, ode: ODE, x: Tensor, s: float, t: float) -> Tensor:
+        return x + (t - s) * ode.eps(x, s).clamp(-0.5, 0.5)
+
+
+@dataclass(frozen=True, repr=False)
+class Branching(Solver):
+    """Heun's second evaluation only where the state is large."""
+
+    order = 1
+
+    def steps(self, ode: ODE, x: Tensor, grid: Grid) -> Iterator[Tensor]:
+        for s, t in pairwise(grid):
+            large = float(x.abs().max()) > 1
+            x = Heun().step(ode, x, s, t) if large else Euler().step(ode, x, s, t)
+            yield x
+
+
+@dataclass(frozen=True, repr=False)
+class Offset(OneStep):
+    """Affine, not linear: a bias that no weight on x̄ or ε can hold."""
+
+    order = 0
+
+    def step(self, ode: ODE, x: Tensor, s: float, t: float) -> Tensor:
+        return x + (t - s) * ode.eps(x, s) + 0.01
+
+
+@pytest.mark.parametrize("solver", [Clipping(), Branching(), Offset()], ids=repr)
+def test_methods_that_look_at_values(solver: Solver) -> None:
+    solve(PROBLEM, X, GRID, solver)  # a fine method, but not a table
+    with pytest.raises(TableError, match="for other values, so it has no coefficient table"):
+        tabulate(solver, GRID)
+
+
+@pytest.mark.parametrize("solver", [Torchdiffeq(), Scipy()], ids=repr)
+def test_adaptive_methods(solver: Solver) -> None:
+    with pytest.raises(TableError, match="chooses its steps from the values it sees"):
+        tabulate(solver, GRID)
+
+
+def test_another_grid() -> None:
+    replay = Replay(tabulate(Heun(), GRID))
+    others = [GRID.reversed(), Grid(GRID[:-1]), GRID.to_zero(), Grid([*GRID[:-1], 0.050000000001])]
+    for other in others:
+        with pytest.raises(TableError, match=r"made for .* not for .* Tabulate the method"):
+            sample(PROBLEM, X, other, replay) if other[0] > 1 else solve(PROBLEM, X, other, replay)
+
+
+def test_infinite_start() -> None:
+    with pytest.raises(TableError, match="starts at a finite σ"):
+        tabulate(Heun(), GRID.from_infinity())
+    replay = Replay(tabulate(Heun(), GRID))  # but the head before a table is sample's own step
+    one, two = (sample(PROBLEM, X, GRID.from_infinity(), s).x for s in (Heun(), replay))
+    torch.testing.assert_close(one, two, **EXACT)
+
+
+def test_replay_describes_itself() -> None:
+    replay = Replay(tabulate(LMS(3), GRID))
+    assert repr(replay) == "Replay(Adams(points=3, variable=SIGMA))"
+    assert replay.order == LMS(3).order
+    assert replay.reaches_zero
+    assert not replay.adaptive
+    again = tabulate(replay, GRID)
+    assert again.matrix == pytest.approx(replay.table.matrix, abs=1e-12)
+    assert math.isclose(sum(replay.table.answer[1:]), GRID[-1] - GRID[0], rel_tol=1e-12)
