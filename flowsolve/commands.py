@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import math
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flowsolve.discover import find_spacing, make_solver, provided
-from flowsolve.errors import FlowsolveError, GridError
+from flowsolve.errors import FlowsolveError
 from flowsolve.folder import Folder
 
 if TYPE_CHECKING:
@@ -38,11 +40,17 @@ def find_problem(args: argparse.Namespace) -> Problem:
     """The problem with the ends asked for."""
     from flowsolve.problems import find_problem
 
+    if ":" in args.problem and os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())  # last, so that nothing installed is shadowed from there
     problem = find_problem(args.problem)
-    ends = [args.sigma_max or problem.sigma_max, args.sigma_min or problem.sigma_min]
-    if ends != [problem.sigma_max, problem.sigma_min]:
-        if not 0 < ends[1] < ends[0]:
-            raise GridError(f"need 0 < sigma-min < sigma-max, but got {ends[1]:g} and {ends[0]:g}.")
+    given = (args.sigma_max, args.sigma_min)
+    own = (problem.sigma_max, problem.sigma_min)
+    ends = [o if g is None else g for g, o in zip(given, own, strict=True)]
+    if ends != [*own]:
+        if not 0 < ends[1] < ends[0] < math.inf:
+            raise WrongUse(
+                f"need 0 < sigma-min < sigma-max < inf, but got {ends[1]:g} and {ends[0]:g}."
+            )
         # problems may be frozen dataclasses; this is a fresh one, seen by nobody else yet
         object.__setattr__(problem, "sigma_max", ends[0])
         object.__setattr__(problem, "sigma_min", ends[1])
@@ -54,7 +62,7 @@ def _torch_options(args: argparse.Namespace) -> tuple[torch.dtype, torch.device]
 
     try:
         device = torch.device(args.device)
-        torch.empty(0, device=device)
+        torch.zeros(1, device=device).item()  # a device that holds no values fails here too
     except (RuntimeError, AssertionError) as error:
         raise WrongUse(f"cannot use --device {args.device}: {str(error).splitlines()[0]}") from None
     return getattr(torch, args.dtype), device
@@ -65,6 +73,8 @@ def compare(args: argparse.Namespace) -> int:
     from flowsolve import report
 
     _positive(args, "nfe", "seeds", "block")
+    if not all(0 < tol < math.inf for tol in args.tolerances or ()):
+        raise WrongUse(f"--tolerances must be positive, but got {args.tolerances}.")
     solvers = [make_solver(text) for text in args.solvers]
     problem = find_problem(args)
     spacings = [find_spacing(text, problem.clock) for text in args.spacing]

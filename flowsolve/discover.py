@@ -1,7 +1,8 @@
 """Solvers and spacings by name, for the command line.
 
-Solvers are found through the entry-point group `flowsolve.solvers`. An entry names a package or module, all of whose solvers are provided (what its modules list in
-`__all__`: Solver classes, and functions that return one), or "package:Class" for a single one.
+Solvers are found through the entry-point group `flowsolve.solvers`. An entry names a package or
+module, all of whose solvers are provided (what its modules list in `__all__`: Solver classes, and
+functions that return one), or "package:Class" for a single one.
 """
 
 from __future__ import annotations
@@ -87,9 +88,9 @@ def provided() -> dict[str, Provided]:
     for entry in sorted(entry_points(group=GROUP), key=lambda e: (e.value, e.name)):
         try:
             makers = list(_makers(entry))
-        except (ImportError, AttributeError) as error:
+        except Exception as error:  # another's package must not end the command
             warnings.warn(
-                f"the solvers of {entry.value!r} are left out: {error}",
+                f"the solvers of {entry.value!r} are left out: {type(error).__name__}: {error}",
                 RuntimeWarning,
                 stacklevel=2,
             )

@@ -14,6 +14,15 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+def _is_ours(note: Path) -> bool:
+    """Whether it is the settings.json of a flowsolve command, and not some other program's."""
+    try:
+        settings = json.loads(note.read_bytes())
+    except (OSError, ValueError):
+        return False
+    return isinstance(settings, dict) and "command" in settings and "version" in settings
+
+
 class Folder:
     """An output folder that belongs to one set of settings."""
 
@@ -24,13 +33,16 @@ class Folder:
         text = json.dumps(settings, indent=1, ensure_ascii=False) + "\n"
         try:
             if self.path.is_dir() and any(self.path.iterdir()):
-                same = note.exists() and note.read_text(encoding="utf-8") == text
-                if not same and not args.overwrite:
+                if not _is_ours(note):
+                    raise ResultsError(
+                        f"{self.path} holds files that flowsolve did not make. Give another --out."
+                    )
+                if args.overwrite:
+                    shutil.rmtree(self.path)
+                elif note.read_text(encoding="utf-8") != text:
                     raise ResultsError(
                         f"{self.path} holds other results. Give another --out, or --overwrite."
                     )
-                if args.overwrite and note.exists():  # only ever remove what flowsolve made
-                    shutil.rmtree(self.path)
             self.path.mkdir(parents=True, exist_ok=True)
             note.write_text(text, encoding="utf-8")
         except ResultsError:

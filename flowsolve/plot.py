@@ -72,17 +72,20 @@ def _new(width: float, height: float) -> tuple[Figure, Axes]:
 def _lines(axes: Axes, study: Study, x: object) -> None:
     at = x if callable(x) else None
     assert at is not None
-    spacings = {spacing for _, spacing in study.series}
-    orders: dict[int, tuple[Row, Row]] = {}
+    fixed = {k: rows for k, rows in study.series.items() if rows[0].asked[:3] in ("nfe", "ste")}
+    spacings = {spacing for _, spacing in fixed}
+    end = max((at(rows[-1]) for rows in fixed.values()), default=1)
+    orders: dict[int, Row] = {}
     for ((solver, spacing), rows), marker in zip(
         study.series.items(), cycle(MARKERS), strict=False
     ):
-        label = solver if len(spacings) == 1 else f"{solver}, {spacing}"
+        named = len(spacings) > 1 and (solver, spacing) in fixed
+        label = f"{solver}, {spacing}" if named else solver
         axes.loglog([at(r) for r in rows], [r.rmse for r in rows], marker=marker, ms=5, label=label)
-        if len(rows) > 1 and rows[-1].asked[:3] != "tol":
-            orders.setdefault(rows[-1].order, (rows[-2], rows[-1]))
-    for order, (_, last) in orders.items():
-        _triangle(axes, at(last), last.rmse, order)
+        if len(rows) > 1 and (solver, spacing) in fixed:
+            orders.setdefault(rows[-1].order, rows[-1])
+    for order, last in orders.items():
+        _triangle(axes, end, last.rmse, order)
     floor = max((r.ref_err for rows in study.series.values() for r in rows), default=0)
     low = min((r.rmse for rows in study.series.values() for r in rows), default=1)
     if floor * 10 > low:
@@ -90,13 +93,13 @@ def _lines(axes: Axes, study: Study, x: object) -> None:
 
 
 def _triangle(axes: Axes, x: float, y: float, order: int) -> None:
-    """A slope of -order beside the end of a line."""
+    """A slope of -order, to the right of all lines and as high as the end of its own."""
     left, right, top = x * 1.06, x * 1.06 * 1.35, y
     bottom = top * 1.35**-order
     axes.plot([left, right, left, left], [top, bottom, bottom, top], color="0.4", lw=0.9)
     axes.annotate(
-        str(order), (left, math.sqrt(top * bottom)), (-3, 0), textcoords="offset points",
-        ha="right", va="center", fontsize=8, color="0.3",
+        str(order), (math.sqrt(left * right), math.sqrt(top * bottom)), (2, 1),
+        textcoords="offset points", ha="left", va="bottom", fontsize=8, color="0.3",
     )  # fmt: skip
 
 
@@ -104,7 +107,8 @@ def _finish(axes: Axes) -> None:
     axes.xaxis.set_major_formatter(ScalarFormatter())
     axes.xaxis.set_minor_formatter(NullFormatter())
     low, high = axes.get_xlim()
-    ticks = [m * 10**k for k in range(6) for m in (1, 2, 3, 5, 7)]
+    marks = (1, 2, 3, 5, 7) if high < 100 * low else (1, 2, 5) if high < 1e4 * low else (1,)
+    ticks = [m * 10**k for k in range(8) for m in marks]
     axes.set_xticks([t for t in ticks if low <= t <= high])
     axes.grid(which="both", color="0.9", lw=0.6)
     if axes.get_legend_handles_labels()[1]:
@@ -119,7 +123,7 @@ def grids(many: Sequence[Grid]) -> Figure:
         axes.plot(levels, [i] * len(levels), "|-", ms=12, lw=0.6, color=f"C{i % 10}")
     axes.set_xscale("log")
     axes.invert_xaxis()
-    axes.invert_yaxis()
+    axes.set_ylim(len(many) - 0.5, -0.5)
     axes.set_yticks(range(len(many)), [f"{g.name} ({g.steps})" for g in many])
     axes.set_xlabel("σ, from noise to data")
     return figure
@@ -203,14 +207,14 @@ def images(x: Tensor, columns: int = 16, title: str = "") -> Figure:
     x = x.detach().cpu().float()
     rows = math.ceil(len(x) / columns)
     h, w = x.shape[-2:]
-    sheet = np.full((rows * (h + 1), columns * (w + 1)), np.nan)
+    sheet = np.full((rows * (h + 1) - 1, columns * (w + 1) - 1), np.nan)
     for i, image in enumerate(x[:, 0].numpy()):
         r, c = divmod(i, columns)
         sheet[r * (h + 1) : r * (h + 1) + h, c * (w + 1) : c * (w + 1) + w] = image
-    figure, axes = _new(0.5 * columns, 0.5 * rows + (0.4 if title else 0))
+    figure, axes = _new(0.5 * columns, 0.5 * rows + (0.25 if title else 0))
     axes.imshow(sheet, cmap="gray", vmin=-1, vmax=1, interpolation="nearest")
     axes.set_axis_off()
-    axes.set_title(title)
+    axes.set_title(title, fontsize=9)
     return figure
 
 
@@ -219,9 +223,13 @@ def scatter(x: Tensor, title: str = "") -> Figure:
     figure, axes = _new(5, 4.5)
     values = x.detach().cpu().numpy().reshape(len(x), -1)
     if values.shape[1] == 1:
-        axes.hist(values[:, 0], bins=min(60, max(10, len(x) // 8)), density=True)
+        axes.hist(values[:, 0], bins=min(60, max(20, len(x) // 8)), density=True)
+        axes.set_xlabel("x")
+        axes.set_ylabel("density")
     else:
         axes.plot(values[:, 0], values[:, 1], ".", ms=4)
+        axes.set_xlabel("x₁")
+        axes.set_ylabel("x₂")
         axes.set_aspect("equal")
     axes.set_title(title)
     return figure

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table as RichTable
+from rich.text import Text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,12 +27,12 @@ def console() -> Console:
 
 def plain(columns: list[str], rows: list[list[str]], title: str = "") -> RichTable:
     """Text columns; those whose cells are all numbers are set to the right."""
-    out = RichTable(title=title or None, title_justify="left")
+    out = RichTable(title=Text(title) if title else None, title_justify="left")
     for i, name in enumerate(columns):
         numeric = all(_numeric(row[i]) for row in rows)
-        out.add_column(name, justify="right" if numeric else "left", overflow="fold")
+        out.add_column(Text(name), justify="right" if numeric else "left", overflow="fold")
     for row in rows:
-        out.add_row(*row)
+        out.add_row(*map(Text, row))  # brackets in names are not rich's markup
     return out
 
 
@@ -42,14 +43,13 @@ def _numeric(text: str) -> bool:
 def errors(study: Study) -> Iterator[RichTable]:
     """RMSE by budget (rows) and solver (columns), the slope below; then the adaptive runs."""
     series = {k: r for k, r in study.series.items() if r[0].asked[:3] != "tol"}
-    spacings = {spacing for _, spacing in study.series}
+    spacings = {spacing for _, spacing in series}
     if series:
         out = RichTable(title="RMS error (evaluations used, where fewer)", title_justify="left")
         out.add_column("NFE", justify="right")
         for solver, spacing in series:
-            out.add_column(
-                solver if len(spacings) == 1 else f"{solver}\n{spacing}", justify="right"
-            )
+            label = solver if len(spacings) == 1 else f"{solver}\n{spacing}"
+            out.add_column(Text(label), justify="right")
         for asked in sorted({r.asked for rows in series.values() for r in rows}, key=_budget):
             cells = [next((r for r in rows if r.asked == asked), None) for rows in series.values()]
             out.add_row(str(_budget(asked)), *(_cell(r) for r in cells))
@@ -57,8 +57,6 @@ def errors(study: Study) -> Iterator[RichTable]:
         slopes = (study.slope(*name) for name in series)
         out.add_row("slope", *(f"{s.order:.2f}" + ("" if s.settled else "?") for s in slopes))
         out.add_row("order", *(str(rows[0].order) for rows in series.values()))
-        if any(not study.slope(*name).settled for name in series):
-            out.caption = "?: the last two slopes differ by more than 0.15, so it is no order yet"
         yield out
     adaptive = [r for rows in study.series.values() for r in rows if r.asked[:3] == "tol"]
     if adaptive:
@@ -79,8 +77,11 @@ def _cell(row: Row | None) -> str:
 
 def notes(study: Study) -> Iterator[str]:
     """What a reader of the table must know: failures, and errors that reach the reference's own."""
+    fixed = {k: r[0].asked[:3] != "tol" for k, r in study.series.items()}
+    if any(not study.slope(*name).settled for name, is_fixed in fixed.items() if is_fixed):
+        yield "?: the last two slopes differ by more than 0.15, so it is no order yet"
     for row in study.failures:
-        yield f"{row.solver}, {row.asked}: {row.error}"
+        yield f"{row.solver}, {row.spacing}, {row.asked}: {row.error}"
     reached = [r for rows in study.series.values() for r in rows if not r.certified]
     if reached:
         err = max(r.ref_err for r in reached)
@@ -120,7 +121,7 @@ def progress(out: Console, what: str) -> Iterator[Callable[[Row, int, int], None
     )
 
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),

@@ -79,7 +79,7 @@ def read_jsonl(path: Path) -> list[Row]:
     """The whole rows of a file; a last line cut off by a kill is left out. Raises ResultsError."""
     if not path.exists():
         return []
-    lines = path.read_text(encoding="utf-8").split("\n")
+    lines = path.read_bytes().split(b"\n")
     rows = []
     for number, line in enumerate(lines, 1):
         try:
@@ -120,4 +120,6 @@ def _text(value: Any) -> Any:
 
 
 def _number(value: Any) -> Any:
-    return math.nan if value is None else math.inf if value == "inf" else value
+    if value is None:
+        return math.nan
+    return float(value) if value in ("inf", "-inf") else value

@@ -194,9 +194,10 @@ def work_precision(
     tasks = [
         task
         for solver in solvers
-        for spacing in spacings
+        for spacing in (spacings[:1] if solver.adaptive else spacings)
         for task in _budget_tasks(solver, problem, spacing, nfe, tolerances)
     ]
+    tasks = [*{(t.label, t.spacing, t.asked): t for t in tasks}.values()]  # no point twice
     total = len(tasks) * math.ceil(len(seeds) / block)
     file = None if path is None else RowFile(Path(path))
     done = {r.key: r for r in file.rows if not r.error} if file else {}
@@ -233,7 +234,7 @@ def _budget_tasks(
     tolerances: Sequence[float],
 ) -> Iterator[_Task]:
     ends = (problem.sigma_max, problem.sigma_min)
-    name = _name(spacing)
+    name = "adaptive" if solver.adaptive else _name(spacing)
     if solver.adaptive:
         ladder: Any = solver
         known = hasattr(solver, "rtol") and hasattr(solver, "atol")

@@ -525,7 +525,7 @@ BAD_PROBLEMS: dict[str, tuple[Callable[[], object], str]] = {
     ),
     "a negative weight": (
         lambda: Mixture(weights=(-0.2, 0.5, 0.7)),
-        WEIGHTS + "(-0.2, 0.5, 0.7) for 3 means and 3 covariances.",
+        WEIGHTS + "(-0.2, 0.5, 0.7) for 3 means and 3 widths.",
     ),
     "a weight too few": (
         lambda: Mixture1D(weights=(1.0,)),

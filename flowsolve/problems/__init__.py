@@ -26,7 +26,12 @@ def find_problem(name: str) -> Problem:
     """
     if ":" in name:
         module, _, attribute = name.partition(":")
-        found = getattr(import_module(module), attribute)
+        if not all(word.isidentifier() for word in (*module.split("."), attribute)):
+            raise NameUnknown(f"{name!r} does not read as package.module:function.")
+        try:
+            found = getattr(import_module(module), attribute)
+        except (ImportError, AttributeError) as error:
+            raise NameUnknown(f"there is no problem {name!r}: {error}.") from error
         problem = found() if callable(found) else found
         if not isinstance(problem, Problem):
             raise NameUnknown(f"{name} is a {type(problem).__name__}, not a flowsolve Problem.")
