@@ -18,7 +18,10 @@ from flowsolve.study import convergence, work_precision
 from flowsolve_solvers import ALL
 
 FILE = Path(__file__).with_name("solver_table.md")
-PROBLEMS: list[Problem] = [Mixture1D(sigma_max=1.0, sigma_min=0.2), Mixture(sigma_max=1.0, sigma_min=0.2)]
+PROBLEMS: list[Problem] = [
+    Mixture1D(sigma_max=1.0, sigma_min=0.2),
+    Mixture(sigma_max=1.0, sigma_min=0.2),
+]
 SPACINGS: list[Callable[[int, float, float], Grid]] = [karras, log_snr]
 BUDGET = 12
 HEADER = [

@@ -103,7 +103,7 @@ def compare(args: argparse.Namespace) -> int:
     for table in report.errors(study):
         out.print(table)
     for note in report.notes(study):
-        out.print(note, markup=False)
+        out.print(note, markup=False, soft_wrap=True)
     out.print(
         f"{folder.path}: error_vs_nfe.png, .svg, rows.csv, rows.jsonl, orders.csv", markup=False
     )

@@ -141,6 +141,8 @@ def _between(sigma_max: float, inner: Iterable[float], sigma_min: float, name: s
 
 def karras(n: int, sigma_max: float, sigma_min: float, rho: float = 7.0) -> Grid:
     """σ_i = (σ_max^(1/ρ) + i/n (σ_min^(1/ρ) - σ_max^(1/ρ)))^ρ.     Karras et al. 2022, Eq. 5."""
+    if rho == 0:
+        raise GridError("karras: rho = 0 has no grid; its limit, even in log σ, is log_snr.")
     a, b = sigma_max ** (1 / rho), sigma_min ** (1 / rho)
     ramp = _ramp(n, sigma_max, sigma_min, "karras")
     name = "karras" if rho == 7 else f"karras(rho={rho:g})"

@@ -205,6 +205,7 @@ def paths_2d(problem: Mixture, solution: Solution) -> Figure:
 def images(x: Tensor, columns: int = 16, title: str = "") -> Figure:
     """Samples of one channel as a sheet of images, values -1 to 1 from black to white."""
     x = x.detach().cpu().float()
+    columns = min(columns, len(x))
     rows = math.ceil(len(x) / columns)
     h, w = x.shape[-2:]
     sheet = np.full((rows * (h + 1) - 1, columns * (w + 1) - 1), np.nan)

@@ -42,7 +42,7 @@ def _numeric(text: str) -> bool:
 
 def errors(study: Study) -> Iterator[RichTable]:
     """RMSE by budget (rows) and solver (columns), the slope below; then the adaptive runs."""
-    series = {k: r for k, r in study.series.items() if r[0].asked[:3] != "tol"}
+    series = {k: r for k, r in study.series.items() if _is_fixed(r[0])}
     spacings = {spacing for _, spacing in series}
     if series:
         out = RichTable(title="RMS error (evaluations used, where fewer)", title_justify="left")
@@ -58,10 +58,17 @@ def errors(study: Study) -> Iterator[RichTable]:
         out.add_row("slope", *(f"{s.order:.2f}" + ("" if s.settled else "?") for s in slopes))
         out.add_row("order", *(str(rows[0].order) for rows in series.values()))
         yield out
-    adaptive = [r for rows in study.series.values() for r in rows if r.asked[:3] == "tol"]
+    adaptive = [r for rows in study.series.values() for r in rows if not _is_fixed(r)]
     if adaptive:
-        lines = [[r.solver, r.asked[4:], str(r.nfe), f"{r.rmse:.2e}"] for r in adaptive]
+        lines = [
+            [r.solver, r.asked.removeprefix("tol="), str(r.nfe), f"{r.rmse:.2e}"] for r in adaptive
+        ]
         yield plain(["solver", "tolerance", "NFE", "RMS error"], lines, "Adaptive")
+
+
+def _is_fixed(row: Row) -> bool:
+    """Whether it is a run on a fixed grid, not one of an adaptive method."""
+    return row.asked.startswith(("nfe=", "steps="))
 
 
 def _budget(asked: str) -> int:
@@ -77,8 +84,8 @@ def _cell(row: Row | None) -> str:
 
 def notes(study: Study) -> Iterator[str]:
     """What a reader of the table must know: failures, and errors that reach the reference's own."""
-    fixed = {k: r[0].asked[:3] != "tol" for k, r in study.series.items()}
-    if any(not study.slope(*name).settled for name, is_fixed in fixed.items() if is_fixed):
+    fixed = [name for name, rows in study.series.items() if _is_fixed(rows[0])]
+    if any(not study.slope(*name).settled for name in fixed):
         yield "?: the last two slopes differ by more than 0.15, so it is no order yet"
     for row in study.failures:
         yield f"{row.solver}, {row.spacing}, {row.asked}: {row.error}"

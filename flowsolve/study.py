@@ -271,7 +271,7 @@ def _measure(
         for task in tasks:
             row = Row(
                 problem.name, problem.digest, task.label, task.solver.order, task.spacing, task.asked,
-                sigma_max=ends[0], sigma_min=ends[1], seeds=f"{part[0]}-{part[-1]}",
+                sigma_max=ends[0], sigma_min=ends[1], seeds=_seeds(part),
                 samples=len(part), dtype=str(dtype)[6:], device=torch.device(device).type,
                 flowsolve=__version__, torch=torch.__version__, python=platform.python_version(),
             )  # fmt: skip
@@ -284,6 +284,12 @@ def _measure(
                 truth = reference(problem, x, *ends, cached=cached)
                 problem.eps(x[:1], ends[0])  # so that no timing holds the loading of a network
             yield _run(row, task, problem, x, truth)
+
+
+def _seeds(part: Sequence[int]) -> str:
+    """first-last, or all of them where some between are missing: a row's key must tell them apart."""
+    whole = [*part] == [*range(part[0], part[-1] + 1)]
+    return f"{part[0]}-{part[-1]}" if whole else ",".join(map(str, part))
 
 
 def _run(row: Row, task: _Task, problem: Problem, x: Tensor, truth: Reference) -> Row:
