@@ -171,7 +171,8 @@ def paths_1d(problem: Mixture1D, solution: Solution) -> Figure:
             alpha = 1 / math.hypot(1, s) if scaled else 1.0
             p = problem.log_density(torch.as_tensor(y / alpha), float(s)).exp().numpy() / alpha
             columns.append(p / p.max())
-        axes.pcolormesh(sigmas, y, np.array(columns).T, cmap="Greys", shading="auto", vmax=1.6)
+        axes.pcolormesh(sigmas, y, np.array(columns).T, cmap="Greys", shading="auto", vmax=1.6,
+                        rasterized=True)  # fmt: skip
         axes.plot([p.sigma for p in points], states, lw=0.9, marker=".", ms=3)
         axes.set_xscale("log")
         axes.invert_xaxis()

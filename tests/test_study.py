@@ -134,7 +134,7 @@ def test_too_few_clean_points_give_no_slope(errors: list[float]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("solver", "order"), [(Euler(), 1), (Heun(), 2), (DPMSolver3(), 3), (WrongHeun(), 1)], ids=repr
+    ("solver", "order"), [(Euler(), 1), (Heun(), 2), (DPMSolver3(), 3)], ids=repr
 )
 def test_convergence_measures_the_order(solver: Solver, order: int) -> None:
     study = convergence(solver, Mixture1D(), steps=(80, 160, 320, 640), seeds=range(8))
@@ -142,6 +142,12 @@ def test_convergence_measures_the_order(solver: Solver, order: int) -> None:
     assert study.slope().settled
     assert all(r.dtype == "float64" and r.samples == 8 for r in study.rows)
     assert "slope" in str(study)
+
+
+def test_a_wrong_heun_is_found_out() -> None:
+    study = convergence(WrongHeun(), Mixture1D(), steps=(160, 320, 640, 1280), seeds=range(8))
+    assert WrongHeun().order == 2
+    assert study.order() < 1.2
 
 
 def test_convergence_raises_what_fails_and_asks_for_a_solver() -> None:
@@ -153,7 +159,7 @@ def test_convergence_raises_what_fails_and_asks_for_a_solver() -> None:
 
 def test_heun_has_order_2_on_the_real_network() -> None:
     class Shorter(Digits):
-        tolerance = 1e-7
+        tolerance = 1e-6
 
     problem = Shorter()
     for name, value in {"sigma_max": 40.0, "sigma_min": 0.05}.items():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -55,19 +55,39 @@ class Adams(Solver):
         return self.chart == NOISE and self.variable == SIGMA
 
     def steps(self, ode: ODE, x: Tensor, grid: Grid) -> Iterator[Tensor]:
-        """Evaluate, remember `points` values, integrate."""
-        nodes: tuple[float, ...] = ()
-        values: list[Tensor] = []
-        for s, t in pairwise(grid):
-            nodes = (s, *nodes[: self.points - 1])
-            del values[self.points - 1 :]  # before the evaluation: one state less in memory
-            values.insert(0, self.chart.value(ode, x, s))
-            if self.start is not None and len(nodes) < self.points and t > 0:
-                x = self.start.step(_Known(ode, self.chart, x, s, values[0]), x, s, t)
-            else:
-                weights = adams_weights(self.chart, self.variable, nodes, s, t)
-                x = self.chart.advance(x, s, t, weights, values)
-            yield x
+        """Evaluate, remember `points` values, integrate P exactly."""
+
+        def weights(nodes: tuple[float, ...], s: float, t: float) -> Sequence[float]:
+            return adams_weights(self.chart, self.variable, nodes, s, t)
+
+        return march(ode, x, grid, self.chart, weights, self.points, self.start, self.points - 1)
+
+
+def march(
+    ode: ODE,
+    x: Tensor,
+    grid: Grid,
+    chart: Chart,
+    weights: Callable[[tuple[float, ...], float, float], Sequence[float]],
+    points: int,
+    start: OneStep | None = None,
+    start_steps: int = 0,
+) -> Iterator[Tensor]:
+    """z_t = z_s + Σ weights(nodes, s, t) · values, on the newest `points` nodes and values of F.
+
+    `start` takes the first `start_steps` steps; the evaluation at each node is made once.
+    """
+    nodes: tuple[float, ...] = ()
+    values: list[Tensor] = []
+    for i, (s, t) in enumerate(pairwise(grid)):
+        nodes = (s, *nodes[: points - 1])
+        del values[points - 1 :]  # before the evaluation: one state less in memory
+        values.insert(0, chart.value(ode, x, s))
+        if start is not None and i < start_steps and t > 0:
+            x = start.step(_Known(ode, chart, x, s, values[0]), x, s, t)
+        else:
+            x = chart.advance(x, s, t, weights(nodes, s, t), values)
+        yield x
 
 
 class _Known(ODE):

@@ -1,0 +1,119 @@
+"""PNDM, PLMS and iPNDM: Adams-Bashforth with the weights of equal steps, whatever the steps are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from flowsolve.chart import LOG_SIGMA, NOISE, Variable
+from flowsolve.solver import OneStep, Solver
+from flowsolve_solvers.multistep import march
+from flowsolve_solvers.runge_kutta import Heun
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from flowsolve.grid import Grid
+    from flowsolve.ode import ODE
+
+__all__ = ["IPNDM", "PLMS", "PNDM", "PseudoRK4"]
+
+EQUAL_STEPS = (
+    (1.0,),
+    (3 / 2, -1 / 2),
+    (23 / 12, -16 / 12, 5 / 12),
+    (55 / 24, -59 / 24, 37 / 24, -9 / 24),
+)
+
+
+def _weights(nodes: tuple[float, ...], s: float, t: float) -> tuple[float, ...]:
+    return tuple((t - s) * w for w in EQUAL_STEPS[len(nodes) - 1])
+
+
+def _check(solver: IPNDM | PNDM) -> None:
+    if not 1 <= solver.points <= 4:
+        raise ValueError(
+            f"{type(solver).__name__} has 1 to 4 points, but got points = {solver.points!r}."
+        )
+
+
+@dataclass(frozen=True, repr=False)
+class PseudoRK4(OneStep):
+    """x_t = x_s + (t - s) (e₁ + 2e₂ + 2e₃ + e₄)/6.          Liu, Ren, Lin, Zhao 2022, Eq. 13.
+
+    4 evaluations a step, order 2 (4 only if the middle level m is (s + t)/2): Kutta's weights with
+    every stage a DDIM step, e₂ and e₃ at m, half-way from s to t in `variable`.
+    """
+
+    variable: Variable = LOG_SIGMA
+
+    order = 2
+
+    def step(self, ode: ODE, x: Tensor, s: float, t: float) -> Tensor:
+        """Four evaluations, one mean, one DDIM step with it."""
+        m = self.variable.sigma((self.variable.tau(s) + self.variable.tau(t)) / 2)
+        e1 = ode.eps(x, s)
+        e2 = ode.eps(x.add(e1, alpha=m - s), m)
+        e3 = ode.eps(x.add(e2, alpha=m - s), m)
+        e4 = ode.eps(x.add(e3, alpha=t - s), t)
+        return x.add(e1.add(e2, alpha=2).add(e3, alpha=2).add(e4), alpha=(t - s) / 6)
+
+
+@dataclass(frozen=True, repr=False)
+class PNDM(Solver):
+    """x_t = x_s + (t - s) (55e₀ - 59e₁ + 37e₂ - 9e₃)/24.        F-PNDM: Liu, Ren, Lin, Zhao 2022, Eq. 12-13.
+
+    Pseudo-Runge-Kutta for the first three steps (4 evaluations each), then 1 evaluation a step.
+    Order 2 on any smooth grid, as the weights are those of equal steps in σ; order 4 only if the
+    steps are equal in σ. Adams(4, NOISE, SIGMA, start=...) is this method with the right weights.
+    """
+
+    points: int = 4
+    start: OneStep = PseudoRK4()  # noqa: RUF009 - immutable
+
+    order = 2
+
+    def __post_init__(self) -> None:
+        _check(self)
+
+    def steps(self, ode: ODE, x: Tensor, grid: Grid) -> Iterator[Tensor]:
+        """The start, then Adams-Bashforth."""
+        return march(ode, x, grid, NOISE, _weights, self.points, self.start, self.points - 1)
+
+
+@dataclass(frozen=True, repr=False)
+class IPNDM(Solver):
+    """x_t = x_s + (t - s) (55e₀ - 59e₁ + 37e₂ - 9e₃)/24, ramping up from e₀.         Zhang and Chen 2023, App. H.
+
+    1 evaluation a step, order min(points, 2). Its variable-step form is LMS.
+    """
+
+    points: int = 4
+
+    def __post_init__(self) -> None:
+        _check(self)
+
+    @property
+    def order(self) -> int:
+        """The first step is Euler's, and the weights are those of equal steps: 2 at most."""
+        return min(self.points, 2)
+
+    def steps(self, ode: ODE, x: Tensor, grid: Grid) -> Iterator[Tensor]:
+        """Adams-Bashforth with 1, 2, ... points."""
+        return march(ode, x, grid, NOISE, _weights, self.points)
+
+
+@dataclass(frozen=True, repr=False)
+class PLMS(Solver):
+    """x_t = x_s + (t - s) (55e₀ - 59e₁ + 37e₂ - 9e₃)/24, after one step of Heun's.   S-PNDM; Stable Diffusion's PLMS.
+
+    N + 1 evaluations for N steps, order 2: diffusers' PNDM with skip_prk_steps, whose first two
+    evaluations are the two of Heun's step.
+    """
+
+    order = 2
+
+    def steps(self, ode: ODE, x: Tensor, grid: Grid) -> Iterator[Tensor]:
+        """Heun, then Adams-Bashforth with 2, 3, 4 points."""
+        return march(ode, x, grid, NOISE, _weights, 4, Heun(), 1)
