@@ -21,9 +21,14 @@ from flowsolve.grid import log_snr as log_snr
 from flowsolve.grid import quadratic_t as quadratic_t
 from flowsolve.grid import uniform as uniform
 from flowsolve.grid import uniform_t as uniform_t
+from flowsolve.noise import BrownianNoise as BrownianNoise
+from flowsolve.noise import Noise as Noise
+from flowsolve.noise import SeededNoise as SeededNoise
+from flowsolve.noise import WithNoise as WithNoise
 from flowsolve.noise import unit_noise as unit_noise
 from flowsolve.ode import ODE as ODE
 from flowsolve.ode import DiffusionODE as DiffusionODE
+from flowsolve.ode import Wrapped as Wrapped
 from flowsolve.precondition import EDMPrediction as EDMPrediction
 from flowsolve.precondition import EpsPrediction as EpsPrediction
 from flowsolve.precondition import FlowPrediction as FlowPrediction

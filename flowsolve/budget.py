@@ -49,6 +49,9 @@ class _Count(ODE):
         self.calls += 1
         return x
 
+    def noise(self, x: Tensor, s: float, t: float) -> Tensor:
+        return x
+
 
 def cost(solver: Solver, grid: Grid) -> int:
     """The evaluations of `solver` on `grid`, ends included. Raises BudgetError if it is adaptive."""

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
-from flowsolve.errors import NetworkError
+from flowsolve.errors import NetworkError, StateError
 
 if TYPE_CHECKING:
     import torch
@@ -38,9 +38,48 @@ class ODE(ABC):
         """The signal scale α of x_t = α x̄, 1/√(1+σ²) unless the path says otherwise."""
         return 1 / math.hypot(1, sigma)
 
+    def noise(self, x: Tensor, s: float, t: float) -> Tensor:
+        """N(0, I) like x, for the interval between the levels s and t. Raises StateError without one.
+
+        Stochastic methods ask for it; `WithNoise` gives it.
+        """
+        raise StateError(
+            "this method is stochastic and needs noise: wrap the ODE as WithNoise(ode, SeededNoise("
+            "seeds)), one seed for each sample."
+        )
+
     def metered(self, count: Callable[[int], None]) -> ODE:
         """The same ODE with `count(rows)` called at every forward pass of its networks, if it has any."""
         return self
+
+
+class Wrapped(ODE):
+    """An ODE around another, which does whatever the wrapper does not do itself."""
+
+    def __init__(self, ode: ODE) -> None:
+        self.ode = ode
+
+    def eps(self, x: Tensor, sigma: float) -> Tensor:
+        """The inner ODE's."""
+        return self.ode.eps(x, sigma)
+
+    def x0(self, x: Tensor, sigma: float) -> Tensor:
+        """The inner ODE's."""
+        return self.ode.x0(x, sigma)
+
+    def alpha(self, sigma: float) -> float:
+        """The inner ODE's."""
+        return self.ode.alpha(sigma)
+
+    def noise(self, x: Tensor, s: float, t: float) -> Tensor:
+        """The inner ODE's."""
+        return self.ode.noise(x, s, t)
+
+    def metered(self, count: Callable[[int], None]) -> ODE:
+        """The same wrapper around the metered inner ODE."""
+        other = copy.copy(self)
+        other.ode = self.ode.metered(count)
+        return other
 
 
 class DiffusionODE(ODE):

@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING, NoReturn
 
 from flowsolve.errors import NonFiniteError
-from flowsolve.ode import ODE
+from flowsolve.ode import ODE, Wrapped
 from flowsolve.solution import Point
 from flowsolve.walk import walk
 
@@ -18,16 +18,13 @@ if TYPE_CHECKING:
     from flowsolve.solver import Solver
 
 
-class Counted(ODE):
+class Counted(Wrapped):
     """An ODE that counts its evaluations, and shows each to a recorder if it has one."""
 
     def __init__(self, ode: ODE) -> None:
-        self.ode, self.nfe = ode, 0
+        super().__init__(ode)
+        self.nfe = 0
         self.recorder: Recorder | None = None
-
-    def alpha(self, sigma: float) -> float:
-        """The inner ODE's."""
-        return self.ode.alpha(sigma)
 
     def eps(self, x: Tensor, sigma: float) -> Tensor:
         """ε, and one more evaluation."""
@@ -121,14 +118,12 @@ class Recorder:
         self.waiting = None
 
 
-class _Watched(ODE):
+class _Watched(Wrapped):
     """An ODE that looks at every value, and raises at the first that is not finite."""
 
     def __init__(self, ode: ODE) -> None:
-        self.ode, self.nfe = ode, 0
-
-    def alpha(self, sigma: float) -> float:
-        return self.ode.alpha(sigma)
+        super().__init__(ode)
+        self.nfe = 0
 
     def eps(self, x: Tensor, sigma: float) -> Tensor:
         return self._look(x, sigma, self.ode.eps(x, sigma))

@@ -123,7 +123,10 @@ def _prepare(ode: ODE, x: Tensor, grid: AnyGrid, solver: Solver, nfe: int | None
         return fit(solver, nfe, grid)
     if nfe is not None:
         raise BudgetError("nfe= chooses among grids: give it a function n -> Grid, not one grid.")
-    return grid if isinstance(grid, Grid) else Grid(grid)
+    grid = grid if isinstance(grid, Grid) else Grid(grid)
+    if grid.rising and solver.stochastic:
+        raise GridError(f"{solver!r} draws noise, so it only goes down the grid, not up.")
+    return grid
 
 
 def _run(

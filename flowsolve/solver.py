@@ -23,6 +23,7 @@ class Solver(ShortRepr, ABC):
 
     order         the measured global order as configured, start-up included
     reaches_zero  whether `steps` may be given a last level of 0 (its weights stay finite there)
+    stochastic    whether it draws noise, and so has no way back up the grid
     adaptive      whether it chooses its own evaluations, so that a grid does not fix their number
 
     The first line of a solver's docstring is its formula, then three spaces or more, then the source.
@@ -35,6 +36,11 @@ class Solver(ShortRepr, ABC):
     @property
     def reaches_zero(self) -> bool:
         """No, unless a method says so: the last step to 0 is then a DDIM step."""
+        return False
+
+    @property
+    def stochastic(self) -> bool:
+        """No, unless a method says so."""
         return False
 
     @property

@@ -129,6 +129,8 @@ def tabulate(solver: Solver, grid: Grid) -> Table:
     import torch
 
     check_solver(solver)
+    if solver.stochastic:
+        raise TableError(f"{solver!r} draws noise, which a table of ε-weights does not hold.")
     grid = grid if isinstance(grid, Grid) else Grid(grid)
     if math.isinf(grid[0]):
         raise TableError("a table starts at a finite σ: at σ = ∞ there is no x̄ to combine.")

@@ -92,7 +92,8 @@ def test_the_wheel_holds_both_packages_and_all_their_data(built: Path) -> None:
     assert "[flowsolve.solvers]\nflowsolve = flowsolve_solvers" in entry_points
     assert "License-Expression: MIT" in metadata
     assert "Requires-Dist: torch" in metadata
-    for package, folder in (("flowsolve", "flowsolve"), ("flowsolve_solvers", "solvers/flowsolve_solvers")):  # fmt: skip
+    folders = {"flowsolve": "flowsolve", "flowsolve_solvers": "solvers/flowsolve_solvers"}
+    for package, folder in folders.items():
         for path in (ROOT / folder).rglob("*.py"):
             assert f"{package}/{path.relative_to(ROOT / folder).as_posix()}" in names
     assert not [n for n in names if "__pycache__" in n or n.endswith(".pyc")]
@@ -147,7 +148,13 @@ def test_the_script_itself_runs_there(kind: str, installed: Path, work: Path) ->
 
 
 def test_the_network_of_the_wheel_loads(installed: Path, work: Path) -> None:
-    code = "from flowsolve.problems import Digits as D; p = D(); x = p.start([0]); print(p.eps(x, 1.0).shape)"
+    code = (
+        "from flowsolve.problems import Digits
+"
+        "problem = Digits()
+"
+        "print(problem.eps(problem.start([0]), 1.0).shape)"
+    )
     assert "8, 8" in checked(sys.executable, "-c", code, cwd=work, PYTHONPATH=str(installed))
 
 
@@ -190,7 +197,9 @@ def provider(folder: Path, package: str, name: str, value: str = "", module: str
     return site
 
 
-def solvers_with(work: Path, *sites: Path, command: tuple[str, ...] = ("solvers",)) -> subprocess.CompletedProcess[str]:  # fmt: skip
+def solvers_with(
+    work: Path, *sites: Path, command: tuple[str, ...] = ("solvers",)
+) -> subprocess.CompletedProcess[str]:
     path = os.pathsep.join(map(str, sites))
     return run(sys.executable, "-c", COMMAND, *command, cwd=work, PYTHONPATH=path)
 

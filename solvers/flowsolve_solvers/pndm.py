@@ -62,7 +62,7 @@ class PseudoRK4(OneStep):
 
 @dataclass(frozen=True, repr=False)
 class PNDM(Solver):
-    """x_t = x_s + (t - s) (55e₀ - 59e₁ + 37e₂ - 9e₃)/24.        F-PNDM: Liu, Ren, Lin, Zhao 2022, Eq. 12-13.
+    """x_t = x_s + (t - s) (55e₀ - 59e₁ + 37e₂ - 9e₃)/24.   F-PNDM: Liu et al. 2022, Eq. 12-13.
 
     Pseudo-Runge-Kutta for the first three steps (4 evaluations each), then 1 evaluation a step.
     Order 2 on any smooth grid, as the weights are those of equal steps in σ; order 4 only if the
@@ -70,7 +70,7 @@ class PNDM(Solver):
     """
 
     points: int = 4
-    start: OneStep = PseudoRK4()  # noqa: RUF009 - immutable
+    start: OneStep = PseudoRK4()
 
     order = 2
 
@@ -84,7 +84,7 @@ class PNDM(Solver):
 
 @dataclass(frozen=True, repr=False)
 class IPNDM(Solver):
-    """x_t = x_s + (t - s) (55e₀ - 59e₁ + 37e₂ - 9e₃)/24, ramping up from e₀.         Zhang and Chen 2023, App. H.
+    """x_t = x_s + (t - s) (55e₀ - 59e₁ + 37e₂ - 9e₃)/24, from one point up.    Zhang and Chen 2023, App. H.
 
     1 evaluation a step, order min(points, 2). Its variable-step form is LMS.
     """
@@ -106,7 +106,7 @@ class IPNDM(Solver):
 
 @dataclass(frozen=True, repr=False)
 class PLMS(Solver):
-    """x_t = x_s + (t - s) (55e₀ - 59e₁ + 37e₂ - 9e₃)/24, after one step of Heun's.   S-PNDM; Stable Diffusion's PLMS.
+    """x_t = x_s + (t - s) (55e₀ - 59e₁ + 37e₂ - 9e₃)/24 after a Heun step.   S-PNDM; PLMS.
 
     N + 1 evaluations for N steps, order 2: diffusers' PNDM with skip_prk_steps, whose first two
     evaluations are the two of Heun's step.

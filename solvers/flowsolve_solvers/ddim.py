@@ -1,0 +1,57 @@
+"""The DDIM family: one update, from the deterministic ODE step to DDPM, on any sub-sequence."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from flowsolve.solver import OneStep
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from flowsolve.ode import ODE
+
+__all__ = ["DDPM", "DDIMEta"]
+
+
+@dataclass(frozen=True, repr=False)
+class DDIMEta(OneStep):
+    """x_t = x₀ + √(t² - v²) ε + v z, v² = η² t² (s² - t²)/s².    Song, Meng, Ermon 2021, Eq. 12 and 16.
+
+    1 evaluation a step; η = 0 is Euler, η = 1 is DDPM's ancestral sampling with the posterior
+    variance, k-diffusion's euler_ancestral(eta). In the paper's letters v = σ_τ/√ᾱ_t. All members
+    share the marginals of x_t given x₀. larger_variance keeps the mean of η = 1 and draws with
+    v̂² = (s² - t²)(1 + t²)/(1 + s²), the paper's σ̂ (DDPM's "fixed large").
+    """
+
+    eta: float = 1.0
+    larger_variance: bool = False
+
+    order = 1
+
+    @property
+    def stochastic(self) -> bool:
+        """Unless η = 0."""
+        return self.eta > 0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.eta <= 1 or (self.larger_variance and self.eta != 1):
+            raise ValueError(
+                f"DDIMEta needs 0 <= eta <= 1, and eta = 1 with larger_variance, but got "
+                f"eta = {self.eta!r}, larger_variance = {self.larger_variance!r}."
+            )
+
+    def step(self, ode: ODE, x: Tensor, s: float, t: float) -> Tensor:
+        """x̄_s + (√(t² - v²) - s) ε + v z; no noise is drawn at η = 0 or t = 0."""
+        v = self.eta * t * math.sqrt((s - t) * (s + t)) / s
+        x_t = x.add(ode.eps(x, s), alpha=math.sqrt((t - v) * (t + v)) - s)
+        if self.larger_variance:
+            v = math.sqrt((s - t) * (s + t) * (1 + t * t) / (1 + s * s))
+        return x_t.add(ode.noise(x, s, t), alpha=v) if v > 0 else x_t
+
+
+def DDPM(larger_variance: bool = False) -> DDIMEta:
+    """x_t = x₀ + (t²/s) ε + v z, v² = t² (s² - t²)/s².    Ho, Jain, Abbeel 2020, as η = 1."""
+    return DDIMEta(1.0, larger_variance)

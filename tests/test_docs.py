@@ -1,0 +1,116 @@
+"""The documentation runs: its Python, the outputs it shows, its links, and its table of solvers.
+
+A block marked python is run, all blocks of a page in one namespace. A text block right after it is
+what it prints. `<!-- not run -->` on the line before a block leaves it out.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import io
+import re
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any, NamedTuple
+
+import pytest
+
+from flowsolve_solvers import ALL
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+PAGES = [*sorted(DOCS.glob("*.md")), ROOT / "README.md"]
+TABLE = DOCS / "solver_table.md"
+FENCE = re.compile(
+    r"^(?P<skip><!-- not run -->\n+)?```python\n(?P<code>.*?)^```\n(?:\n*```text\n(?P<out>.*?)^```\n)?",
+    re.MULTILINE | re.DOTALL,
+)
+
+
+class Block(NamedTuple):
+    line: int
+    code: str
+    out: str | None
+
+
+def blocks(page: Path) -> list[Block]:
+    text = page.read_text(encoding="utf-8")
+    return [
+        Block(text.count("\n", 0, m.start("code")), m["code"], m["out"])
+        for m in FENCE.finditer(text)
+        if not m["skip"]
+    ]
+
+
+def test_the_extractor(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(
+        "```python\nprint(1)\n```\n\n```text\n1\n```\n\n<!-- not run -->\n```python\nno\n```\n\n"
+        "```console\n$ ls\n```\n\n```python\nx = 2\n```\n"
+    )
+    assert blocks(page) == [Block(1, "print(1)\n", "1\n"), Block(17, "x = 2\n", None)]
+
+
+@pytest.mark.parametrize("page", [p for p in PAGES if blocks(p)], ids=lambda p: p.name)
+def test_python_blocks_run(page: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    module = ModuleType("page")  # dataclasses look their module up
+    monkeypatch.setitem(sys.modules, "page", module)
+    space: dict[str, Any] = module.__dict__
+    for line, code, expected in blocks(page):
+        compiled = compile("\n" * line + code, str(page), "exec", dont_inherit=True)
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed):
+            exec(compiled, space)
+        if expected is not None:
+            shown = [x.rstrip() for x in printed.getvalue().splitlines()]
+            assert shown == expected.splitlines(), f"{page.name}, the block at line {line}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_links_between_files_resolve(page: Path) -> None:
+    text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if "://" in target or target.startswith("mailto:"):
+            continue
+        path, _, anchor = target.partition("#")
+        file = page.parent / path if path else page
+        assert file.exists(), f"{page.name} links to {target}"
+        if anchor and file.suffix == ".md":
+            assert anchor in anchors(file), f"{page.name} links to {target}"
+
+
+def anchors(page: Path) -> set[str]:
+    """Headings as GitHub and MyST turn them into anchors."""
+    titles = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", t.lower()).replace(" ", "-") for t in titles}
+
+
+def test_every_page_is_in_the_index() -> None:
+    index = (DOCS / "index.md").read_text(encoding="utf-8")
+    pages = {p.stem for p in DOCS.glob("*.md")} - {"index", TABLE.stem}
+    listed = re.search(r"```\{toctree\}\n(.*?)```", index, re.DOTALL)
+    assert listed
+    assert pages == {x for x in listed[1].split() if not x.startswith(":")}
+
+
+def test_the_solver_table_lists_all() -> None:
+    """Its measured columns are made by docs/make_solver_table.py, which is too slow to run here."""
+    spec = importlib.util.spec_from_file_location(
+        "make_solver_table", TABLE.parent / "make_solver_table.py"
+    )
+    assert spec is not None
+    assert spec.loader is not None
+    make = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(make)
+    lines = TABLE.read_text(encoding="utf-8").splitlines()
+    assert lines[0] == make.line(make.HEADER)
+    found = [[c.strip() for c in line.strip("|").split("|")] for line in lines[2:]]
+    assert [row[:3] for row in found] == [make.plain_columns(s) for s in ALL], (
+        "run docs/make_solver_table.py"
+    )
+    for solver, row in zip(ALL, found, strict=True):
+        for measured in row[3:7]:
+            assert abs(float(measured) - solver.order) < 0.2, row
