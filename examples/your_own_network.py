@@ -64,7 +64,7 @@ if __name__ == "__main__":
     ode = fs.DiffusionODE(net, fs.EDMPrediction(sigma_data=0.5))
     noise = fs.unit_noise(range(1000), event=(2,))
     grid = lambda n: fs.karras(n, 20.0, 0.01).to_zero()  # noqa: E731
-    truth = fs.sample(ode, noise, grid(300), S.RK4(fs.LOG_SIGMA)).x
+    truth = fs.sample(ode, noise, grid, S.RK4(fs.LOG_SIGMA), nfe=1201).x
     panels = {"data": spiral(1000), "reference: RK4, 300 steps": truth}
     for name, solver in SOLVERS.items():
         done = fs.sample(ode, noise, grid, solver, nfe=10)

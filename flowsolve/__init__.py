@@ -21,6 +21,13 @@ from flowsolve.grid import log_snr as log_snr
 from flowsolve.grid import quadratic_t as quadratic_t
 from flowsolve.grid import uniform as uniform
 from flowsolve.grid import uniform_t as uniform_t
+from flowsolve.grid_tuned import arctan as arctan
+from flowsolve.grid_tuned import ays as ays
+from flowsolve.grid_tuned import beta as beta
+from flowsolve.grid_tuned import beta_t as beta_t
+from flowsolve.grid_tuned import dmn as dmn
+from flowsolve.grid_tuned import resample as resample
+from flowsolve.grid_tuned import round_to as round_to
 from flowsolve.noise import BrownianNoise as BrownianNoise
 from flowsolve.noise import Noise as Noise
 from flowsolve.noise import SeededNoise as SeededNoise
@@ -46,6 +53,11 @@ from flowsolve.solve import ve_start as ve_start
 from flowsolve.solve import vp_start as vp_start
 from flowsolve.solver import OneStep as OneStep
 from flowsolve.solver import Solver as Solver
+from flowsolve.subsequence import leading as leading
+from flowsolve.subsequence import linspace as linspace
+from flowsolve.subsequence import tau_linear as tau_linear
+from flowsolve.subsequence import tau_quadratic as tau_quadratic
+from flowsolve.subsequence import trailing as trailing
 from flowsolve.table import Replay as Replay
 from flowsolve.table import Table as Table
 from flowsolve.table import tabulate as tabulate

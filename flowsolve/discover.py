@@ -19,7 +19,7 @@ from importlib.metadata import EntryPoint, entry_points
 from types import ModuleType
 from typing import Any
 
-from flowsolve import grid
+from flowsolve import grid, grid_tuned
 from flowsolve.budget import cost
 from flowsolve.errors import NameClash, NameUnknown
 from flowsolve.expression import evaluate
@@ -120,6 +120,14 @@ def make_solver(text: str) -> Solver:
     return solver
 
 
+def _ays(table: str = "sd15") -> grid.Spacing:
+    return partial(grid_tuned.ays, table=table)
+
+
+def _dmn(points: int = 3, error: str = "pixel") -> grid.Spacing:
+    return partial(grid_tuned.dmn, points=points, error=error)
+
+
 def find_spacing(text: str, clock: Clock) -> grid.Spacing:
     """A spacing by name, with options as karras:rho=5; those in t take the problem's clock."""
     makers: dict[str, Callable[..., Any]] = {
@@ -129,6 +137,13 @@ def find_spacing(text: str, clock: Clock) -> grid.Spacing:
         "uniform": lambda: grid.uniform,
         "uniformt": lambda clock=clock, power=1: partial(grid.uniform_t, clock=clock, power=power),
         "quadratict": lambda clock=clock: partial(grid.quadratic_t, clock=clock),
+        "beta": lambda a=0.6, b=0.6: partial(grid_tuned.beta, a=a, b=b),
+        "betat": lambda clock=clock, a=0.6, b=0.6: partial(
+            grid_tuned.beta_t, clock=clock, a=a, b=b
+        ),
+        "ays": _ays,
+        "arctan": lambda c=0.5: partial(grid_tuned.arctan, c=c),
+        "dmn": _dmn,
     }
     spacing: grid.Spacing = evaluate(text, makers, "spacing", _plain)
     return spacing

@@ -74,15 +74,19 @@ class _Reader:
             case ast.Constant(value=v):
                 return v
             case ast.UnaryOp(op=ast.USub(), operand=x):
-                return -self.value(x)
+                return -self.number(x)
             case ast.BinOp(op=ast.Div(), left=a, right=b):
-                return self.value(a) / self.value(b)
+                if below := self.number(b):
+                    return self.number(a) / below
             case ast.Tuple(elts=items) | ast.List(elts=items):
                 return tuple(self.value(item) for item in items)
             case ast.Name(id=name):
                 word = self.plain(name)
                 return _VALUES[word] if word in _VALUES else self.call(name, [], {})
             case ast.Call(func=ast.Name(id=name), args=args, keywords=words):
+                given = [w.arg for w in words]
+                if None in given or len({*given}) < len(given):
+                    raise NameUnknown(f"{name}: give each option once, by its name.")
                 texts = self.text_options(name)
                 options = {
                     w.arg: w.value.id
@@ -93,6 +97,12 @@ class _Reader:
                 }
                 return self.call(name, [self.value(a) for a in args], options)
         raise NameUnknown(f"cannot read {ast.unparse(node)!r} as the value of an option.")
+
+    def number(self, node: ast.expr) -> float:
+        x = self.value(node)
+        if not isinstance(x, int | float):
+            raise NameUnknown(f"{ast.unparse(node)!r} is not a number.")
+        return x
 
     def text_options(self, name: str) -> set[str]:
         """Options that take text, which needs no quotes here: torchdiffeq:method=dopri5."""

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from matplotlib.image import imread
 
+from flowsolve.chart import DATA
 from flowsolve.discover import find_spacing, make_solver
 from flowsolve.errors import NameUnknown, StateError
 from flowsolve.rows import Row, read_jsonl
@@ -240,8 +241,8 @@ def test_compare(tmp_path: Path) -> None:
     rows = read_jsonl(folder / "rows.jsonl")
     assert [(r.solver, r.asked, r.nfe) for r in rows if not r.error] == [
         ("Heun()", "nfe=8", 8), ("Heun()", "nfe=20", 20),
-        *(("Adams(points=2, variable=SIGMA)", f"nfe={n}", n) for n in (1, 8, 20)),
-        *(("Torchdiffeq()", f"tol={t}", r.nfe) for t, r in zip(("0.01", "0.0001"), rows[-2:], strict=True)),
+        *(("Adams(variable=SIGMA)", f"nfe={n}", n) for n in (1, 8, 20)),
+        ("Torchdiffeq()", "tol=0.01", rows[-2].nfe), ("Torchdiffeq()", "tol=0.0001", rows[-1].nfe),
     ]  # fmt: skip
     (failed,) = (r for r in rows if r.error)
     assert (failed.solver, failed.asked) == ("Heun()", "nfe=1")
@@ -279,7 +280,7 @@ def test_several_spacings_each_have_a_column(tmp_path: Path) -> None:
     text = done(
         *SMALL, "--spacing", "karras", "uniform_t", "karras:rho=3", "--out", "o", cwd=tmp_path
     )
-    assert "uniform_t[VPSDE()]" in text  # brackets are not rich's markup
+    assert "uniform_t[VPSDE()]" in text
     assert "karras(rho=3)" in text
     assert len(table_of(tmp_path / "o" / "orders.csv")) == 3
 
@@ -414,9 +415,9 @@ def test_table(tmp_path: Path) -> None:
 
 
 def test_grids(tmp_path: Path) -> None:
-    text = done("grids", "karras:rho=5", "uniform_t", "--steps", "4", "--problem", "mixture_1d",
-                "--out", "o", cwd=tmp_path)  # fmt: skip
-    assert "uniform_t[VPSDE()]" in text
+    text = done("grids", "karras:rho=5", "uniform_t", "--steps", "4", "--sigma-max", "10",
+                "--sigma-min", "0.05", "--out", "o", cwd=tmp_path)  # fmt: skip
+    assert "uniform_t[linear_beta(T=1000)]" in text  # not taken for rich's markup
     levels = [line.split("│")[2].strip() for line in text.splitlines() if "│" in line]
     expected = find_spacing("karras:rho=5", VPSDE())(4, 10.0, 0.05)
     assert [float(x) for x in levels] == pytest.approx([*expected], rel=1e-5)
@@ -448,6 +449,14 @@ def test_sample(args: list[str], shape: tuple[int, ...], tmp_path: Path) -> None
         assert float((again - x[1:3]).abs().max()) < 1e-5
 
 
+def test_brackets_in_cells_are_text(capfd: Any) -> None:
+    from flowsolve import report
+
+    report.console().print(report.plain(["a[bold]"], [["b[red]"]], "c[dim]"))
+    shown = capfd.readouterr().out
+    assert all(text in shown for text in ("a[bold]", "b[red]", "c[dim]"))
+
+
 # --- solvers as text ------------------------------------------------------------------------------
 
 TEXTS: dict[str, Any] = {
@@ -476,7 +485,7 @@ def test_options_are_read(text: str) -> None:
 def test_options_are_not_ignored() -> None:
     made = make_solver("adams:points=3,chart=data,start=heun")
     assert isinstance(made, Adams)
-    assert (made.points, made.chart.name, made.start) == (3, "data", Heun())
+    assert (made.points, made.chart, made.start) == (3, DATA, Heun())
     assert make_solver("dpmsolver2:r=0.8") != make_solver("dpmsolver2")
 
 
@@ -492,8 +501,8 @@ def test_every_solver_is_made_again_from_its_repr(solver: Any) -> None:
         ("vpsde", NameUnknown), ("lambda: 1", NameUnknown), ("heun.__class__", NameUnknown),
         ("[x for x in y]", NameUnknown), ("__import__('os')", NameUnknown), ("3", NameUnknown),
         ("heun:3=4", NameUnknown), ("heun:x=1", StateError), ("adams:points=two", NameUnknown),
-        ("adams:points=2,points=3", NameUnknown), ("adams:points=1/0", (NameUnknown, StateError)),
-        ("adams:*[1]", NameUnknown), ("adams:**{}", NameUnknown), ("adams:points=-'a'", (NameUnknown, StateError)),
+        ("adams:points=2,points=3", NameUnknown), ("adams:points=1/0", NameUnknown),
+        ("adams:*[1]", NameUnknown), ("adams:**{}", NameUnknown), ("adams:points=-'a'", NameUnknown),
     ],
 )  # fmt: skip
 def test_nothing_else_is_run(text: str, error: Any) -> None:

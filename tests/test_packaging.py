@@ -149,10 +149,8 @@ def test_the_script_itself_runs_there(kind: str, installed: Path, work: Path) ->
 
 def test_the_network_of_the_wheel_loads(installed: Path, work: Path) -> None:
     code = (
-        "from flowsolve.problems import Digits
-"
-        "problem = Digits()
-"
+        "from flowsolve.problems import Digits\n"
+        "problem = Digits()\n"
         "print(problem.eps(problem.start([0]), 1.0).shape)"
     )
     assert "8, 8" in checked(sys.executable, "-c", code, cwd=work, PYTHONPATH=str(installed))
@@ -200,7 +198,7 @@ def provider(folder: Path, package: str, name: str, value: str = "", module: str
 def solvers_with(
     work: Path, *sites: Path, command: tuple[str, ...] = ("solvers",)
 ) -> subprocess.CompletedProcess[str]:
-    path = os.pathsep.join(map(str, sites))
+    path = os.pathsep.join([*map(str, sites), os.environ.get("PYTHONPATH", "")])
     return run(sys.executable, "-c", COMMAND, *command, cwd=work, PYTHONPATH=path)
 
 

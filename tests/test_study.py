@@ -314,6 +314,33 @@ def test_a_study_whose_errors_reach_the_reference_says_so() -> None:
     assert not any("reference's own" in note for note in report.notes(honest))
 
 
+def made_up(errors: list[float], **options: object) -> Study:
+    row = Row("made_up", "0" * 12, "Heun()", 2, "karras", "", scale=1.0, ref_err=1e-15,
+              dtype="float64", certified=True)  # fmt: skip
+    return Study(tuple(
+        replace(row, asked=f"steps={n}", steps=n, nfe=2 * n, rmse=e, **options)  # type: ignore[arg-type]
+        for n, e in zip(STEPS, errors, strict=True)
+    ))  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("options", "used"),
+    [
+        ({}, STEPS[-2:]),
+        ({"ref_err": 2e-5}, STEPS[:4]),  # a floor of ten times that
+        ({"dtype": "float32", "scale": 20.0}, STEPS[:4]),  # a hundred units in the last place
+        ({"dtype": "bfloat16", "scale": 1e-3}, STEPS[:3]),
+    ],
+    ids=str,
+)
+def test_slopes_keep_off_the_reference_and_round_off(
+    options: dict[str, object], used: tuple[int, ...]
+) -> None:
+    study = made_up([n**-2 + 1e-4 for n in STEPS], **options)  # falls on, but ever more slowly
+    assert study.slope().steps[-1] == used[-1]
+    assert {*study.slope().steps} <= {*used}
+
+
 def test_float32_rows_bottom_out_without_a_false_slope() -> None:
     study = convergence(
         DPMSolver3(), Gaussian(), steps=(8, 16, 32, 256, 512, 1024), seeds=range(4),

@@ -5,10 +5,19 @@ from flowsolve.schedule import VPSDE
 from flowsolve.solver import Solver
 from flowsolve_solvers.adaptive import Scipy as Scipy
 from flowsolve_solvers.adaptive import Torchdiffeq as Torchdiffeq
+from flowsolve_solvers.ancestral import Ancestral as Ancestral
+from flowsolve_solvers.ancestral import DPM2Ancestral as DPM2Ancestral
+from flowsolve_solvers.ancestral import DPMSolverPP2SAncestral as DPMSolverPP2SAncestral
+from flowsolve_solvers.ddim import DDPM as DDPM
+from flowsolve_solvers.ddim import DDIMEta as DDIMEta
+from flowsolve_solvers.ddim import EulerAncestral as EulerAncestral
 from flowsolve_solvers.dpm_solver import DPMSolver2 as DPMSolver2
 from flowsolve_solvers.dpm_solver import DPMSolver3 as DPMSolver3
 from flowsolve_solvers.dpmpp import DPMSolverPP2M as DPMSolverPP2M
 from flowsolve_solvers.dpmpp import DPMSolverPP2S as DPMSolverPP2S
+from flowsolve_solvers.edm import EDM as EDM
+from flowsolve_solvers.eta import DDIM_ETA as DDIM_ETA
+from flowsolve_solvers.eta import SDE_ETA as SDE_ETA
 from flowsolve_solvers.euler import DDIM as DDIM
 from flowsolve_solvers.euler import Euler as Euler
 from flowsolve_solvers.euler import EulerInT as EulerInT
@@ -18,9 +27,19 @@ from flowsolve_solvers.multistep import Adams as Adams
 from flowsolve_solvers.multistep import DPMSolverM as DPMSolverM
 from flowsolve_solvers.multistep import DPMSolverPPM as DPMSolverPPM
 from flowsolve_solvers.multistep import RhoAB as RhoAB
+from flowsolve_solvers.pndm import IPNDM as IPNDM
+from flowsolve_solvers.pndm import PLMS as PLMS
+from flowsolve_solvers.pndm import PNDM as PNDM
+from flowsolve_solvers.pndm import PseudoRK4 as PseudoRK4
+from flowsolve_solvers.published import PublishedDPMSolver as PublishedDPMSolver
 from flowsolve_solvers.runge_kutta import RK4 as RK4
 from flowsolve_solvers.runge_kutta import Heun as Heun
 from flowsolve_solvers.runge_kutta import Midpoint as Midpoint
+from flowsolve_solvers.sa_solver import SASolver as SASolver
+from flowsolve_solvers.sde_dpmpp import DPMSolverPP2MSDE as DPMSolverPP2MSDE
+from flowsolve_solvers.sde_dpmpp import DPMSolverPP3MSDE as DPMSolverPP3MSDE
+from flowsolve_solvers.sde_dpmpp import DPMSolverPPSDE as DPMSolverPPSDE
+from flowsolve_solvers.unipc import UniPC as UniPC
 
 _ADAMS: list[Solver] = [
     Adams(points, chart, variable, start)
@@ -35,6 +54,25 @@ _ADAMS: list[Solver] = [
         (4, DPMSolver3()),
         (4, RK4(LOG_SIGMA)),
     )
+]
+
+_FAMILY: list[Solver] = [
+    PseudoRK4(),
+    PNDM(),
+    PNDM(start=PseudoRK4(SIGMA)),
+    PLMS(),
+    IPNDM(2),
+    IPNDM(),
+    *(UniPC(points) for points in (1, 2, 3, 4)),
+    *(UniPC(points, NOISE) for points in (1, 2, 3)),
+    *(UniPC(points, variant=variant) for points in (2, 3) for variant in ("bh1", "bh2")),
+    UniPC(3, variant="bh2", lower_order_final=True),
+    UniPC(2, NOISE, "bh1"),
+    UniPC(2, variant="bh1", correct=False),
+    PublishedDPMSolver(2, NOISE),
+    PublishedDPMSolver(),
+    PublishedDPMSolver(lower_order_final=True),
+    PublishedDPMSolver(3, NOISE),
 ]
 
 ALL: list[Solver] = [
@@ -56,4 +94,28 @@ ALL: list[Solver] = [
     Adams(1),
     Adams(1, DATA),
     *_ADAMS,
+    *_FAMILY,
+]
+
+# certified by tests/test_stochastic.py: `order` is that of the law
+STOCHASTIC: list[Solver] = [
+    DDIMEta(),
+    DDIMEta(eta=0.5),
+    Ancestral(),
+    DPM2Ancestral(eta=0.5),
+    DPMSolverPP2SAncestral(),
+    EDM(),
+    EDM(method=Euler()),
+    DPMSolverPPSDE(),
+    DPMSolverPPSDE(eta=0.5, r=0.8),
+    DPMSolverPPSDE(eta=2.0, family=SDE_ETA),
+    DPMSolverPP2MSDE(),
+    DPMSolverPP2MSDE(heun=True),
+    DPMSolverPP2MSDE(eta=0.5, family=DDIM_ETA),
+    DPMSolverPP3MSDE(),
+    DPMSolverPP3MSDE(published=True),
+    SASolver(),
+    SASolver(published=True),
+    SASolver(predictor=3, corrector=3),
+    SASolver(predictor=2, corrector=0),
 ]

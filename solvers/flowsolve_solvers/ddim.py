@@ -7,23 +7,25 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from flowsolve.solver import OneStep
+from flowsolve_solvers.eta import DDIM_ETA
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from flowsolve.ode import ODE
 
-__all__ = ["DDPM", "DDIMEta"]
+__all__ = ["DDPM", "DDIMEta", "EulerAncestral"]
 
 
 @dataclass(frozen=True, repr=False)
 class DDIMEta(OneStep):
-    """x_t = x₀ + √(t² - v²) ε + v z, v² = η² t² (s² - t²)/s².    Song, Meng, Ermon 2021, Eq. 12 and 16.
+    """x_t = x₀ + d ε + v z, d² + v² = t², v² = η² t² (s² - t²)/s².    Song, Meng, Ermon 2021, Eq. 12 and 16.
 
     1 evaluation a step; η = 0 is Euler, η = 1 is DDPM's ancestral sampling with the posterior
-    variance, k-diffusion's euler_ancestral(eta). In the paper's letters v = σ_τ/√ᾱ_t. All members
-    share the marginals of x_t given x₀. larger_variance keeps the mean of η = 1 and draws with
-    v̂² = (s² - t²)(1 + t²)/(1 + s²), the paper's σ̂ (DDPM's "fixed large").
+    variance, k-diffusion's euler_ancestral(eta). In the paper's letters v = σ_τ/√ᾱ_τ. All members
+    share the marginals of x_t given x₀ (`posterior`). larger_variance keeps the mean of η = 1 and
+    draws with v̂² = (s² - t²)(1 + t²)/(1 + s²), the paper's σ̂ (DDPM's "fixed large").
+    Order 1, that of the law; the paths converge with order 1/2 (1 on additive-noise examples).
     """
 
     eta: float = 1.0
@@ -44,14 +46,31 @@ class DDIMEta(OneStep):
             )
 
     def step(self, ode: ODE, x: Tensor, s: float, t: float) -> Tensor:
-        """x̄_s + (√(t² - v²) - s) ε + v z; no noise is drawn at η = 0 or t = 0."""
-        v = self.eta * t * math.sqrt((s - t) * (s + t)) / s
-        x_t = x.add(ode.eps(x, s), alpha=math.sqrt((t - v) * (t + v)) - s)
-        if self.larger_variance:
+        """x̄_s + (d - s) ε + v z; no noise is drawn at η = 0 or t = 0."""
+        d, v = DDIM_ETA.split(s, t, self.eta)
+        x_t = x.add(ode.eps(x, s), alpha=d - s)
+        if self.larger_variance and t > 0:
             v = math.sqrt((s - t) * (s + t) * (1 + t * t) / (1 + s * s))
         return x_t.add(ode.noise(x, s, t), alpha=v) if v > 0 else x_t
+
+
+EulerAncestral = DDIMEta
 
 
 def DDPM(larger_variance: bool = False) -> DDIMEta:
     """x_t = x₀ + (t²/s) ε + v z, v² = t² (s² - t²)/s².    Ho, Jain, Abbeel 2020, as η = 1."""
     return DDIMEta(1.0, larger_variance)
+
+
+def posterior(s: float, t: float, eta: float = 1.0) -> tuple[float, float, float]:
+    """(a, b, v) of q(x̄_t | x̄_s, x₀) = N(a x̄_s + b x₀, v²).    Song, Meng, Ermon 2021, Eq. 7.
+
+    The inference side of the family, for t < s: a = d/s, b = 1 - a. For every η, x̄_t given x₀ alone
+    is N(x₀, t²) if x̄_s is N(x₀, s²); η = 1 is DDPM's posterior. Of x_t = α x̄_t the mean is
+    (α_t a/α_s) x_s + α_t b x₀ and the deviation α_t v.
+    """
+    DDIM_ETA.check(eta, "posterior")
+    if not 0 <= t < s:
+        raise ValueError(f"posterior needs 0 <= t < s, but got s = {s!r}, t = {t!r}.")
+    d, v = DDIM_ETA.split(s, t, eta)
+    return d / s, (s - d) / s, v

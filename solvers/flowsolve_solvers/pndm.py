@@ -73,6 +73,7 @@ class PNDM(Solver):
     start: OneStep = PseudoRK4()
 
     order = 2
+    reaches_zero = True
 
     def __post_init__(self) -> None:
         _check(self)
@@ -90,6 +91,8 @@ class IPNDM(Solver):
     """
 
     points: int = 4
+
+    reaches_zero = True
 
     def __post_init__(self) -> None:
         _check(self)
@@ -113,6 +116,7 @@ class PLMS(Solver):
     """
 
     order = 2
+    reaches_zero = True
 
     def steps(self, ode: ODE, x: Tensor, grid: Grid) -> Iterator[Tensor]:
         """Heun, then Adams-Bashforth with 2, 3, 4 points."""

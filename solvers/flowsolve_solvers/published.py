@@ -28,7 +28,8 @@ class PublishedDPMSolver(Solver):
     their second-order forms, of which DPMSolverPP2M is the data-chart one. 1 evaluation a step.
     Order 2: D₂ lacks a factor 2, in the authors' code and every copy of it (factor_two=True mends
     it; the order stays 2 for the Euler start, and Adams with a start has 3). With
-    lower_order_final the last step has at most 1 point and the one before it at most 2.
+    lower_order_final the last step has at most 1 point and the one before it at most 2; the step to
+    σ = 0, always DDIM's, is such a last one.
     """
 
     points: int = 3
@@ -37,6 +38,7 @@ class PublishedDPMSolver(Solver):
     lower_order_final: bool = False
 
     order = 2
+    reaches_zero = True
 
     def __post_init__(self) -> None:
         if self.points not in (2, 3):
@@ -47,6 +49,9 @@ class PublishedDPMSolver(Solver):
         values: list[Tensor] = []
         widths: list[float] = []
         for i, (s, t) in enumerate(pairwise(grid)):
+            if t == 0:
+                yield ode.x0(x, s)
+                return
             values = [self.chart.value(ode, x, s), *values[: self.points - 1]]
             widths = [math.log(s / t), *widths[: self.points - 1]]
             left = grid.steps - i if self.lower_order_final else self.points

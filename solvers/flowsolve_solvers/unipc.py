@@ -25,7 +25,8 @@ class UniPC(Solver):
     """z_t = z_s + ∫ P du, P in log σ through t and the last values of F.       Zhao et al. 2023, Algorithm 1-2.
 
     1 evaluation a step: predict x_t without F_t, evaluate F there, correct with it, keep the F. The
-    last step is predicted only. Order min(points + 1, 3): the first predictor is Euler's.
+    last step is predicted only, and DDIM's to σ = 0. Order min(points + 1, 3): the first predictor
+    is Euler's.
 
     points             values the predictor uses (p of UniPC-p)
     chart              DATA (x₀, the paper's default) or NOISE (ε)
@@ -41,6 +42,8 @@ class UniPC(Solver):
     variant: Literal["exact", "bh1", "bh2"] = "exact"
     correct: bool = True
     lower_order_final: bool = False
+
+    reaches_zero = True
 
     def __post_init__(self) -> None:
         if self.points < 1 or self.variant not in ("exact", "bh1", "bh2"):
@@ -77,6 +80,8 @@ class UniPC(Solver):
     def _advance(
         self, x: Tensor, nodes: list[float], values: list[Tensor], s: float, t: float
     ) -> Tensor:
+        if t == 0:  # from the corrected x with the F of the predicted one, as every step
+            return values[0] if self.chart == DATA else x.add(values[0], alpha=-s)
         weights = adams_weights(self.chart, LOG_SIGMA, tuple(nodes), s, t)
         if self.variant != "exact" and len(nodes) == 2:
             weights = self._half(nodes, s, t)

@@ -1,0 +1,67 @@
+"""Ancestral sampling: an ODE step further down than asked, and noise back up.          k-diffusion."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from flowsolve.solver import OneStep
+from flowsolve_solvers.dpm_solver import DPMSolver2
+from flowsolve_solvers.dpmpp import DPMSolverPP2S
+from flowsolve_solvers.eta import DDIM_ETA, Eta
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from flowsolve.ode import ODE
+
+__all__ = ["Ancestral", "DPM2Ancestral", "DPMSolverPP2SAncestral"]
+
+_DPM2: OneStep = DPMSolver2()
+
+
+@dataclass(frozen=True, repr=False)
+class Ancestral(OneStep):
+    """x_t = Φ(x_s; s → d) + v z, d² + v² = t², Φ a one-step ODE method.     k-diffusion's sample_*_ancestral.
+
+    As many evaluations as `method` makes. η = 0 is `method` itself; with Euler() it is DDIMEta.
+    An exact Φ carries the law at s to that at d, and the noise carries it to that at t, so the
+    order, that of the law, is that of `method`. The paths converge with order 1 at most.
+    """
+
+    method: OneStep = _DPM2
+    eta: float = 1.0
+    family: Eta = DDIM_ETA
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.method, OneStep) or self.method.stochastic:
+            raise TypeError(
+                f"method must be a one-step solver without noise such as Heun(), not {self.method!r}."
+            )
+        self.family.check(self.eta, "Ancestral")
+
+    @property
+    def order(self) -> int:
+        """That of `method`."""
+        return self.method.order
+
+    @property
+    def stochastic(self) -> bool:
+        """Unless η = 0."""
+        return self.eta > 0
+
+    def step(self, ode: ODE, x: Tensor, s: float, t: float) -> Tensor:
+        """Down to d, up to t."""
+        d, v = self.family.split(s, t, self.eta)
+        x_t = self.method.step(ode, x, s, d)
+        return x_t.add(ode.noise(x, s, t), alpha=v) if v > 0 else x_t
+
+
+def DPM2Ancestral(eta: float = 1.0) -> Ancestral:
+    """x_t = x_s + (d - s) ε(x_m, m) + v z, m = √(sd), x_m Euler's.    k-diffusion's sample_dpm_2_ancestral."""
+    return Ancestral(DPMSolver2(), eta)
+
+
+def DPMSolverPP2SAncestral(eta: float = 1.0) -> Ancestral:
+    """x_t = (d/s) x_s + (1 - d/s) x₀(x_m, m) + v z, m = √(sd).    k-diffusion's sample_dpmpp_2s_ancestral."""
+    return Ancestral(DPMSolverPP2S(), eta)

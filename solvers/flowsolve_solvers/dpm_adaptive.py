@@ -1,0 +1,213 @@
+"""DPM-Solver-12 and -23: adaptive steps in log σ, each sample with its own.      Lu et al. 2022a, App. C."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Generator
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import TYPE_CHECKING, NamedTuple
+
+from flowsolve.errors import BudgetError, GridError, NonFiniteError
+from flowsolve.solver import Solver
+from flowsolve_solvers.dpm_solver import _phi
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from flowsolve.grid import Grid
+    from flowsolve.ode import ODE
+
+__all__ = ["DPMSolverAdaptive"]
+
+Stats = dict[str, int]
+_SLIVER = 1e-5  # in log σ: what would be left of an interval is walked with the step before it
+
+
+class _Control(NamedTuple):
+    """The step size in log σ, and the inverse errors of the last accepted steps."""
+
+    h: float
+    last: float = 0.0
+    before: float = 0.0
+
+
+@dataclass(frozen=True, repr=False)
+class DPMSolverAdaptive(Solver):
+    """DPM-Solver-3, steps by its distance from DPM-Solver-2.      DPM-Solver-23, -12: Lu et al. 2022a, App. C.
+
+    order       3, or 2: DPM-Solver-2 and Euler. So many evaluations a trial, one less after a rejection
+    rtol, atol  a trial's error is RMS((x_low - x)/max(atol, rtol max(|x_low|, |x_low of the step before|)))
+    controller  "pid", k-diffusion's: h times 1 + atan(f - 1), f the PID product of inverse errors,
+                accepted if that factor is at least accept_safety.
+                "i", the official code's: h times theta error^(-1/order), accepted if error <= 1,
+                but in x̄, where the official one measures in αx̄
+    batch       "each": every sample takes its own steps, alone, so its answer does not depend on
+                the others. `Solution.nfe` counts evaluations of one sample each, so it grows with
+                the batch, and a network runs at batch 1 (`work_precision(block=1)` gives evaluations
+                for a sample). A network that holds a condition for each sample of a batch needs
+                "joint": one error norm and one step for the whole batch, k-diffusion's
+    max_nfe     of one sample ("each") or of the batch ("joint"); then BudgetError, whose `partial` is
+                the last state that the whole batch has reached
+
+    Levels of the grid are met exactly, by a shortened step that leaves the step size as it was; a
+    grid of two levels is the published method. It goes down only, and reads every error back.
+    stats: accepted, rejected, nfe_max (the most of any sample).
+    """
+
+    order: int = 3
+    rtol: float = 0.05
+    atol: float = 0.0078
+    h_init: float = 0.05
+    pcoeff: float = 0.0
+    icoeff: float = 1.0
+    dcoeff: float = 0.0
+    accept_safety: float = 0.81
+    controller: str = "pid"
+    theta: float = 0.9
+    batch: str = "each"
+    max_nfe: int = 10_000
+
+    adaptive = True
+
+    def __post_init__(self) -> None:
+        if self.order not in (2, 3):
+            raise ValueError(f"DPMSolverAdaptive has orders 2 and 3, not {self.order!r}.")
+        if self.controller not in ("pid", "i") or self.batch not in ("each", "joint"):
+            raise ValueError(
+                "DPMSolverAdaptive knows controller 'pid' or 'i' and batch 'each' or 'joint', but "
+                f"got {self.controller!r} and {self.batch!r}."
+            )
+        if not (self.rtol > 0 and self.atol > 0 and self.h_init > 0 and self.max_nfe >= 1):
+            raise ValueError(
+                "tolerances and h_init must be positive and max_nfe at least 1, but got rtol = "
+                f"{self.rtol!r}, atol = {self.atol!r}, h_init = {self.h_init!r}, max_nfe = "
+                f"{self.max_nfe!r}."
+            )
+        if not (0 < self.accept_safety < 1 and 0 < self.theta < 1):
+            raise ValueError(
+                "accept_safety and theta must lie between 0 and 1, or rejected steps would not "
+                f"shrink, but got {self.accept_safety!r} and {self.theta!r}."
+            )
+
+    def steps(self, ode: ODE, x: Tensor, grid: Grid) -> Generator[Tensor, None, Stats]:
+        """From level to level, sample by sample (or all at once)."""
+        import torch
+
+        if grid[0] < grid[-1]:
+            raise GridError(f"{self!r} goes down the grid only, but this one rises.")
+        size = 1 if self.batch == "each" else len(x)
+        walkers = [_Walker(self, ode, x[i : i + size], grid) for i in range(0, len(x), size)]
+        for s, t in pairwise(grid):
+            for walker in walkers:
+                try:
+                    walker.walk(s, t)
+                except BudgetError as error:
+                    if len(walkers) > 1:  # samples stand at different σ: the last level of all
+                        error.x, error.sigma = x, s
+                    raise
+            x = walkers[0].x if len(walkers) == 1 else torch.cat([w.x for w in walkers])
+            yield x
+        return {
+            "accepted": sum(w.accepted for w in walkers),
+            "rejected": sum(w.rejected for w in walkers),
+            "nfe_max": max(w.nfe for w in walkers),
+        }
+
+    def _propose(self, control: _Control, error: float) -> tuple[bool, _Control]:
+        """Whether to accept a trial with this error, and what comes after it."""
+        h, last, before = control
+        if self.controller == "i":
+            factor = self.theta * max(error, 1e-8) ** (-1 / self.order)
+            return error <= 1, _Control(h * factor)
+        now = 1 / (error + 1e-8)
+        last, before = last or now, before or now
+        p, i, d = (c / self.order for c in (self.pcoeff, self.icoeff, self.dcoeff))
+        factor = now ** (p + i + d) * last ** -(p + 2 * d) * before**d
+        factor = 1 + math.atan(factor - 1)
+        if factor >= self.accept_safety:
+            return True, _Control(h * factor, now, last)
+        return False, _Control(h * factor, last, before)
+
+
+@dataclass
+class _Walker:
+    """One sample (or the whole batch) on its way down."""
+
+    solver: DPMSolverAdaptive
+    ode: ODE
+    x: Tensor
+    grid: Grid
+    nfe: int = 0
+    accepted: int = 0
+    rejected: int = 0
+    sigma: float = field(init=False)
+    control: _Control = field(init=False)
+    x_prev: Tensor = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.sigma, self.x_prev = self.grid[0], self.x
+        self.control = _Control(self.solver.h_init)
+
+    def walk(self, s: float, t: float) -> None:
+        """To the level t exactly."""
+        eps: Tensor | None = None
+        while s > t:
+            h, whole = self.control.h, math.log(s / t)
+            clipped = whole <= h + _SLIVER
+            to = t if clipped else s * math.exp(-h)
+            if eps is None:
+                eps = self._eps(self.x, s)
+            low, high = self._trial(eps, s, to)
+            error = self._error(low, high, to)
+            good, control = self.solver._propose(self.control, error)
+            if good:
+                self.accepted += 1
+                self.x, self.x_prev, s, self.sigma, eps = high, low, to, to, None
+                # the error of a shortened step says nothing of the step size that it did not have
+                self.control = self.control if clipped and t != self.grid[-1] else control
+                continue
+            self.rejected += 1
+            while whole <= control.h + _SLIVER:  # the same trial again: its error is known
+                _, control = self.solver._propose(control, error)
+            self.control = control
+
+    def _trial(self, eps: Tensor, s: float, t: float) -> tuple[Tensor, Tensor]:
+        """The lower and the higher order at t, by the same stages."""
+        h, x = math.log(s / t), self.x
+        if self.solver.order == 2:
+            m = s * math.exp(-h / 2)
+            eps_m = self._eps(x.add(eps, alpha=m - s), m)
+            return x.add(eps, alpha=t - s), x.add(eps_m, alpha=t - s)
+        s1, s2 = s * math.exp(-h / 3), s * math.exp(-2 * h / 3)
+        d1 = self._eps(x.add(eps, alpha=s1 - s), s1) - eps
+        x2 = x.add(eps, alpha=s2 - s).add(d1, alpha=-2 * s2 * _phi(2 * h / 3))
+        d2 = self._eps(x2, s2) - eps
+        euler = x.add(eps, alpha=t - s)
+        return euler.add(d1, alpha=1.5 * (t - s)), euler.add(d2, alpha=-1.5 * t * _phi(h))
+
+    def _error(self, low: Tensor, high: Tensor, sigma: float) -> float:
+        a, b = low.detach(), high.detach()
+        delta = (a.abs().maximum(self.x_prev.detach().abs()) * self.solver.rtol).clamp(
+            min=self.solver.atol
+        )
+        error = float(((a - b) / delta).square().mean().sqrt())
+        if not math.isfinite(error):
+            raise NonFiniteError(
+                f"{self.solver!r} could not go on from σ = {self.sigma:.6g} after {self.nfe} "
+                f"evaluations: its error at σ = {sigma:.6g} is {error}. Usually the network "
+                "returned NaN or ∞ there."
+            )
+        return error
+
+    def _eps(self, x: Tensor, sigma: float) -> Tensor:
+        if self.nfe >= self.solver.max_nfe:
+            raise BudgetError(
+                f"{self.solver!r} reached σ = {self.sigma:.6g} on the way from {self.grid[0]:.6g} "
+                f"to {self.grid[-1]:.6g} when max_nfe = {self.solver.max_nfe} ran out. The error's "
+                "`partial` holds a state on the way. Raise max_nfe, rtol or atol.",
+                self.x,
+                self.sigma,
+            )
+        self.nfe += 1
+        return self.ode.eps(x, sigma)

@@ -1,0 +1,77 @@
+"""What η means: how far a step goes without noise, and how much noise brings it back up.
+
+Every stochastic step to t goes down to d, without noise, and adds v z, where d² + v² = t². η = 0 is
+no noise, and at η = 1 the two families are the same. Between and beyond they differ, and the papers
+and programs that say "η" do not say which.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+__all__ = ["DDIM_ETA", "SDE_ETA", "Eta"]
+
+
+class Eta(ABC):
+    """A meaning of η."""
+
+    @abstractmethod
+    def split(self, s: float, t: float, eta: float) -> tuple[float, float]:
+        """(d, v) of the step from s to t; v = 0 and d = t exactly if η = 0 or t = 0."""
+
+    @abstractmethod
+    def check(self, eta: float, name: str) -> None:
+        """Raise ValueError for an η that this family does not have."""
+
+
+@dataclass(frozen=True, repr=False)
+class DDIMEtaFamily(Eta):
+    """v² = η² t² (1 - t²/s²), 0 <= η <= 1.      Song, Meng, Ermon 2021, Eq. 16; k-diffusion's ancestral steps.
+
+    k-diffusion also takes η > 1 and cuts v at t. That leaves d = 0, where its samplers disagree on
+    whether noise is added at all; here it is an error.
+    """
+
+    def __repr__(self) -> str:
+        return "DDIM_ETA"
+
+    def split(self, s: float, t: float, eta: float) -> tuple[float, float]:
+        """D = t √(1 - η² + η² t²/s²), which √(t² - v²) would lose to cancellation where s >> t."""
+        if eta == 0:
+            return t, 0.0
+        d = math.hypot(t * math.sqrt((1 - eta) * (1 + eta)), eta * t * t / s)
+        return d, eta * t * math.sqrt((s - t) * (s + t)) / s
+
+    def check(self, eta: float, name: str) -> None:
+        """From 0 to 1."""
+        if not 0 <= eta <= 1:
+            raise ValueError(f"{name} needs 0 <= eta <= 1, but got eta = {eta!r}.")
+
+
+@dataclass(frozen=True, repr=False)
+class SDEEtaFamily(Eta):
+    """v² = t² (1 - (t/s)^2η), η >= 0: the SDE dx̄ = (1+η)(x̄ - x₀)/σ dσ + √(2ησ) dW.    Xue et al. 2023, η = τ².
+
+    Exact for a constant x₀: two steps with the same x₀ are one. k-diffusion's 2M and 3M SDE.
+    """
+
+    def __repr__(self) -> str:
+        return "SDE_ETA"
+
+    def split(self, s: float, t: float, eta: float) -> tuple[float, float]:
+        """D = t (t/s)^η."""
+        if eta == 0 or t == 0:
+            return t, 0.0
+        log = eta * math.log(t / s)
+        return t * math.exp(log), t * math.sqrt(-math.expm1(2 * log))
+
+    def check(self, eta: float, name: str) -> None:
+        """0 or more."""
+        if not 0 <= eta < math.inf:
+            raise ValueError(f"{name} needs eta >= 0, but got eta = {eta!r}.")
+
+
+DDIM_ETA: Eta = DDIMEtaFamily()
+SDE_ETA: Eta = SDEEtaFamily()

@@ -1,0 +1,112 @@
+"""SA-Solver: Adams methods with noise. The SDE of η in σ is the ODE in σ^(1+η) and noise.   Xue et al. 2023."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from flowsolve.adams import adams_weights
+from flowsolve.chart import DATA, LOG_SIGMA
+from flowsolve.solver import Solver
+from flowsolve_solvers.eta import SDE_ETA
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from flowsolve.grid import Grid
+    from flowsolve.ode import ODE
+
+__all__ = ["SASolver"]
+
+
+@dataclass(frozen=True, repr=False)
+class SASolver(Solver):
+    """x_t = (d/s) x_s + t^k ∫ P d(σ^-k) + v z, k = 1 + τ², d = s (t/s)^k.     Xue et al. 2023, Algorithm 1.
+
+    1 evaluation a step: predict x_t with P through the last `predictor` values of x₀ in log σ,
+    evaluate x₀ there, correct with P through it and `corrector` - 1 more and with the same z. The
+    last step is predicted only; corrector = 0 never corrects. v² = t² (1 - (t/s)^2τ²).
+    published=True takes the slope of a two-point P as H/2, as diffusers does at order 2. There τ is
+    a function of the time, 1 inside an interval and 0 outside; here it is constant.
+    Order 2, that of the law, with two points or more; the paths converge with order 1.
+    """
+
+    tau: float = 1.0
+    predictor: int = 2
+    corrector: int = 2
+    published: bool = False
+
+    def __post_init__(self) -> None:
+        SDE_ETA.check(self.tau, "SASolver")
+        if self.predictor < 1 or self.corrector < 0:
+            raise ValueError(
+                f"SASolver needs predictor >= 1 and corrector >= 0, but got predictor = "
+                f"{self.predictor!r}, corrector = {self.corrector!r}."
+            )
+
+    @property
+    def order(self) -> int:
+        """min(corrector, predictor + 1), or min(predictor, 2) without; at most 2 with noise, else 3."""
+        if not self.corrector:
+            return min(self.predictor, 2)
+        return min(self.corrector, self.predictor + 1, 2 if self.tau else 3)
+
+    @property
+    def stochastic(self) -> bool:
+        """Unless τ = 0."""
+        return self.tau > 0
+
+    def steps(self, ode: ODE, x: Tensor, grid: Grid) -> Iterator[Tensor]:
+        """Predict, evaluate, correct with the same noise."""
+        nodes: list[float] = []
+        values: list[Tensor] = []
+        x_s = x
+        for i, t in enumerate(grid):
+            z, v = None, 0.0
+            if i:
+                v = SDE_ETA.split(nodes[0], t, self.tau**2)[1]
+                z = ode.noise(x_s, nodes[0], t) if v > 0 else None
+                p = self.predictor
+                x = self._advance(x_s, nodes[:p], values[:p], nodes[0], t, z, v)
+                if i == grid.steps:
+                    yield x
+                    return
+            value = ode.x0(x, t)
+            s = nodes[0] if i else t
+            nodes, values = [t, *nodes], [value, *values]
+            if i:
+                if c := self.corrector:
+                    x = self._advance(x_s, nodes[:c], values[:c], s, t, z, v)
+                yield x
+            keep = max(self.predictor, self.corrector - 1)
+            nodes, values, x_s = nodes[:keep], values[:keep], x
+
+    def _advance(
+        self,
+        x: Tensor,
+        nodes: list[float],
+        values: list[Tensor],
+        s: float,
+        t: float,
+        z: Tensor | None,
+        v: float,
+    ) -> Tensor:
+        k = 1 + self.tau**2
+        if self.published and len(nodes) == 2:
+            weights = self._half(nodes, s, t)
+        else:
+            powers = tuple(n**k for n in nodes)
+            weights = adams_weights(DATA, LOG_SIGMA, powers, s**k, t**k)
+        out = DATA.advance(x, s**k, t**k, weights, values)
+        return out if z is None else out.add(z, alpha=v)
+
+    def _half(self, nodes: list[float], s: float, t: float) -> tuple[float, ...]:
+        """∫ dσ^-k = (1 - e^-H)/t^k in all, and H/2 of h D'."""
+        k = 1 + self.tau**2
+        h = math.log(s / t)
+        other = next(n for n in nodes if n != s)
+        slope = k * h / 2 * h / math.log(s / other) / t**k
+        first = -math.expm1(-k * h) / t**k - slope
+        return (first, slope) if nodes[0] == s else (slope, first)

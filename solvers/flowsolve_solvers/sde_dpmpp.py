@@ -1,0 +1,158 @@
+"""DPM-Solver++ on the SDE of the diffusion: k-diffusion's dpmpp_sde, 2m_sde and 3m_sde.    Lu et al. 2022b."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from flowsolve.solver import OneStep, Solver
+from flowsolve_solvers.eta import DDIM_ETA, SDE_ETA, Eta
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from flowsolve.grid import Grid
+    from flowsolve.ode import ODE
+
+__all__ = ["DPMSolverPP2MSDE", "DPMSolverPP3MSDE", "DPMSolverPPSDE"]
+
+
+@dataclass(frozen=True, repr=False)
+class DPMSolverPPSDE(OneStep):
+    """x_t = (d/s) x_s + (1 - d/s) D̄ + v z, D̄ = D_s + (D_m - D_s)/(2r).    k-diffusion's sample_dpmpp_sde.
+
+    2 evaluations a step; D = x₀(x, σ), m = s^(1-r) t^r, and x_m is the same step without D̄, to m.
+    Order 2, that of the law, and 1 of the paths. The order rests on one Brownian motion (in σ) for
+    both: z is made of the stage's own noise and that of the rest of the interval. Independent noises
+    for (s, m) and (s, t), which is what torch.randn gives k-diffusion, are order 1.
+    """
+
+    eta: float = 1.0
+    r: float = 0.5
+    family: Eta = DDIM_ETA
+
+    order = 2
+
+    def __post_init__(self) -> None:
+        if not 0 < self.r <= 1:
+            raise ValueError(f"DPMSolverPPSDE needs 0 < r <= 1, but got r = {self.r!r}.")
+        self.family.check(self.eta, "DPMSolverPPSDE")
+
+    @property
+    def stochastic(self) -> bool:
+        """Unless η = 0."""
+        return self.eta > 0
+
+    def step(self, ode: ODE, x: Tensor, s: float, t: float) -> Tensor:
+        """A noisy step to m, then a noisy step to t on the same path."""
+        m = s ** (1 - self.r) * t**self.r
+        D = ode.x0(x, s)
+        d, v = self.family.split(s, m, self.eta)
+        x_m = D.lerp(x, d / s)
+        z = ode.noise(x, s, m) if v > 0 else None
+        if z is not None:
+            x_m = x_m.add(z, alpha=v)
+        D_bar = D.lerp(ode.x0(x_m, m), 1 / (2 * self.r))
+        d, v = self.family.split(s, t, self.eta)
+        x_t = D_bar.lerp(x, d / s)
+        if z is None:
+            return x_t
+        x_t = x_t.add(z, alpha=v * math.sqrt((s - m) / (s - t)))
+        return x_t.add(ode.noise(x, m, t), alpha=v * math.sqrt((m - t) / (s - t))) if m > t else x_t
+
+
+@dataclass(frozen=True, repr=False)
+class DPMSolverPP2MSDE(Solver):
+    """x_t = (d/s) x_s + (1 - d/s) D̄ + v z, D̄ = D + w h/h₋ (D - D₋).     k-diffusion's sample_dpmpp_2m_sde.
+
+    1 evaluation a step; h = log(s/t), w = 1/2 ("midpoint") or, with heun=True, the exact weight
+    1/(1 - e^-H) - 1/H, H = log(s/d). The first step is DDIM's with η.
+    Order 2, that of the law; the paths converge with order 1. η = 0 is DPMSolverPP2M, and with heun
+    Adams(2, DATA).
+    """
+
+    eta: float = 1.0
+    heun: bool = False
+    family: Eta = SDE_ETA
+
+    order = 2
+
+    def __post_init__(self) -> None:
+        self.family.check(self.eta, "DPMSolverPP2MSDE")
+
+    @property
+    def stochastic(self) -> bool:
+        """Unless η = 0."""
+        return self.eta > 0
+
+    def steps(self, ode: ODE, x: Tensor, grid: Grid) -> Iterator[Tensor]:
+        """Extrapolate D, go down to d with it, add noise."""
+        D_prev, h_prev = None, 0.0
+        for s, t in pairwise(grid):
+            D, h = ode.x0(x, s), math.log(s / t)
+            d, v = self.family.split(s, t, self.eta)
+            H = math.log(s / d)
+            w = -1 / math.expm1(-H) - 1 / H if self.heun else 0.5
+            D_bar = D if D_prev is None else D_prev.lerp(D, 1 + w * h / h_prev)
+            D_prev, h_prev = D, h
+            z = ode.noise(x, s, t) if v > 0 else None
+            x = D_bar.lerp(x, d / s)
+            if z is not None:
+                x = x.add(z, alpha=v)
+            yield x
+
+
+@dataclass(frozen=True, repr=False)
+class DPMSolverPP3MSDE(Solver):
+    """x_t = (d/s) x_s + (1 - d/s) D + φ₂ D' - 2φ₃ D'' + v z.         k-diffusion's sample_dpmpp_3m_sde.
+
+    1 evaluation a step; H = log(s/d), φ₂ = 1 - (1 - e^-H)/H, φ₃ = φ₂/H - 1/2 < 0, and D', D'' are h
+    and h²/2 times the derivatives in log(1/σ), h = log(s/t), of the parabola through the last three D.
+    published=True leaves out the 2, as k-diffusion does. (diffusers' sde-dpmsolver++ of order 3 has
+    φ₂/H + 1/2 and is order 1.)
+    Order 2, that of the law: the first two steps and the noise hold it there; the paths converge
+    with order 1. η = 0 is Adams(3, DATA).
+    """
+
+    eta: float = 1.0
+    published: bool = False
+    family: Eta = SDE_ETA
+
+    order = 2
+
+    def __post_init__(self) -> None:
+        self.family.check(self.eta, "DPMSolverPP3MSDE")
+
+    @property
+    def stochastic(self) -> bool:
+        """Unless η = 0."""
+        return self.eta > 0
+
+    def steps(self, ode: ODE, x: Tensor, grid: Grid) -> Iterator[Tensor]:
+        """Divided differences of the last three D, on any spacing."""
+        past: list[Tensor] = []
+        widths: list[float] = []
+        for s, t in pairwise(grid):
+            D, h = ode.x0(x, s), math.log(s / t)
+            d, v = self.family.split(s, t, self.eta)
+            H = math.log(s / d)
+            z = ode.noise(x, s, t) if v > 0 else None
+            x = D.lerp(x, d / s)
+            if past:
+                phi2 = 1 + math.expm1(-H) / H
+                r0 = widths[0] / h
+                slope = (D - past[0]) / r0
+                x = x.add(slope, alpha=phi2)
+                if len(past) == 2:
+                    r1 = widths[1] / h
+                    bend = (slope - (past[0] - past[1]) / r1) / (r0 + r1)
+                    phi3 = phi2 / H - 0.5
+                    factor = 1 if self.published else 2
+                    x = x.add(bend, alpha=phi2 * r0 - factor * phi3)
+            past, widths = [D, *past[:1]], [h, *widths[:1]]
+            if z is not None:
+                x = x.add(z, alpha=v)
+            yield x

@@ -1,0 +1,98 @@
+"""Every example runs as a program, writes its figure, and prints what it claims to find."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+EXAMPLES = ROOT / "examples"
+NUMBER = r"(-?\d+\.?\d*(?:e[+-]?\d+)?)"
+
+
+def run(name: str, out: Path, *options: str) -> str:
+    paths = [str(ROOT), str(ROOT / "solvers")]
+    done = subprocess.run(
+        [sys.executable, "-W", "error", EXAMPLES / name, "--out", out, *options],
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        cwd=out.parent,
+        env={
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join(paths),
+            "PYTHONIOENCODING": "utf-8",
+            "OMP_NUM_THREADS": "1",
+        },
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert out.read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
+    assert out.stat().st_size > 10_000
+    assert [p.name for p in out.parent.iterdir()] == [out.name], "and it leaves nothing else behind"
+    return done.stdout
+
+
+def numbers(pattern: str, text: str) -> list[float]:
+    """The first number in each match of `pattern`, which marks it with NUMBER."""
+    return [float(m[1]) for m in re.finditer(pattern.replace("NUMBER", NUMBER), text)]
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    return tmp_path / "figure.png"
+
+
+def test_ddim_is_euler(out: Path) -> None:
+    gaps = numbers(r"in \w+: NUMBER", run("ddim_is_euler.py", out))
+    assert len(gaps) == 2
+    assert max(gaps) < 1e-12
+
+
+def test_convergence(out: Path) -> None:
+    text = run("convergence.py", out)
+    declared = numbers(r"declared NUMBER", text)
+    measured = numbers(r"measured NUMBER", text)
+    assert declared == [1, 2, 2, 2, 3, 4]
+    assert all(abs(d - m) < 0.1 for d, m in zip(declared, measured, strict=True)), text
+    assert "not settled" not in text
+
+
+def test_error_vs_nfe(out: Path) -> None:
+    text = run("error_vs_nfe.py", out)
+    few, many = numbers(r"least error, NUMBER", text)
+    assert many < 0.1 * few < 0.1
+    assert text.startswith("NFE 6 on mixture")
+
+
+def test_error_vs_nfe_on_the_network(out: Path) -> None:
+    options = ("--problem", "digits", "--nfe", "6", "20", "--seeds", "4")
+    few, many = numbers(r"least error, NUMBER", run("error_vs_nfe.py", out, *options))
+    assert many < few < 1
+
+
+def test_coefficient_table(out: Path) -> None:
+    text = run("coefficient_table.py", out)
+    sums, ends = numbers(r"sum to NUMBER", text), numbers(r"σ_T = NUMBER", text)
+    assert sums == ends == [-9.95, -9.95]
+
+
+def test_your_own_network(out: Path) -> None:
+    text = run("your_own_network.py", out, "--steps", "1000")
+    found = dict(re.findall(rf"^(.+), \d+ evaluations: .* {NUMBER}$", text, re.MULTILINE))
+    assert len(found) == 6
+    error = {name: float(value) for name, value in found.items()}
+    assert error["DPM-Solver++(2M)"] < error["DDIM"] < 0.3, text
+    assert all(n <= 10 for n in numbers(r"NUMBER evaluations", text))
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.py")), ids=lambda p: p.name)
+def test_examples_are_short_and_say_what_they_are(path: Path) -> None:
+    lines = path.read_text(encoding="utf-8").splitlines()
+    assert lines[0].startswith('"""')
+    assert len(lines) < (80 if path.name != "train_digits.py" else 160)
