@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 
 SOLVERS = ["euler", "heun", "dpmsolver3", "dpmsolverpp2m", "lms:points=3", "dpmsolverppm:points=3"]
-BUDGETS = [5, 6, 8, 10, 15, 20, 30, 50]
+BUDGETS = [5, 6, 8, 10, 12, 16, 24, 40]
 EPILOG = """Solvers: a name (flowsolve solvers lists them), with options as name:option=value,...
 for example adams:points=3,chart=data,start=heun; or as they print: Adams(points=3, chart=DATA).
 Problems: a name (flowsolve problems) or package.module:function for one of your own."""

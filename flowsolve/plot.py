@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from flowsolve.grid import Grid
     from flowsolve.problems.mixture import Mixture, Mixture1D
     from flowsolve.rows import Row
-    from flowsolve.solution import Solution
+    from flowsolve.solution import Point, Solution
     from flowsolve.study import Study
     from flowsolve.table import Table
 
@@ -155,11 +155,14 @@ def table(t: Table) -> Figure:
 
 
 def paths_1d(problem: Mixture1D, solution: Solution) -> Figure:
-    """Paths of a 1-D problem over its density, in x_t (left) and in x̄ (right). Needs keep=1."""
+    """Paths of a 1-D problem over its density, in x_t (left) and in x̄ (right). Needs keep=1.
+
+    Raises ValueError for a solution without a path.
+    """
     import torch
 
+    points = _path(solution)
     figure = Figure(figsize=(10, 4.4), layout="constrained")
-    points = solution.path
     sigmas = np.geomspace(max(p.sigma for p in points), min(p.sigma for p in points), 200)
     for k, scaled in enumerate((True, False), 1):
         axes = figure.add_subplot(1, 2, k)
@@ -182,14 +185,21 @@ def paths_1d(problem: Mixture1D, solution: Solution) -> Figure:
     return figure
 
 
+def _path(solution: Solution) -> Sequence[Point]:
+    if not solution.path:
+        raise ValueError("this solution kept no path: solve with keep=1 to draw one.")
+    return solution.path
+
+
 def paths_2d(problem: Mixture, solution: Solution) -> Figure:
     """Paths of a 2-D problem over the density of the data, in x_t (left) and in x̄ (right)."""
     import torch
 
+    points = _path(solution)
     figure = Figure(figsize=(10, 5), layout="constrained")
     for k, scaled in enumerate((True, False), 1):
         axes = figure.add_subplot(1, 2, k)
-        states = np.array([(p.x_t if scaled else p.x).cpu().numpy() for p in solution.path])
+        states = np.array([(p.x_t if scaled else p.x).cpu().numpy() for p in points])
         reach = float(np.abs(states).max()) * 1.05
         side = np.linspace(-reach, reach, 240)
         at = torch.as_tensor(np.stack(np.meshgrid(side, side), -1).reshape(-1, 2))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,13 +17,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from flowsolve.rows import Row
+    from flowsolve.slope import Slope
     from flowsolve.study import Study
     from flowsolve.table import Table
 
 
 def console() -> Console:
     """Standard output; where it is no terminal, wide enough that no table is folded."""
-    return Console() if sys.stdout.isatty() else Console(width=160, highlight=False)
+    if sys.stdout.isatty():
+        return Console()
+    return Console(width=int(os.environ.get("COLUMNS", 160)), highlight=False)
 
 
 def plain(columns: list[str], rows: list[list[str]], title: str = "") -> RichTable:
@@ -54,8 +58,7 @@ def errors(study: Study) -> Iterator[RichTable]:
             cells = [next((r for r in rows if r.asked == asked), None) for rows in series.values()]
             out.add_row(str(_budget(asked)), *(_cell(r) for r in cells))
         out.add_section()
-        slopes = (study.slope(*name) for name in series)
-        out.add_row("slope", *(f"{s.order:.2f}" + ("" if s.settled else "?") for s in slopes))
+        out.add_row("slope", *(_slope(study.slope(*name)) for name in series))
         out.add_row("order", *(str(rows[0].order) for rows in series.values()))
         yield out
     adaptive = [r for rows in study.series.values() for r in rows if not _is_fixed(r)]
@@ -69,6 +72,10 @@ def errors(study: Study) -> Iterator[RichTable]:
 def _is_fixed(row: Row) -> bool:
     """Whether it is a run on a fixed grid, not one of an adaptive method."""
     return row.asked.startswith(("nfe=", "steps="))
+
+
+def _slope(s: Slope) -> str:
+    return "-" if math.isnan(s.order) else f"{s.order:.2f}" + ("" if s.settled else "?")
 
 
 def _budget(asked: str) -> int:
@@ -85,7 +92,8 @@ def _cell(row: Row | None) -> str:
 def notes(study: Study) -> Iterator[str]:
     """What a reader of the table must know: failures, and errors that reach the reference's own."""
     fixed = [name for name, rows in study.series.items() if _is_fixed(rows[0])]
-    if any(not study.slope(*name).settled for name in fixed):
+    slopes = [study.slope(*name) for name in fixed]
+    if any(not (s.settled or math.isnan(s.order)) for s in slopes):
         yield "?: the last two slopes differ by more than 0.15, so it is no order yet"
     for row in study.failures:
         yield f"{row.solver}, {row.spacing}, {row.asked}: {row.error}"

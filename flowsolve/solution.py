@@ -42,7 +42,7 @@ class Point:
 class Solution:
     """The result of `solve` or `sample`.
 
-    x         x̄ at grid[-1], (B, *event)
+    x         x̄ at grid[-1], (B, *event);  alpha: the signal scale there
     nfe       evaluations of ε or x₀ by the method, counted where they were made
     forwards  forward passes of networks per sample (2 nfe under classifier-free guidance; 0 for an
               exact problem, which has no network)
@@ -58,3 +58,9 @@ class Solution:
     forwards: float
     path: tuple[Point, ...] = ()
     stats: Mapping[str, int] = field(default_factory=dict)
+    alpha: float = 1.0
+
+    @property
+    def x_t(self) -> Tensor:
+        """The final state in the model's own scale, x_t = α x̄; at σ = 0 the two are one."""
+        return self.x * self.alpha

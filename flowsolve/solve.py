@@ -153,7 +153,8 @@ def _run(
     first, stats = x, dict[str, int]()
 
     def solution(at: Grid, path: tuple[Point, ...] = ()) -> Solution:
-        return Solution(x, at, solver, counted.nfe, rows[0] / len(x), path, stats)
+        forwards, alpha = rows[0] / len(x), ode.alpha(at[-1])
+        return Solution(x, at, solver, counted.nfe, forwards, path, stats, alpha)
 
     with torch.set_grad_enabled(grad and torch.is_grad_enabled()):
         recorder.node(0, grid[0], x)

@@ -83,3 +83,12 @@ def check_solver(solver: object) -> None:
             f"solver must be a Solver instance such as Heun(), not {solver!r}."
             + (" Names are for the command line." if isinstance(solver, str) else "")
         )
+
+
+def check_option(solver: Solver, name: str, kind: type) -> None:
+    """Raise StateError unless the option `name` of a solver is an instance of `kind`."""
+    value = getattr(solver, name)
+    if not isinstance(value, kind):
+        raise StateError(
+            f"{type(solver).__name__}: {name} must be a {kind.__name__}, but is {value!r}."
+        )

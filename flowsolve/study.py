@@ -3,26 +3,20 @@
 from __future__ import annotations
 
 import math
-import platform
-import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from flowsolve.budget import fit
-from flowsolve.errors import FlowsolveError
-from flowsolve.grid import Grid, Spacing, karras
-from flowsolve.reference import Reference, reference
+from flowsolve.errors import BudgetError, FlowsolveError
+from flowsolve.grid import Spacing, karras
+from flowsolve.measure import budget_tasks, measure, steps_task
 from flowsolve.rows import Row, RowFile, read_jsonl, write_csv
 from flowsolve.slope import Slope, observed_order
-from flowsolve.solve import solve
 from flowsolve.solver import Solver, check_solver
 
 if TYPE_CHECKING:
     import torch
-    from torch import Tensor
 
     from flowsolve.problems.base import Problem
 
@@ -37,8 +31,8 @@ class Study:
 
     @classmethod
     def load(cls, path: str | Path) -> Study:
-        """From a JSON Lines file."""
-        return cls(tuple(read_jsonl(Path(path))))
+        """From a JSON Lines file; of a measurement tried again, the last try."""
+        return cls(tuple({row.key: row for row in read_jsonl(Path(path))}.values()))
 
     def save_csv(self, path: str | Path) -> None:
         """All rows, for pandas or a spreadsheet."""
@@ -123,17 +117,6 @@ def _pool(block: Sequence[Row]) -> Row:
     )
 
 
-@dataclass(frozen=True)
-class _Task:
-    """One row to be: the solver as run, and the grid as a function of the two ends."""
-
-    solver: Solver
-    label: str
-    spacing: str
-    asked: str
-    grid: Callable[[], Grid]
-
-
 def convergence(
     solver: Solver,
     problem: Problem,
@@ -151,8 +134,13 @@ def convergence(
     import torch
 
     check_solver(solver)
-    tasks = [_steps_task(solver, problem, spacing, n) for n in steps]
-    rows = tuple(_measure(tasks, problem, seeds, len(seeds), dtype or torch.float64, device, {}))
+    if solver.adaptive:
+        raise BudgetError(
+            f"{solver!r} chooses its own steps, so it has no order in their number. Use "
+            "work_precision, which runs it at several tolerances."
+        )
+    tasks = [steps_task(solver, problem, spacing, n) for n in steps]
+    rows = tuple(measure(tasks, problem, seeds, len(seeds), dtype or torch.float64, device, {}))
     for row in rows:
         if row.error:
             raise FlowsolveError(f"{row.solver} with {row.asked}: {row.error}")
@@ -195,14 +183,14 @@ def work_precision(
         task
         for solver in solvers
         for spacing in (spacings[:1] if solver.adaptive else spacings)
-        for task in _budget_tasks(solver, problem, spacing, nfe, tolerances)
+        for task in budget_tasks(solver, problem, spacing, nfe, tolerances)
     ]
     tasks = [*{(t.label, t.spacing, t.asked): t for t in tasks}.values()]  # no point twice
     total = len(tasks) * math.ceil(len(seeds) / block)
     file = None if path is None else RowFile(Path(path))
     done = {r.key: r for r in file.rows if not r.error} if file else {}
     rows = []
-    for row in _measure(
+    for row in measure(
         tasks, problem, seeds, block, dtype or torch.float32, device, done, cached=cached
     ):
         if file and row.key not in done:
@@ -211,120 +199,3 @@ def work_precision(
         if on_row:
             on_row(row, len(rows), total)
     return Study(tuple(rows))
-
-
-def _name(spacing: Spacing) -> str:
-    """The name that the spacing gives its grids, or its own."""
-    try:
-        return spacing(1, 2.0, 1.0).name
-    except FlowsolveError:
-        return getattr(spacing, "__name__", "custom")
-
-
-def _steps_task(solver: Solver, problem: Problem, spacing: Spacing, n: int) -> _Task:
-    grid = partial(spacing, n, problem.sigma_max, problem.sigma_min)
-    return _Task(solver, repr(solver), _name(spacing), f"steps={n}", grid)
-
-
-def _budget_tasks(
-    solver: Solver,
-    problem: Problem,
-    spacing: Spacing,
-    nfe: Sequence[int],
-    tolerances: Sequence[float],
-) -> Iterator[_Task]:
-    ends = (problem.sigma_max, problem.sigma_min)
-    name = "adaptive" if solver.adaptive else _name(spacing)
-    if solver.adaptive:
-        ladder: Any = solver
-        known = hasattr(solver, "rtol") and hasattr(solver, "atol")
-        for tol in tolerances if known else ():
-            run = replace(ladder, rtol=tol, atol=tol)
-            yield _Task(run, repr(solver), name, f"tol={tol:g}", partial(Grid, ends, name))
-        if not known:
-            yield _Task(solver, repr(solver), name, "as given", partial(Grid, ends, name))
-        return
-    for budget in nfe:
-        grid = partial(fit, solver, budget, lambda n: spacing(n, *ends))
-        yield _Task(solver, repr(solver), name, f"nfe={budget}", grid)
-
-
-def _measure(
-    tasks: Sequence[_Task],
-    problem: Problem,
-    seeds: Sequence[int],
-    block: int,
-    dtype: torch.dtype,
-    device: torch.device | str,
-    done: dict[tuple[Any, ...], Row],
-    cached: bool = True,
-) -> Iterator[Row]:
-    """Rows in the order of blocks and then tasks; those in `done` as they are."""
-    import torch
-
-    from flowsolve import __version__
-
-    ends = (problem.sigma_max, problem.sigma_min)
-    for i in range(0, len(seeds), block):
-        part = seeds[i : i + block]
-        x = truth = None
-        for task in tasks:
-            row = Row(
-                problem.name, problem.digest, task.label, task.solver.order, task.spacing, task.asked,
-                sigma_max=ends[0], sigma_min=ends[1], seeds=_seeds(part),
-                samples=len(part), dtype=str(dtype)[6:], device=torch.device(device).type,
-                flowsolve=__version__, torch=torch.__version__, python=platform.python_version(),
-            )  # fmt: skip
-            if row.key in done:
-                yield done[row.key]
-                continue
-            if x is None or truth is None:
-                # the reference starts at exactly the rounded state that the solvers get
-                x = problem.start(part, dtype, device)
-                truth = reference(problem, x, *ends, cached=cached)
-                problem.eps(x[:1], ends[0])  # so that no timing holds the loading of a network
-            yield _run(row, task, problem, x, truth)
-
-
-def _seeds(part: Sequence[int]) -> str:
-    """first-last, or all of them where some between are missing: a row's key must tell them apart."""
-    whole = [*part] == [*range(part[0], part[-1] + 1)]
-    return f"{part[0]}-{part[-1]}" if whole else ",".join(map(str, part))
-
-
-def _run(row: Row, task: _Task, problem: Problem, x: Tensor, truth: Reference) -> Row:
-    try:
-        grid = task.grid()
-        _synchronise(x)
-        begin = time.perf_counter()
-        solution = solve(problem, x, grid, task.solver)
-        _synchronise(x)
-        seconds = time.perf_counter() - begin
-    except Exception as error:  # a study outlives its methods, and the row says why one fell
-        return replace(row, error=f"{type(error).__name__}: {error}")
-    errors = (solution.x.detach().cpu().double() - truth.x).reshape(len(x), -1)
-    each = errors.square().mean(1).sqrt()
-    rmse = float(errors.square().mean().sqrt())
-    return replace(
-        row,
-        grid=grid.name,
-        grid_hash=grid.digest,
-        steps=solution.stats.get("accepted", grid.steps),
-        nfe=solution.nfe,
-        forwards=solution.forwards,
-        rmse=rmse,
-        median=float(each.median()),
-        p90=float(each.quantile(0.9)),
-        max=float(each.max()),
-        scale=float(truth.x.square().mean().sqrt()),
-        ref_err=truth.err,
-        certified=rmse >= 10 * truth.err,
-        seconds=seconds,
-    )
-
-
-def _synchronise(x: Tensor) -> None:
-    if x.is_cuda:
-        import torch
-
-        torch.cuda.synchronize(x.device)

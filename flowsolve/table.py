@@ -51,7 +51,7 @@ class Table:
     @property
     def row_sums(self) -> Row:
         """Σ of the ε-weights of each probe, then of the answer: σ_k - σ_T and σ_end - σ_T."""
-        return tuple(sum(row[1:]) for row in (*self.probes, self.answer))
+        return tuple(math.fsum(row[1:]) for row in (*self.probes, self.answer))
 
     @property
     def matrix(self) -> NDArray[np.float64]:

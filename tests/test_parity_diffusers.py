@@ -21,7 +21,6 @@ from torch import Tensor
 from flowsolve import (
     DATA,
     LOG_SIGMA,
-    NOISE as NOISE_CHART,
     ODE,
     ClockTime,
     Grid,
@@ -30,6 +29,9 @@ from flowsolve import (
     linspace,
     trailing,
 )
+from flowsolve import (
+    NOISE as NOISE_CHART,
+)
 from flowsolve.discrete import DiscreteClock
 from flowsolve_solvers import (
     LMS,
@@ -37,7 +39,6 @@ from flowsolve_solvers import (
     PNDM,
     Adams,
     DPMSolver2,
-    DPMSolverPP2M,
     DPMSolverPP2S,
     Euler,
     Heun,
@@ -62,6 +63,11 @@ from tests.parity import (
 diffusers = pytest.importorskip(
     "diffusers", reason="diffusers is not installed: make parity, or pip install flowsolve[parity]"
 )
+
+pytestmark = [  # theirs: np.array(tensor) and np.log(tensor) with numpy 2, and the noise chart
+    pytest.mark.filterwarnings("ignore:__array_:DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore:.algorithm_types:FutureWarning"),
+]
 
 MODULES = {
     "DDIMScheduler": "ddim",
@@ -178,12 +184,13 @@ def dpm_case(points: int, algorithm: str, final: str, **spacing: Any) -> Case:
         {**config, **spacing},
         dpm_published(points, algorithm),
         on(make, **options),
+        nfes=(*NFES, 14, 15, 16),  # they lower the end below 15
     )
 
 
 CASES = [
     Case("DDIMScheduler", {**plain, **lead}, Euler(), on(leading)),
-    Case("DDIMScheduler", {**plain, **trail}, Euler(), on(trailing)),
+    Case("DDIMScheduler", {**plain, **trail}, Euler(), on(trailing), nfes=(1, 2, 5, 10, 50)),
     Case(
         "DDIMScheduler",
         {**plain, **lead, "steps_offset": 1, "set_alpha_to_one": False},
@@ -276,7 +283,7 @@ CASES = [
     Case(
         "PNDMScheduler",
         {"set_alpha_to_one": True},
-        lambda n: PNDM(start=PseudoRK4(ClockTime(LINEAR64))),
+        lambda n: PNDM(start=PseudoRK4(ClockTime(LINEAR))),
         on(leading),
         EPS,
         nfes=(4, 5, 10, 50),
@@ -291,9 +298,6 @@ def title(case: Case) -> str:
     return f"{case.name.removesuffix('Scheduler')}({words})"
 
 
-LINEAR64 = LINEAR
-
-
 @pytest.mark.usefixtures("in_double")
 @pytest.mark.parametrize("case", CASES, ids=title)
 def test_state_for_state(case: Case) -> None:
@@ -302,6 +306,197 @@ def test_state_for_state(case: Case) -> None:
             peer = run(case.name, n, kind, step=case.step, **case.config)
             solver = case.solver if isinstance(case.solver, Solver) else case.solver(n)
             compare(title(case), peer, solver, case.grid(n, peer.clock), kind)
+
+
+SHIPPED = [c for c in CASES if c.name not in ("LMSDiscreteScheduler",) or c.step == {"order": 4}]
+
+
+@pytest.mark.parametrize("case", SHIPPED, ids=title)
+def test_as_shipped_in_float32(case: Case) -> None:
+    """Their float32 tables, our float64: the difference is their rounding."""
+    kind, n = "epsilon", 10
+    peer = run(case.name, n, kind, step=case.step, **case.config)
+    solver = case.solver if isinstance(case.solver, Solver) else case.solver(n)
+    levels = case.grid(n, peer.clock)
+    # three points in the noise chart: differences of logarithms cancel in their float32 weights
+    three = case.config.get("solver_order") == 3 and (
+        "DEIS" in case.name or case.config.get("predict_x0") is False
+    )
+    tol = 1e-5 if three else SINGLE
+    compare(f"float32 {title(case)}", peer, solver, levels, kind, tol=tol)
+
+
+# ------------------------------------------------------------------- deviations, by design or theirs
+
+
+@dataclass(frozen=True, repr=False)
+class DiffusersDDIM(Solver):
+    """Steps to the label t - T // n, whatever the next label is, and reads the result there."""
+
+    clock: DiscreteClock
+
+    order = 0
+    reaches_zero = True
+
+    def steps(self, ode: ODE, x: Tensor, grid: Grid) -> Iterator[Tensor]:
+        stride = 1000 // grid.steps
+        for s, t in pairwise(grid):
+            label = round(self.clock.t(s)) - stride
+            wrong = self.clock.sigma(label) if label >= 0 else 0.0
+            x = Euler().step(ode, x, s, wrong)
+            x = x * (math.hypot(1, t) / math.hypot(1, wrong))  # their x_t keeps its VP scale
+            yield x
+
+
+@pytest.mark.usefixtures("in_double")
+@pytest.mark.parametrize(
+    ("how", "spacing", "n", "least"),
+    [(even, linspace, 10, 2e-3), (even, linspace, 50, 1e-4), (trail, trailing, 3, 1e-3),
+     (trail, trailing, 7, 1e-4)],
+)  # fmt: skip
+def test_their_ddim_steps_to_a_level_that_is_not_the_next(
+    how: dict[str, str], spacing: Callable[..., Grid], n: int, least: float
+) -> None:
+    """DDIM takes the next label for t - T // n: on linspace, or where n does not divide T, it is not.
+
+    Ours walks the grid. The solver above does as theirs; there is no switch for it in the library.
+    """
+    peer = run("DDIMScheduler", n, **plain, **how)
+    grid = spacing(n, clock=peer.clock)
+    compare("DDIM, their wrong neighbours", peer, DiffusersDDIM(peer.clock), grid)
+    assert least < difference(ours(Euler(), grid, peer.clock).x, peer.x) < 0.2
+
+
+@pytest.mark.parametrize("n", [61, 103])
+def test_their_trailing_labels_may_end_at_minus_one(n: int) -> None:
+    """arange(T, 0, -T / n) has one number too many for 62 of the first thousand n; label -1 is T - 1."""
+    scheduler = diffusers.DDIMScheduler(**trail)
+    scheduler.set_timesteps(n)
+    assert len(scheduler.timesteps) == n + 1
+    assert int(scheduler.timesteps[-1]) == -1
+    assert trailing(n, clock=LINEAR).steps == n
+
+
+@pytest.mark.usefixtures("in_double")
+def test_their_pndm_extrapolates_v() -> None:
+    """PNDM combines the raw v of several levels and converts the sum at the last; ours combines ε."""
+    options = {"skip_prk_steps": True, "set_alpha_to_one": True}
+    peer = run("PNDMScheduler", 10, "v_prediction", **options)
+    mine = ours(PLMS(), leading(10, clock=peer.clock), peer.clock, "v_prediction")
+    assert 1e-3 < difference(mine.x, peer.x) < 0.5
+
+
+@pytest.mark.usefixtures("in_double")
+@pytest.mark.parametrize("n", [8, 40])
+def test_their_runge_kutta_half_levels_are_rounded(n: int) -> None:
+    """T // n // 2 is not half a step where T // n is odd; ours halves the step in the clock's time."""
+    peer = run("PNDMScheduler", n, set_alpha_to_one=True)
+    mine = ours(PNDM(start=PseudoRK4(ClockTime(LINEAR))), leading(n, clock=peer.clock), peer.clock)
+    assert mine.nfe == len(peer.labels) == n + 9
+    assert 1e-9 < difference(mine.x, peer.x) < 1e-2
+
+
+@pytest.mark.usefixtures("in_double")
+def test_their_fractional_labels_are_linear_in_sigma() -> None:
+    """Euler on linspace: σ between labels is linear in σ, and a clock linear in log σ has another."""
+    peer = run("EulerDiscreteScheduler", 8, **even)
+    grid = linspace(8, clock=peer.clock, variant="euler")
+    assert 1e-9 < max(abs(a / b - 1) for a, b in zip(grid[:-1], peer.sigmas, strict=False)) < 1e-2
+    same = Grid(peer.sigmas)  # the levels agree, the labels do not
+    assert 1e-9 < difference(ours(Euler(), same, peer.clock).x, peer.x) < 1e-2
+
+
+@pytest.mark.usefixtures("in_double")
+def test_their_deis_lowers_its_order_below_15_steps() -> None:
+    """`lower_order_final` of DEIS; ours keeps three points, and is the same from 15 steps on."""
+    for n, low, high in ((14, 0.1, 1), (15, 0, TIGHT)):
+        peer = run("DEISMultistepScheduler", n, solver_order=3)
+        grid = linspace(n, clock=peer.clock, variant="dpm", final="first")
+        mine = ours(Adams(3, NOISE_CHART, LOG_SIGMA), grid, peer.clock)
+        assert low <= difference(mine.x, peer.x) <= high
+
+
+def test_their_deis_wastes_its_last_evaluation_on_karras_levels() -> None:
+    """It appends the last σ again: a step of length zero, which a Grid refuses."""
+    scheduler = diffusers.DEISMultistepScheduler(use_karras_sigmas=True)
+    scheduler.set_timesteps(10)
+    assert scheduler.sigmas[-1] == scheduler.sigmas[-2]
+
+
+@pytest.mark.parametrize("n", [1, 10])
+def test_their_unipc_bh1_has_no_step_to_zero(n: int) -> None:
+    """B(h) = h is infinite there, times 0: NaN. Ours takes the DDIM step, which bh2 comes to."""
+    peer = run("UniPCMultistepScheduler", n, solver_type="bh1")
+    assert bool(peer.x.isnan().all())
+    grid = linspace(n, clock=peer.clock, variant="dpm")
+    assert (
+        ours(UniPC(2, variant="bh1", lower_order_final=True), grid, peer.clock).x.isfinite().all()
+    )
+
+
+@dataclass(frozen=True, repr=False)
+class GridSinglestep(Solver):
+    """diffusers' singlestep DPM-Solver: the stages of a step are the next levels of the grid.
+
+    Groups of steps 1, 2 or 1, 2, 3: from the first level of its group the k-th step goes DPM-Solver-k
+    wide, with r from the levels; its second stage in a group of three is DPM-Solver-2's.
+    """
+
+    orders: tuple[int, ...]
+    data: bool = True
+
+    order = 0
+    reaches_zero = True
+
+    def steps(self, ode: ODE, x: Tensor, grid: Grid) -> Iterator[Tensor]:
+        chart = DATA if self.data else NOISE_CHART
+        start, base, values = x, grid[0], []
+        for order, (s, t) in zip(self.orders, pairwise(grid), strict=True):
+            if order == 1:
+                start, base, values = x, s, []
+            values.append((chart.value(ode, x, s), s))
+            first = values[0][0]
+            if t == 0:
+                x = first
+                yield x
+                continue
+            h = math.log(base / t)
+            q = -h if self.data else h
+            whole = (-1 / t if self.data else -t) * math.expm1(q)
+            slope = (-1 / t if self.data else -t) * (math.expm1(q) / q - 1)
+            weight = {1: 0.0, 2: whole / 2, 3: slope}[order]
+            last, at = values[-1]
+            r = math.log(base / at) / h or 1.0
+            x = chart.advance(start, base, t, (whole - weight / r, weight / r), (first, last))
+            yield x
+
+
+@pytest.mark.usefixtures("in_double")
+@pytest.mark.parametrize("order", [1, 2, 3])
+@pytest.mark.parametrize("algorithm", ["dpmsolver++", "dpmsolver"])
+def test_their_singlestep(algorithm: str, order: int) -> None:
+    """Another method than DPM-Solver-2 and -3: there the stages are chosen, here the grid has them."""
+    final = "zero" if algorithm == "dpmsolver++" else "sigma_min"
+    config = {"algorithm_type": algorithm, "solver_order": order, "final_sigmas_type": final}
+    for n in (*NFES, 9, 11):
+        scheduler = diffusers.DPMSolverSinglestepScheduler(**config)
+        scheduler.set_timesteps(n)
+        solver = GridSinglestep(tuple(scheduler.order_list), algorithm == "dpmsolver++")
+        for kind in ("epsilon", "v_prediction", "sample"):
+            peer = run("DPMSolverSinglestepScheduler", n, kind, **config)
+            grid = linspace(
+                n, clock=peer.clock, variant="dpm", final="zero" if final == "zero" else "first"
+            )
+            compare(f"DPMSolverSinglestep({order}, {algorithm})", peer, solver, grid, kind)
+
+
+def test_singlestep_in_their_grouping_is_ours_with_their_r() -> None:
+    """A group 1, 2 is one DPM-Solver(++)-2 step whose middle level is the grid's."""
+    s, m, t = 10.0, 4.0, 1.0
+    r = math.log(s / m) / math.log(s / t)
+    for data, method in ((True, DPMSolverPP2S(r)), (False, DPMSolver2(r))):
+        grouped = ours(GridSinglestep((1, 2), data), Grid([s, m, t]))
+        torch.testing.assert_close(grouped.x, ours(method, Grid([s, t])).x, rtol=1e-12, atol=1e-12)
 
 
 @pytest.fixture(scope="module", autouse=True)

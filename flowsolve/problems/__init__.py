@@ -13,6 +13,7 @@ from flowsolve.problems.gaussian import Gaussian as Gaussian
 from flowsolve.problems.mixture import Mixture as Mixture
 from flowsolve.problems.mixture import Mixture1D as Mixture1D
 from flowsolve.problems.network import exact_network as exact_network
+from flowsolve.problems.own import NetworkProblem as NetworkProblem
 
 PROBLEMS: dict[str, type[Problem]] = {
     p.name: p for p in (Gaussian, Mixture1D, Mixture, Dataset, Digits)

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import math
+import secrets
 from collections.abc import Iterable
+from dataclasses import is_dataclass
 from typing import TYPE_CHECKING, ClassVar
+from weakref import WeakKeyDictionary
 
+from flowsolve.errors import GridError
 from flowsolve.noise import unit_noise
 from flowsolve.ode import ODE
 from flowsolve.schedule import VPSDE, Clock
@@ -13,6 +18,9 @@ from flowsolve.schedule import VPSDE, Clock
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
+
+
+_UNIQUE: WeakKeyDictionary[object, str] = WeakKeyDictionary()
 
 
 class Problem(ODE):
@@ -46,8 +54,23 @@ class Problem(ODE):
 
     @property
     def digest(self) -> str:
-        """12 hexadecimal digits that differ when the problem differs."""
-        return hashlib.sha256(repr(self).encode()).hexdigest()[:12]
+        """12 hexadecimal digits that differ when the problem differs.
+
+        From the repr of a dataclass, which holds all its parameters. Any other problem gets one of
+        its own for each object, so that no reference is ever taken for another's; override it with
+        a hash of what defines the problem to have references cached and studies continued.
+        """
+        if is_dataclass(self):
+            return hashlib.sha256(repr(self).encode()).hexdigest()[:12]
+        return _UNIQUE.setdefault(self, secrets.token_hex(6))
+
+    def check_ends(self) -> None:
+        """Raise GridError unless 0 < sigma_min < sigma_max < ∞."""
+        if not 0 < self.sigma_min < self.sigma_max < math.inf:
+            raise GridError(
+                f"{self.name} needs 0 < sigma_min < sigma_max < inf, but got sigma_max = "
+                f"{self.sigma_max!r} and sigma_min = {self.sigma_min!r}."
+            )
 
     def start(
         self,

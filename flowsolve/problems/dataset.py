@@ -34,6 +34,7 @@ class Dataset(Problem):
                 f"of {points.dtype}."
             )
         self.points, self.sigma_max, self.sigma_min = points, sigma_max, sigma_min
+        self.check_ends()
 
     def __repr__(self) -> str:
         return f"Dataset({len(self.points)} points, {self.digest})"

@@ -32,6 +32,7 @@ class Gaussian(Problem):
 
     def __post_init__(self) -> None:
         _check_covariance(self.covariance, len(self.mean))
+        self.check_ends()
 
     @property
     def event(self) -> tuple[int, ...]:

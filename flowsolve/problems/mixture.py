@@ -38,6 +38,7 @@ class Mixture1D(Problem):
 
     def __post_init__(self) -> None:
         _check_weights(self.weights, len(self.means), len(self.deviations))
+        self.check_ends()
 
     @property
     def event(self) -> tuple[int, ...]:
@@ -120,6 +121,7 @@ class Mixture(Problem):
         _check_weights(self.weights, len(self.means), len(self.covariances))
         for c in self.covariances:
             _check_covariance(c, len(self.means[0]))
+        self.check_ends()
 
     @property
     def event(self) -> tuple[int, ...]:

@@ -11,6 +11,7 @@ from flowsolve_solvers.ancestral import DPMSolverPP2SAncestral as DPMSolverPP2SA
 from flowsolve_solvers.ddim import DDPM as DDPM
 from flowsolve_solvers.ddim import DDIMEta as DDIMEta
 from flowsolve_solvers.ddim import EulerAncestral as EulerAncestral
+from flowsolve_solvers.dpm_adaptive import DPMSolverAdaptive as DPMSolverAdaptive
 from flowsolve_solvers.dpm_solver import DPMSolver2 as DPMSolver2
 from flowsolve_solvers.dpm_solver import DPMSolver3 as DPMSolver3
 from flowsolve_solvers.dpmpp import DPMSolverPP2M as DPMSolverPP2M
@@ -21,12 +22,16 @@ from flowsolve_solvers.eta import SDE_ETA as SDE_ETA
 from flowsolve_solvers.euler import DDIM as DDIM
 from flowsolve_solvers.euler import Euler as Euler
 from flowsolve_solvers.euler import EulerInT as EulerInT
+from flowsolve_solvers.exponential_rk import RES2S as RES2S
+from flowsolve_solvers.exponential_rk import RES3S as RES3S
 from flowsolve_solvers.multistep import DEIS as DEIS
 from flowsolve_solvers.multistep import LMS as LMS
 from flowsolve_solvers.multistep import Adams as Adams
 from flowsolve_solvers.multistep import DPMSolverM as DPMSolverM
 from flowsolve_solvers.multistep import DPMSolverPPM as DPMSolverPPM
 from flowsolve_solvers.multistep import RhoAB as RhoAB
+from flowsolve_solvers.plans import DPMSolverFast as DPMSolverFast
+from flowsolve_solvers.plans import Plan as Plan
 from flowsolve_solvers.pndm import IPNDM as IPNDM
 from flowsolve_solvers.pndm import PLMS as PLMS
 from flowsolve_solvers.pndm import PNDM as PNDM
@@ -94,6 +99,12 @@ ALL: list[Solver] = [
     Adams(1),
     Adams(1, DATA),
     *_ADAMS,
+    RES2S(),
+    RES2S(c2=0.8),
+    RES3S(),
+    RES3S(c2=0.5, c3=1.0),
+    Plan(),
+    Plan((DPMSolver3(), DPMSolver2())),
     *_FAMILY,
 ]
 

@@ -1,4 +1,4 @@
-"""DDIM is Euler's method on dx̄/dσ = ε; and the other Euler's method that its paper contrasts it with."""
+"""DDIM is Euler's method on dx̄/dσ = ε; and two other Euler's methods on the same ODE, which are not."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 from flowsolve.chart import NOISE, Chart
 from flowsolve.schedule import VPSDE, Clock
-from flowsolve.solver import OneStep
+from flowsolve.solver import OneStep, check_option
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from flowsolve.ode import ODE
 
-__all__ = ["DDIM", "Euler", "EulerInT"]
+__all__ = ["DDIM", "Euler", "EulerInT", "EulerInVariance"]
 
 
 @dataclass(frozen=True, repr=False)
@@ -30,6 +30,9 @@ class Euler(OneStep):
 
     order = 1
     reaches_zero = True
+
+    def __post_init__(self) -> None:
+        check_option(self, "chart", Chart)
 
     def step(self, ode: ODE, x: Tensor, s: float, t: float) -> Tensor:
         """The formula above, in either chart."""
@@ -54,6 +57,9 @@ class EulerInT(OneStep):
 
     order = 1
 
+    def __post_init__(self) -> None:
+        check_option(self, "clock", Clock)
+
     def step(self, ode: ODE, x: Tensor, s: float, t: float) -> Tensor:
         """One step of Δt = clock.t(t) - clock.t(s)."""
         time = self.clock.t(s)
@@ -63,3 +69,19 @@ class EulerInT(OneStep):
         # the state is x̄: into x_t with α_s = (1 + s²)^-½, out of it with α_t
         scale = math.sqrt((1 + t * t) / variance)
         return (x * (scale * (1 + dt * f))).add(ode.eps(x, s), alpha=scale * dt * rate)
+
+
+@dataclass(frozen=True, repr=False)
+class EulerInVariance(OneStep):
+    """x_t = x_s + (t² - s²)/(2s) ε(x_s, s).                    Song, Meng, Ermon 2021, Eq. 15.
+
+    1 evaluation a step, order 1: Euler in σ², which the DDIM paper writes beside its own step as the
+    discretisation of the variance-exploding SDE's probability-flow ODE. The same limit as DDIM, and
+    a different method at every finite step; it moves no more than half-way from s to 0.
+    """
+
+    order = 1
+
+    def step(self, ode: ODE, x: Tensor, s: float, t: float) -> Tensor:
+        """dx̄/d(σ²) = ε/(2σ), frozen at s."""
+        return x.add(ode.eps(x, s), alpha=(t - s) * (t + s) / (2 * s))

@@ -71,11 +71,11 @@ class RES3S(OneStep):
     """x_t = (t/s) x_s + h Σ b D, b₃ = φ₂/(γc₂ + c₃), b₂ = γb₃.      Hochbruck, Ostermann 2005; RES.
 
     3 evaluations a step, order 3; γ = c₃(3c₃ - 2)/(c₂(2 - 3c₂)), a₃₂ = γc₂φ₂(-c₂h) + c₃²/c₂ φ₂(-c₃h).
-    With c₃ = 2/3 (γ = 0) it is DPM-Solver-3 carried over to the data chart.
+    With c₃ = 2/3, where γ = 0, it is DPM-Solver-3 carried over to the data chart: DPM-Solver++(3S).
     """
 
-    c2: float = 0.5
-    c3: float = 1.0
+    c2: float = 1 / 3
+    c3: float = 2 / 3
 
     order = 3
 

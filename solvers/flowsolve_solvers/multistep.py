@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,7 @@ from flowsolve.adams import adams_weights
 from flowsolve.chart import DATA, LOG_SIGMA, NOISE, SIGMA, Chart, ClockTime, Variable
 from flowsolve.ode import ODE
 from flowsolve.schedule import VPSDE, Clock
-from flowsolve.solver import OneStep, Solver
+from flowsolve.solver import OneStep, Solver, check_option
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -30,6 +30,7 @@ class Adams(Solver):
     Without `start` the points ramp 1, 2, 3, ...: the first step is Euler's, and the order is 2 at
     most. With a one-step method as `start` (it takes the first points - 1 steps, its evaluation at
     each node shared) the order is min(points, start's order + 1).
+    `label` is how it prints: LMS(3) is Adams(3, NOISE, SIGMA), equal to it and called by its name.
     Not constant-coefficient Adams (iPNDM, torchdiffeq's explicit_adams), which need uniform steps.
     """
 
@@ -37,12 +38,18 @@ class Adams(Solver):
     chart: Chart = NOISE
     variable: Variable = LOG_SIGMA
     start: OneStep | None = None
+    label: str = field(default="", compare=False, repr=False)
 
     def __post_init__(self) -> None:
+        check_option(self, "chart", Chart)
+        check_option(self, "variable", Variable)
         if self.points < 1:
             raise ValueError(f"Adams needs points >= 1, but got points = {self.points!r}.")
         if self.start is not None and not isinstance(self.start, OneStep):
             raise TypeError(f"start must be a one-step solver such as Heun(), not {self.start!r}.")
+
+    def __repr__(self) -> str:
+        return self.label or super().__repr__()
 
     @property
     def order(self) -> int:
@@ -110,9 +117,14 @@ class _Known(ODE):
         return x.add(self.known_eps, alpha=-sigma) if self.known_x0 is None else self.known_x0
 
 
+def _label(name: str, points: int, start: OneStep | None, more: str = "") -> str:
+    started = "" if start is None else f"start={start!r}"
+    return f"{name}({', '.join(filter(None, (str(points), more, started)))})"
+
+
 def LMS(points: int = 4, start: OneStep | None = None) -> Adams:
     """∫ P(σ) dσ, P through the last ε.                                 k-diffusion's LMS; DEIS-ρAB."""
-    return Adams(points, NOISE, SIGMA, start)
+    return Adams(points, NOISE, SIGMA, start, _label("LMS", points, start))
 
 
 RhoAB = LMS
@@ -120,14 +132,15 @@ RhoAB = LMS
 
 def DEIS(points: int = 3, clock: Clock = VPSDE(), start: OneStep | None = None) -> Adams:
     """∫ P(t(σ)) dσ, P through the last ε in the time t.                   DEIS-tAB: Zhang and Chen 2023."""
-    return Adams(points, NOISE, ClockTime(clock), start)
+    known = "" if clock == VPSDE() else f"clock={clock!r}"
+    return Adams(points, NOISE, ClockTime(clock), start, _label("DEIS", points, start, known))
 
 
 def DPMSolverM(points: int = 3, start: OneStep | None = None) -> Adams:
     """∫ P(log σ) dσ, P through the last ε.       Multistep DPM-Solver, exact weights: Lu et al. 2022a."""
-    return Adams(points, NOISE, LOG_SIGMA, start)
+    return Adams(points, NOISE, LOG_SIGMA, start, _label("DPMSolverM", points, start))
 
 
 def DPMSolverPPM(points: int = 3, start: OneStep | None = None) -> Adams:
     """∫ P(log σ) d(1/σ), P through the last x₀.    DPM-Solver++(kM), exact weights: Lu et al. 2022b."""
-    return Adams(points, DATA, LOG_SIGMA, start)
+    return Adams(points, DATA, LOG_SIGMA, start, _label("DPMSolverPPM", points, start))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from flowsolve.chart import SIGMA, Variable
-from flowsolve.solver import OneStep
+from flowsolve.solver import OneStep, check_option
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -60,6 +60,9 @@ class RK4(OneStep):
     variable: Variable = SIGMA
 
     order = 4
+
+    def __post_init__(self) -> None:
+        check_option(self, "variable", Variable)
 
     def step(self, ode: ODE, x: Tensor, s: float, t: float) -> Tensor:
         """Four slopes: at s, twice half-way in τ, at t."""

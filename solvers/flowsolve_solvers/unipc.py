@@ -34,7 +34,7 @@ class UniPC(Solver):
                        without its slip; "bh1", "bh2": as published, with ρ = 1/2 in the two-point
                        predictor and the one-point corrector
     correct            False is UniP: the predictor alone, order min(points, 2)
-    lower_order_final  as published: at most as many points as steps are left
+    lower_order_final  as published: at most as many points as steps are left, so order 2 at most
     """
 
     points: int = 2
@@ -54,8 +54,9 @@ class UniPC(Solver):
 
     @property
     def order(self) -> int:
-        """min(points + 1, 3), and without the corrector min(points, 2)."""
-        return min(self.points + 1, 3) if self.correct else min(self.points, 2)
+        """min(points + 1, 3); 2 at most without the corrector, or with an Euler step at the end."""
+        full = min(self.points + 1, 3) if self.correct else min(self.points, 2)
+        return min(full, 2) if self.lower_order_final else full
 
     def steps(self, ode: ODE, x: Tensor, grid: Grid) -> Iterator[Tensor]:
         """Predict, evaluate, correct."""

@@ -1,0 +1,67 @@
+"""A network of the user's own, as a problem that studies can be made of."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from flowsolve.ode import ODE, Wrapped
+from flowsolve.problems.base import Problem
+from flowsolve.schedule import VPSDE, Clock
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class NetworkProblem(Wrapped, Problem):
+    """Any ODE with a shape and two ends: what `convergence` and `work_precision` need.
+
+    ode        for example DiffusionODE(network, EpsPrediction(clock))
+    event      the shape of one sample
+    sigma_max  where it starts, x̄ = sigma_max · noise;  sigma_min: where it ends
+    clock      for grids uniform in t
+    digest     a text that names the network, such as a hash of its weights: with it references are
+               cached and studies continue in another process; without it neither happens
+    """
+
+    summary = "a network of your own"
+    is_network = True
+    tolerance = 1e-8
+
+    def __init__(
+        self,
+        ode: ODE,
+        event: tuple[int, ...],
+        sigma_max: float,
+        sigma_min: float,
+        *,
+        clock: Clock | None = None,
+        name: str = "own",
+        digest: str = "",
+    ) -> None:
+        super().__init__(ode)
+        self.name = name  # type: ignore[misc]
+        self._event, self._clock, self._digest = tuple(event), clock or VPSDE(), digest
+        self.sigma_max, self.sigma_min = float(sigma_max), float(sigma_min)
+        self.check_ends()
+
+    def __repr__(self) -> str:
+        return f"NetworkProblem({self.name})"
+
+    @property
+    def event(self) -> tuple[int, ...]:
+        """As given."""
+        return self._event
+
+    @property
+    def clock(self) -> Clock:
+        """As given."""
+        return self._clock
+
+    @property
+    def digest(self) -> str:
+        """As given, else one of this object's own."""
+        return self._digest or super().digest
+
+    def metered(self, count: Callable[[int], None]) -> ODE:
+        """The metered inner ODE."""
+        return self.ode.metered(count)

@@ -1,0 +1,280 @@
+"""PNDM, PLMS, iPNDM, UniPC and the published DPM-Solver: orders, identities, evaluations.
+
+The configurations in ALL go through the tests of every method; here are those that are another
+method's twin, and what is particular to the family.
+"""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+
+from flowsolve import (
+    DATA,
+    LOG_SIGMA,
+    NOISE,
+    SIGMA,
+    VPSDE,
+    ClockTime,
+    Grid,
+    Solver,
+    karras,
+    leading,
+    linear_beta,
+    log_snr,
+    sample,
+    solve,
+    tabulate,
+    uniform,
+)
+from flowsolve.adams import adams_weights
+from flowsolve.budget import cost, fit
+from flowsolve.chart import Chart
+from flowsolve.problems import Mixture, Mixture1D, Problem
+from flowsolve.study import convergence
+from flowsolve_solvers import (
+    ALL,
+    IPNDM,
+    LMS,
+    PLMS,
+    PNDM,
+    RK4,
+    Adams,
+    DPMSolver3,
+    DPMSolverPP2M,
+    Euler,
+    Heun,
+    PseudoRK4,
+    PublishedDPMSolver,
+    UniPC,
+)
+
+PROBLEMS = [Mixture1D(sigma_max=1.0, sigma_min=0.2), Mixture(sigma_max=1.0, sigma_min=0.2)]
+SPACINGS = [karras, log_snr]
+IRREGULAR = Grid([14.6, 9.0, 8.5, 3.1, 1.4, 1.3, 0.4, 0.05])
+CLOSE = {"rtol": 1e-12, "atol": 1e-13}
+
+TWINS: dict[Solver, int] = {
+    IPNDM(1): 1,
+    IPNDM(3): 2,
+    PNDM(points=2): 2,
+    PNDM(start=PseudoRK4(ClockTime(VPSDE()))): 2,
+    PNDM(start=Heun()): 2,
+    UniPC(1, correct=False): 1,
+    UniPC(2, correct=False): 2,
+    UniPC(3, correct=False): 2,
+    UniPC(4, NOISE): 3,
+    UniPC(1, variant="bh1"): 2,
+    UniPC(1, variant="bh2"): 2,
+    UniPC(4, variant="bh1"): 3,
+    UniPC(4, variant="bh2"): 3,
+    UniPC(2, NOISE, "bh2"): 3,
+    UniPC(3, NOISE, "bh1"): 3,
+    UniPC(3, NOISE, "bh2"): 3,
+    UniPC(2, lower_order_final=True): 2,
+    UniPC(3, NOISE, lower_order_final=True): 2,
+    PublishedDPMSolver(2): 2,
+    PublishedDPMSolver(2, lower_order_final=True): 2,
+    PublishedDPMSolver(3, factor_two=True): 2,
+    PublishedDPMSolver(3, NOISE, factor_two=True): 2,
+}
+
+
+@pytest.mark.parametrize("spacing", SPACINGS)
+@pytest.mark.parametrize("problem", PROBLEMS, ids=lambda p: p.name)
+@pytest.mark.parametrize("solver", TWINS, ids=repr)
+def test_order(solver: Solver, problem: Problem, spacing: object) -> None:
+    assert solver not in ALL
+    assert solver.order == TWINS[solver]
+    result = convergence(solver, problem, steps=(160, 320, 640), spacing=spacing, seeds=range(8))  # type: ignore[arg-type]
+    slope = result.slope()
+    assert abs(slope.order - solver.order) < 0.2, f"declared {solver.order}, measured:\n{result}"
+    assert slope.settled, str(result)
+
+
+def test_equal_steps_give_the_order_that_the_weights_have() -> None:
+    """On levels equal in σ, with a start of order 4, the constant weights are Adams's: order 4."""
+    for start in (RK4(), PseudoRK4(SIGMA)):
+        result = convergence(
+            PNDM(start=start), PROBLEMS[0], steps=(160, 320, 640), spacing=uniform, seeds=range(8)
+        )
+        assert result.slope().order == pytest.approx(4, abs=0.2), str(result)
+
+
+def test_pseudo_runge_kutta_is_kuttas_where_the_middle_is_the_middle() -> None:
+    a, b = (tabulate(s, IRREGULAR) for s in (PseudoRK4(SIGMA), RK4()))
+    np.testing.assert_allclose(a.matrix, b.matrix, **CLOSE)
+    assert a.sigmas == b.sigmas
+    middle = tabulate(PseudoRK4(), Grid([4, 1])).sigmas
+    assert middle == pytest.approx((4, 2, 2, 1))  # by default half-way in log σ
+
+
+def same(a: Solver, b: Solver, grid: Grid) -> None:
+    one, two = tabulate(a, grid), tabulate(b, grid)
+    assert one.sigmas == two.sigmas
+    np.testing.assert_allclose(one.matrix, two.matrix, **CLOSE)
+    np.testing.assert_allclose(one.nodes[-1], two.nodes[-1], **CLOSE)
+
+
+@pytest.mark.parametrize("chart", [DATA, NOISE], ids=repr)
+@pytest.mark.parametrize("points", [1, 2, 3, 4])
+def test_unip_is_adams(points: int, chart: Chart) -> None:
+    same(UniPC(points, chart, correct=False), Adams(points, chart), IRREGULAR)
+
+
+@pytest.mark.parametrize("chart", [DATA, NOISE], ids=repr)
+def test_the_published_two_point_forms(chart: Chart) -> None:
+    """ρ = 1/2 with B(h) = e^h - 1 is the midpoint form of DPM-Solver(++); B(h) = h is another."""
+    same(UniPC(2, chart, "bh2", correct=False), PublishedDPMSolver(2, chart), IRREGULAR)
+    one, two = (
+        tabulate(UniPC(2, chart, variant, correct=False), IRREGULAR).answer
+        for variant in ("bh1", "bh2")
+    )
+    assert max(abs(a - b) for a, b in zip(one, two, strict=True)) > 1e-3
+
+
+def test_the_published_two_point_method_is_dpmpp_2m() -> None:
+    same(PublishedDPMSolver(2), DPMSolverPP2M(), IRREGULAR)
+
+
+@pytest.mark.parametrize("chart", [DATA, NOISE], ids=repr)
+def test_the_factor_two_makes_the_three_point_method_adams(chart: Chart) -> None:
+    """The weights of a step, once three points are in play; without the factor they differ."""
+    s, t = 3.1, 1.4
+    past = [9.0, 8.5, 3.1]
+    grid = Grid([*past, t])
+    exact = adams_weights(chart, LOG_SIGMA, (s, 8.5, 9.0), s, t)
+    widths = [math.log(a / b) for a, b in pairwise(grid)][::-1]
+    empty = torch.zeros(1)
+    for factor, equal in ((True, True), (False, False)):
+        method = PublishedDPMSolver(3, chart, factor)
+        got, _ = method._weights(s, t, widths, [empty] * 3)
+        assert sum(got) == pytest.approx(sum(exact), rel=1e-12)
+        assert (got == pytest.approx(exact, rel=1e-10)) == equal
+
+
+@pytest.mark.parametrize("chart", [DATA, NOISE], ids=repr)
+@pytest.mark.parametrize("points", [1, 2, 3])
+def test_the_exact_corrector_is_adams_moulton(points: int, chart: Chart) -> None:
+    """Row by row from the table: node k is what the corrector makes of node k - 1."""
+    table = tabulate(UniPC(points, chart), IRREGULAR)
+    levels = IRREGULAR.levels
+    for k in range(1, len(levels) - 1):
+        s, t = levels[k - 1], levels[k]
+        nodes = (t, *levels[max(0, k - points) : k][::-1])
+        weights = adams_weights(chart, LOG_SIGMA, nodes, s, t)
+        before = np.array(levels[:1] and ([1.0] if k == 1 else table.nodes[k - 2]))
+        width = len(table.nodes[k - 1])
+        expected = np.zeros(width)
+        scale = 1.0 if chart == NOISE else t / s
+        expected[: len(before)] += scale * before
+        for w, node in zip(weights, nodes, strict=True):
+            j = levels.index(node)
+            probe = np.zeros(width)
+            if chart == NOISE:
+                probe[j + 1] = 1.0
+            else:  # x₀ = (the state it was evaluated at) - σ ε
+                probe[: len(table.probes[j])] = table.probes[j]
+                probe[j + 1] -= node
+                w = w * t
+            expected += w * probe
+        np.testing.assert_allclose(table.nodes[k - 1], expected, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("points", [1, 2, 3, 4])
+def test_ipndm_is_lms_on_equal_steps(points: int) -> None:
+    same(IPNDM(points), LMS(points), uniform(9, 10, 1))
+    same(IPNDM(points), LMS(points), uniform(9, 10, 1).reversed())
+    if points > 1:
+        a, b = (tabulate(s, IRREGULAR).answer for s in (IPNDM(points), LMS(points)))
+        assert max(abs(p - q) for p, q in zip(a, b, strict=True)) > 1e-2
+
+
+def test_plms_is_ipndm_after_a_heun_step() -> None:
+    table = tabulate(PLMS(), IRREGULAR)
+    assert table.sigmas[:3] == (14.6, 9.0, 9.0)
+    same(PLMS(), Heun(), Grid([3, 2]))
+    same(PNDM(), PseudoRK4(), Grid([8, 4, 2, 1]))
+    assert table.nodes[1][-1] == pytest.approx(1.5 * (8.5 - 9.0))
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 4, 10, 50])
+def test_evaluations(n: int) -> None:
+    grid = log_snr(n, 10, 0.1)
+    assert cost(PLMS(), grid) == n + 1
+    assert cost(PNDM(), grid) == n + 3 * min(n, 3)
+    assert cost(PseudoRK4(), grid) == 4 * n
+    for solver in (IPNDM(), UniPC(), UniPC(3, variant="bh1"), PublishedDPMSolver()):
+        assert cost(solver, grid) == cost(solver, grid.to_zero()) - 1 == n
+    grid = leading(n, clock=linear_beta())
+    assert cost(PLMS(), grid) == n + (n > 1)
+    assert cost(PNDM(), grid) == n + 3 * min(n - 1, 3)
+    assert fit(PLMS(), n + 1, lambda k: log_snr(k, 10, 0.1)).steps == n
+
+
+ENDING = [IPNDM(), PLMS(), PNDM(), UniPC(), UniPC(2, NOISE), UniPC(3, variant="bh1")]
+
+
+@pytest.mark.parametrize("solver", [*ENDING, PublishedDPMSolver()], ids=repr)
+def test_the_step_to_zero(solver: Solver) -> None:
+    """Equal-step weights go on to σ = 0; UniPC and DPM-Solver take DDIM's step, UniPC corrected first."""
+    assert solver.reaches_zero
+    grid = Grid([5, 3, 2, 1, 0.5, 0.3, 0])
+    table = tabulate(solver, grid)
+    assert table.levels[-1] == 0
+    last = np.array(table.nodes[-1]) - np.pad(table.nodes[-2], (0, 1))[: len(table.nodes[-1])]
+    if isinstance(solver, IPNDM | PLMS | PNDM):
+        expected = [-0.3 * w / 24 for w in (-9, 37, -59, 55)]
+        assert list(last[-4:]) == pytest.approx(expected)
+    else:
+        assert last[-1] == pytest.approx(-0.3, abs=0.3)
+        x = Mixture().start(range(4), torch.float64)
+        done = sample(Mixture(), x / 10, grid, solver, keep=1)
+        before, end = done.path[-2:]
+        assert end.sigma == 0
+        assert before.x0 is not None
+        torch.testing.assert_close(end.x, before.x0, rtol=0.2, atol=0.1)
+
+
+def test_lower_order_final_counts_the_step_to_zero() -> None:
+    """As diffusers: on n steps the last one has one point, the one before it two."""
+    grid = Grid([5, 3, 2, 1, 0.5])
+    for solver in (PublishedDPMSolver(3), UniPC(3, variant="bh2")):
+        name = type(solver)
+        low = name(3, lower_order_final=True, **({"variant": "bh2"} if name is UniPC else {}))
+        kept = [tabulate(s, grid.to_zero()).nodes for s in (low, solver)]
+        # three points to 1 are in both; then two points to 0.5
+        for k in range(3):
+            assert kept[0][k] == pytest.approx(kept[1][k])
+        assert kept[0][3] != pytest.approx(kept[1][3], rel=1e-6)
+    end = tabulate(PublishedDPMSolver(3, lower_order_final=True), grid).nodes
+    step = solve(Mixture(), torch.ones(1, 2).double(), Grid([1, 0.5]), Euler())
+    assert step.nfe == 1
+    ratio = 0.5
+    # the last step is DDIM's: x_t = t/s x_s + (1 - t/s) x₀, so ε_s alone is added to x_s
+    added = np.array(end[-1]) - np.pad(end[-2], (0, 1))[: len(end[-1])]
+    assert added[-1] == pytest.approx(ratio - 1.0)
+    assert abs(added[:-1]).max() < 1e-12
+
+
+@pytest.mark.parametrize(
+    ("make", "text"),
+    [
+        (lambda: PNDM(points=5), "PNDM has 1 to 4 points, but got points = 5."),
+        (lambda: IPNDM(0), "IPNDM has 1 to 4 points, but got points = 0."),
+        (lambda: PublishedDPMSolver(1), "PublishedDPMSolver has 2 or 3 points, not 1."),
+        (lambda: UniPC(0), "UniPC needs points >= 1 and variant exact, bh1 or bh2, but got points = 0"),
+        (lambda: UniPC(2, variant="bh3"), "variant = 'bh3'."),
+    ],
+)  # fmt: skip
+def test_errors(make: object, text: str) -> None:
+    with pytest.raises(ValueError, match=text.replace(".", r"\.")):
+        make()  # type: ignore[operator]
+
+
+def test_dpm_solver_3_is_not_the_multistep_method_of_that_name() -> None:
+    assert cost(DPMSolver3(), IRREGULAR) == 3 * cost(PublishedDPMSolver(3, NOISE), IRREGULAR)

@@ -1,0 +1,417 @@
+"""The stochastic methods: their noise, their moments, their order.
+
+The order of a stochastic method is here that of the law: the rate at which the law of its samples,
+started from the exact law at the first level, comes to the exact law at the last. Taken by quadrature
+(one-step methods) or by exact moments and by common random numbers (the others), on a mixture:
+on a single Gaussian every method is linear and some errors are not seen. The paths converge too
+(strong order), with order 1, which is what additive noise allows a method that sees increments only.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from scipy.interpolate import CubicSpline
+from torch import Tensor
+
+from flowsolve import (
+    DATA,
+    LOG_SIGMA,
+    ODE,
+    Grid,
+    OneStep,
+    Solver,
+    karras,
+    log_snr,
+    sample,
+    solve,
+    tabulate,
+)
+from flowsolve.budget import cost
+from flowsolve.errors import GridError, StateError, TableError
+from flowsolve.noise import BrownianNoise, SeededNoise, WithNoise
+from flowsolve.ode import Wrapped
+from flowsolve.problems import Gaussian, Mixture, Mixture1D
+from flowsolve_solvers import (
+    DDIM_ETA,
+    DDPM,
+    EDM,
+    SDE_ETA,
+    STOCHASTIC,
+    Adams,
+    Ancestral,
+    DDIMEta,
+    DPM2Ancestral,
+    DPMSolver2,
+    DPMSolverPP2M,
+    DPMSolverPP2MSDE,
+    DPMSolverPP2S,
+    DPMSolverPP2SAncestral,
+    DPMSolverPP3MSDE,
+    DPMSolverPPSDE,
+    Euler,
+    EulerAncestral,
+    Heun,
+    SASolver,
+    UniPC,
+)
+from flowsolve_solvers.ddim import posterior
+
+Array = NDArray[np.float64]
+each = pytest.mark.parametrize("solver", STOCHASTIC, ids=repr)
+PROBLEM = Mixture()
+SEEDS = range(8)
+UNIT = PROBLEM.start(SEEDS, torch.float64) / PROBLEM.sigma_max
+GRID = karras(6, 10.0, 0.05)
+
+
+def noisy(ode: ODE, seeds: Sequence[int] = SEEDS) -> WithNoise:
+    return WithNoise(ode, SeededNoise(seeds))
+
+
+class Asked(Wrapped):
+    """No noise, and a note of what was asked for."""
+
+    def __init__(self, ode: ODE) -> None:
+        super().__init__(ode)
+        self.intervals: list[tuple[float, float]] = []
+
+    def noise(self, x: Tensor, s: float, t: float) -> Tensor:
+        self.intervals.append((s, t))
+        return torch.zeros_like(x)
+
+
+# --- what they draw, and what they cost
+
+
+NFE = {DDIMEta: 1, DPMSolverPP2MSDE: 1, DPMSolverPP3MSDE: 1, SASolver: 1, DPMSolverPPSDE: 2}
+
+
+@each
+@pytest.mark.parametrize("n", [1, 2, 7])
+def test_nfe(solver: Solver, n: int) -> None:
+    """Evaluations a step, and one for the step to 0."""
+    if isinstance(solver, Ancestral | EDM):
+        each_step = 1 if solver.method == Euler() else 2
+    else:
+        each_step = NFE[type(solver)]
+    grid = karras(n, 10.0, 0.05)
+    for levels, want in ((grid, n * each_step), (grid.to_zero(), n * each_step + 1)):
+        assert sample(noisy(PROBLEM), UNIT, levels, solver).nfe == want == cost(solver, levels)
+
+
+@each
+def test_noise_is_asked_for_once_and_inside_the_step(solver: Solver) -> None:
+    """One interval a step (two, side by side, where a stage is noisy too), and EDM's in the last."""
+    assert solver.stochastic
+    ode, grid = Asked(PROBLEM), GRID.to_zero()
+    sample(ode, UNIT, grid, solver)
+    want = [*pairwise(grid)] if isinstance(solver, EDM) else [*pairwise(GRID)]
+    if isinstance(solver, DPMSolverPPSDE):
+        assert [s for s, _ in ode.intervals[::2]] == [s for s, _ in want]
+        assert [t for _, t in ode.intervals[1::2]] == [t for _, t in want]
+        assert [t for _, t in ode.intervals[::2]] == [s for s, _ in ode.intervals[1::2]]
+    else:
+        assert ode.intervals == want
+
+
+@each
+def test_same_seeds_same_samples_whatever_the_batch(solver: Solver) -> None:
+    def run(seeds: Sequence[int]) -> Tensor:
+        return sample(noisy(PROBLEM, seeds), UNIT[seeds[0] : seeds[-1] + 1], GRID, solver).x
+
+    whole = run(range(8))
+    assert torch.equal(whole, run(range(8)))
+    # the weights of a batch of 3 and of 5 are the same numbers, but not torch's sums over them
+    torch.testing.assert_close(
+        torch.cat([run(range(3)), run(range(3, 8))]), whole, rtol=1e-11, atol=1e-11
+    )
+    other = sample(noisy(PROBLEM, range(100, 108)), UNIT, GRID, solver).x
+    assert float((other - whole).abs().min()) > 1e-6
+
+
+@each
+def test_float32_follows_float64(solver: Solver) -> None:
+    want = sample(noisy(PROBLEM), UNIT, GRID, solver).x
+    got = sample(noisy(PROBLEM), UNIT.float(), GRID, solver).x
+    assert got.dtype == torch.float32
+    torch.testing.assert_close(got.double(), want, rtol=1e-3, atol=1e-3)
+
+
+@each
+def test_errors(solver: Solver) -> None:
+    with pytest.raises(GridError, match="draws noise, so it only goes down the grid, not up"):
+        solve(noisy(PROBLEM), UNIT, GRID.reversed(), solver)
+    with pytest.raises(StateError, match="this method is stochastic and needs noise: wrap the ODE"):
+        sample(PROBLEM, UNIT, GRID, solver)
+    with pytest.raises(StateError, match="there are 3 seeds for 8 samples: give one for each"):
+        sample(noisy(PROBLEM, range(3)), UNIT, GRID, solver)
+    with pytest.raises(TableError, match="draws noise"):
+        tabulate(solver, GRID)
+
+
+BAD: dict[str, Callable[[], object]] = {
+    "DDIMEta needs 0 <= eta <= 1": lambda: DDIMEta(1.1),
+    "eta = 1 with larger_variance": lambda: DDIMEta(0.5, True),
+    "Ancestral needs 0 <= eta <= 1": lambda: DPM2Ancestral(1.5),
+    "DPMSolverPPSDE needs 0 <= eta <= 1": lambda: DPMSolverPPSDE(-0.1),
+    "DPMSolverPPSDE needs 0 < r <= 1": lambda: DPMSolverPPSDE(r=0.0),
+    "DPMSolverPP2MSDE needs eta >= 0": lambda: DPMSolverPP2MSDE(-1.0),
+    "DPMSolverPP3MSDE needs eta >= 0": lambda: DPMSolverPP3MSDE(math.inf),
+    "SASolver needs predictor >= 1": lambda: SASolver(predictor=0),
+    "EDM needs s_churn, s_noise >= 0": lambda: EDM(-1.0),
+    "s_tmin <= s_tmax": lambda: EDM(s_tmin=2.0, s_tmax=1.0),
+    "posterior needs 0 <= t < s": lambda: posterior(1.0, 1.0),
+    "posterior needs 0 <= eta <= 1": lambda: posterior(2.0, 1.0, 1.1),
+}
+
+
+@pytest.mark.parametrize("text", BAD)
+def test_bad_arguments(text: str) -> None:
+    with pytest.raises(ValueError, match=text):
+        BAD[text]()
+
+
+@pytest.mark.parametrize("make", [lambda m: EDM(method=m), Ancestral])
+def test_the_inner_method_is_an_ode_method(make: Callable[[object], object]) -> None:
+    for method in (DDIMEta(), DPMSolverPP2M(), Heun):
+        with pytest.raises(TypeError, match="method must be a one-step solver without noise"):
+            make(method)
+
+
+# --- without noise they are the deterministic methods, and draw none
+
+
+NO_NOISE: list[tuple[Solver, Solver]] = [
+    (DDIMEta(0.0), Euler()),
+    (Ancestral(DPMSolver2(), 0.0), DPMSolver2()),
+    (DPMSolverPP2SAncestral(0.0), DPMSolverPP2S()),
+    (DPMSolverPPSDE(0.0), DPMSolverPP2S()),
+    (DPMSolverPPSDE(0.0, r=0.7, family=SDE_ETA), DPMSolverPP2S(0.7)),
+    (DPMSolverPP2MSDE(0.0), DPMSolverPP2M()),
+    (DPMSolverPP2MSDE(0.0, heun=True), Adams(2, DATA, LOG_SIGMA)),
+    (DPMSolverPP3MSDE(0.0), Adams(3, DATA, LOG_SIGMA)),
+    (SASolver(0.0, 3, 0), Adams(3, DATA, LOG_SIGMA)),
+    (SASolver(0.0, 2, 3), UniPC(2)),
+    (SASolver(0.0, 2, 0, published=True), DPMSolverPP2M()),
+    (EDM(0.0), Heun()),
+    (EDM(0.0, method=Euler()), Euler()),
+    (EDM(s_tmin=20.0), Heun()),
+]
+
+
+@pytest.mark.parametrize(("solver", "same"), NO_NOISE, ids=repr)
+def test_without_noise(solver: Solver, same: Solver) -> None:
+    """`PROBLEM` has no noise to give. With EDM, N counts the Euler step to 0 and nothing changes."""
+    assert solver.stochastic is (solver == EDM(s_tmin=20.0))
+    for grid in (GRID, GRID.to_zero(), Grid([10.0, 0.0])):
+        got, want = (sample(PROBLEM, UNIT, grid, s) for s in (solver, same))
+        torch.testing.assert_close(got.x, want.x, rtol=1e-10, atol=1e-10)
+        assert got.nfe == want.nfe
+    if not solver.stochastic:
+        up = GRID.reversed()
+        got, want = (solve(PROBLEM, UNIT, up, s) for s in (solver, same))
+        torch.testing.assert_close(got.x, want.x, rtol=1e-9, atol=1e-9)
+        assert solver.order == same.order
+
+
+def test_eta_0_is_euler_to_the_last_bit() -> None:
+    got, want = (sample(PROBLEM, UNIT, GRID, s).x for s in (DDIMEta(0.0), Euler()))
+    assert torch.equal(got, want)
+    up = [solve(PROBLEM, UNIT, GRID.reversed(), s).x for s in (DDIMEta(0.0), Euler())]
+    assert torch.equal(*up)
+
+
+SAME: list[tuple[Solver, Solver]] = [
+    (Ancestral(Euler()), EulerAncestral()),
+    (Ancestral(Euler(), 0.5), DDIMEta(0.5)),
+    (Ancestral(Euler(), family=SDE_ETA), DDIMEta()),
+    (DPMSolverPP2MSDE(family=DDIM_ETA), DPMSolverPP2MSDE()),
+    (SASolver(1.0, 1, 0), DDIMEta()),
+    (SASolver(1.0, 2, 0), DPMSolverPP2MSDE(heun=True)),
+    (SASolver(0.7, 2, 0), DPMSolverPP2MSDE(0.49, heun=True)),
+    (SASolver(1.0, 3, 0), DPMSolverPP3MSDE()),
+    (SASolver(0.7, 3, 0), DPMSolverPP3MSDE(0.49)),
+    (DDPM(), DDIMEta(1.0)),
+]
+
+
+@pytest.mark.parametrize(("one", "two"), SAME, ids=repr)
+def test_two_names_of_one_method(one: Solver, two: Solver) -> None:
+    """3M SDE as exact polynomial weights (SA-Solver's, by quadrature) holds its factor 2 and its sign."""
+    for grid in (GRID, GRID.to_zero(), log_snr(12, 10.0, 0.05)):
+        x, y = (sample(noisy(PROBLEM), UNIT, grid, s).x for s in (one, two))
+        torch.testing.assert_close(x, y, rtol=1e-10, atol=1e-10)
+
+
+def test_published_3m_is_another_method() -> None:
+    x, y = (
+        sample(noisy(PROBLEM), UNIT, GRID, s).x
+        for s in (DPMSolverPP3MSDE(), DPMSolverPP3MSDE(published=True))
+    )
+    assert float((x - y).abs().max()) > 1e-4
+
+
+@pytest.mark.parametrize("s", [1.0, 80.0, 14.6])
+@pytest.mark.parametrize("ratio", [0.999, 0.5, 1e-4])
+def test_the_two_meanings_of_eta(s: float, ratio: float) -> None:
+    """d² + v² = t² in both; the same split at η = 0 and η = 1 and nowhere else; SDE's is a semigroup."""
+    t = s * ratio
+    for family in (DDIM_ETA, SDE_ETA):
+        assert family.split(s, t, 0.0) == (t, 0.0)
+        assert family.split(s, 0.0, 0.7) == (0.0, 0.0)
+        for eta in (0.2, 0.7, 1.0):
+            d, v = family.split(s, t, eta)
+            assert math.isclose(math.hypot(d, v), t, rel_tol=1e-15)
+        assert family.split(s, t, 1.0) == pytest.approx(
+            (t * t / s, t * math.sqrt((1 - ratio) * (1 + ratio))), rel=1e-12
+        )
+    one, two = (family.split(s, t, 0.5) for family in (DDIM_ETA, SDE_ETA))
+    assert one[0] != pytest.approx(two[0], rel=1e-9)
+    m = s * math.sqrt(ratio)
+    (d1, v1), (d2, v2) = SDE_ETA.split(s, m, 0.5), SDE_ETA.split(m, t, 0.5)
+    assert two == pytest.approx((d1 * d2 / m, math.hypot(v1 * d2 / m, v2)), rel=1e-12)
+
+
+# --- the Brownian path
+
+
+LEVELS = (10.0, 5.0, 2.0, 1.0, 0.3, 0.0)
+
+
+class Free(BrownianNoise):
+    """Increment k is the k-th basis vector: what comes out are its coefficients."""
+
+    def _draw(self, x: Tensor, key: str) -> Tensor:
+        out = torch.zeros_like(x)
+        out[:, int(key.split()[-1])] = 1.0
+        return out
+
+
+def overlap(a: tuple[float, float], b: tuple[float, float]) -> float:
+    shared = max(0.0, min(a[0], b[0]) - max(a[1], b[1]))
+    return shared / math.sqrt((a[0] - a[1]) * (b[0] - b[1]))
+
+
+INTERVALS = [(s, t) for i, s in enumerate(LEVELS) for t in LEVELS[i + 1 :]]
+
+
+def test_brownian_covariances_by_algebra() -> None:
+    """Variance 1; the correlation is the shared length over the geometric mean: 0 if disjoint."""
+    noise = Free([0], LEVELS)
+    rows = torch.cat([noise(torch.zeros(1, 5, dtype=torch.float64), s, t) for s, t in INTERVALS])
+    want = torch.tensor(
+        [[overlap(a, b) for b in INTERVALS] for a in INTERVALS], dtype=torch.float64
+    )
+    torch.testing.assert_close(rows @ rows.T, want, rtol=1e-14, atol=1e-14)
+
+
+def test_brownian_covariances_by_draws() -> None:
+    noise = BrownianNoise([1, 2], LEVELS)
+    x = torch.zeros(2, 20_000, dtype=torch.float64)
+    rows = torch.stack([noise(x, s, t).ravel() for s, t in INTERVALS])
+    want = torch.tensor(
+        [[overlap(a, b) for b in INTERVALS] for a in INTERVALS], dtype=torch.float64
+    )
+    assert float((torch.corrcoef(rows) - want).abs().max()) < 4 / math.sqrt(40_000) * 1.5
+    assert float((rows.var(1) - 1).abs().max()) < 0.04
+    assert float(rows.mean(1).abs().max()) < 0.025
+
+
+def test_seeded_noise_is_independent_from_interval_to_interval() -> None:
+    noise = SeededNoise([1, 2])
+    x = torch.zeros(2, 20_000, dtype=torch.float64)
+    rows = torch.stack([noise(x, s, t).ravel() for s, t in INTERVALS])
+    off = torch.corrcoef(rows) - torch.eye(len(rows), dtype=torch.float64)
+    assert float(off.abs().max()) < 0.03
+
+
+def test_two_step_counts_share_a_path() -> None:
+    """What the coarse grid gets is the sum of what the fine one gets."""
+    noise = BrownianNoise(SEEDS, log_snr(8, 10.0, 0.05))
+    fine, x = log_snr(8, 10.0, 0.05), UNIT
+    for i in range(0, 8, 4):
+        parts = [noise(x, s, t) * math.sqrt(s - t) for s, t in pairwise(fine[i : i + 5])]
+        whole = noise(x, fine[i], fine[i + 4]) * math.sqrt(fine[i] - fine[i + 4])
+        torch.testing.assert_close(sum(parts), whole, rtol=1e-12, atol=1e-12)
+
+
+def test_brownian_level_unknown() -> None:
+    with pytest.raises(GridError, match=r"σ = 0\.7 is not among the levels of this Brownian path"):
+        BrownianNoise(SEEDS, LEVELS)(UNIT, 1.0, 0.7)
+
+
+# --- DDIM's inference side, and DDPM
+
+
+@pytest.mark.parametrize("eta", [0.0, 0.3, 1.0])
+def test_all_members_share_the_marginals(eta: float) -> None:
+    """q(x̄_{T-1}, ..., x̄_0 | x₀) chained from q(x̄_T | x₀): its diagonal is σ², its mean is x₀."""
+    grid = karras(9, 80.0, 0.002)
+    mean, rows = 1.0, [np.zeros(10)]
+    rows[0][0] = grid[0]  # x̄ = mean x₀ + row · independent standard normals
+    for i, (s, t) in enumerate(pairwise(grid), 1):
+        a, b, v = posterior(s, t, eta)
+        mean, row = a * mean + b, a * rows[-1]
+        row[i] = v
+        rows.append(row)
+        assert mean == pytest.approx(1.0, rel=1e-14)
+    covariance = np.array(rows) @ np.array(rows).T
+    np.testing.assert_allclose(np.diag(covariance), np.square(grid[:]), rtol=1e-13)
+    # the members differ in the joint law: at η = 1 the chain from t to s only adds noise
+    markov = np.minimum.outer(np.square(grid[:]), np.square(grid[:]))
+    assert np.allclose(covariance, markov, rtol=1e-12) is (eta == 1)
+
+
+ABAR = [0.0047, 0.1, 0.5, 0.9, 0.9999]
+
+
+@pytest.mark.parametrize(("abar", "before"), [*pairwise(ABAR), (0.0047, 0.9999)])
+def test_ddpm_posterior(abar: float, before: float) -> None:
+    """Ho et al. 2020, Eq. 6 and 7, in x_t and ᾱ; and the two variances of Section 3.2."""
+    beta = 1 - abar / before
+    mean_0 = math.sqrt(before) * beta / (1 - abar)
+    mean_t = math.sqrt(1 - beta) * (1 - before) / (1 - abar)
+    small = (1 - before) / (1 - abar) * beta
+    s, t = (math.sqrt((1 - q) / q) for q in (abar, before))
+    a, b, v = posterior(s, t)
+    assert math.sqrt(before / abar) * a == pytest.approx(mean_t, rel=1e-12)
+    assert math.sqrt(before) * b == pytest.approx(mean_0, rel=1e-12)
+    assert before * v * v == pytest.approx(small, rel=1e-12)
+
+    class Known(ODE):
+        """x₀ = 2 whatever the state; z = 1 or 0."""
+
+        z = 0.0
+
+        def eps(self, x: Tensor, sigma: float) -> Tensor:
+            return (x - 2) / sigma
+
+        def noise(self, x: Tensor, s: float, t: float) -> Tensor:
+            return torch.full_like(x, self.z)
+
+    x_t, ode = 3.0, Known()
+    x = torch.tensor([x_t / math.sqrt(abar)], dtype=torch.float64)
+    for solver, variance in ((DDPM(), small), (DDPM(True), beta), (DDIMEta(), small)):
+        ode.z = 0.0
+        mean = float(solver.step(ode, x, s, t)) * math.sqrt(before)
+        assert mean == pytest.approx(mean_0 * 2 + mean_t * x_t, rel=1e-12)
+        ode.z = 1.0
+        spread = float(solver.step(ode, x, s, t)) * math.sqrt(before) - mean
+        assert spread == pytest.approx(math.sqrt(variance), rel=1e-11)
+
+
+def test_larger_variance_draws_nothing_in_the_last_step() -> None:
+    """T-35: diffusers' fixed_large adds √β noise to the final x₀ unless the grid ends at t = 0."""
+    ode = Asked(PROBLEM)
+    sample(ode, UNIT, GRID.to_zero(), DDPM(True))
+    assert ode.intervals == [*pairwise(GRID)]
+    x = UNIT * 2
+    torch.testing.assert_close(DDPM(True).step(PROBLEM, x, 2.0, 0.0), PROBLEM.x0(x, 2.0))
