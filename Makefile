@@ -3,15 +3,21 @@ PYTHON ?= python3
 VENV := .venv
 STAMP := $(VENV)/.installed
 BIN := $(VENV)/bin
+PEERS := .venv-parity
+PARITY_TESTS := $(wildcard tests/test_parity_*.py)
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: compare test lint docs clean
+.PHONY: compare test parity lint docs clean
 
 compare: $(STAMP)  ## the main job: error against evaluations on a real network
 	$(BIN)/flowsolve compare
 
 test: $(STAMP)  ## every test that this machine can run
 	$(BIN)/python -m pytest
+
+parity: $(PEERS)/.installed  ## the same numbers as diffusers and k-diffusion, which .venv never sees
+	PYTHONPATH=$(PEERS) $(BIN)/python -c "from diffusers import DDIMScheduler; import torchsde"
+	PYTHONPATH=$(PEERS) $(BIN)/python -m pytest -rs $(PARITY_TESTS)
 
 lint: $(STAMP)  ## format, lint, types, import contracts
 	$(BIN)/ruff format --check
@@ -28,5 +34,10 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install -q -c constraints.txt -e ".[test]"
 	touch $@
 
+$(PEERS)/.installed: $(STAMP) constraints-parity.txt
+	rm -rf $(PEERS)
+	$(BIN)/python -m pip install -q --no-deps --target $(PEERS) -r constraints-parity.txt
+	touch $@
+
 clean:
-	rm -rf $(VENV) docs/_build dist build
+	rm -rf $(VENV) $(PEERS) docs/_build dist build

@@ -7,7 +7,7 @@ copyright = "2026, the flowsolve developers"
 extensions = ["myst_parser", "sphinx.ext.autodoc"]
 myst_enable_extensions = ["dollarmath", "deflist"]
 myst_heading_anchors = 3
-exclude_patterns = ["_build", "solver_table.md"]
+exclude_patterns = ["_build", "certificate.md"]
 
 html_theme = "furo"
 html_title = "flowsolve"

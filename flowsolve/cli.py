@@ -52,6 +52,11 @@ def parser() -> argparse.ArgumentParser:
     _common(c, "karras", dtype="float64")
     _output(c, None)
 
+    c = command("certify", "measure what solvers claim: orders, evaluations, memory, linearity")
+    c.add_argument("solvers", nargs="*", metavar="SOLVER", help="default: all that packages list")
+    c.add_argument("--out", metavar="FILE", help="write the table there as Markdown")
+    c.add_argument("--overwrite", action="store_true", help="replace the file")
+
     command("solvers", "list the solvers: order, evaluations per step, paper")
     command("problems", "list the problems")
 

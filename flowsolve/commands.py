@@ -9,9 +9,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flowsolve.discover import find_spacing, make_solver, provided
+from flowsolve.discover import certified, find_spacing, make_solver, provided
 from flowsolve.errors import FlowsolveError
-from flowsolve.folder import Folder
+from flowsolve.folder import Folder, write_file
 
 if TYPE_CHECKING:
     import torch
@@ -155,6 +155,25 @@ def order(args: argparse.Namespace) -> int:
     return 0
 
 
+def certify(args: argparse.Namespace) -> int:
+    """Certify solvers; 1 if a claim does not hold."""
+    from flowsolve import certify as c
+    from flowsolve import report
+
+    def show(row: c.Certificate) -> None:
+        slopes = " ".join(f"{slope:.2f}" for _, slope in row.slopes)
+        verdict = "" if row.holds else "  DOES NOT HOLD"
+        print(f"{row.solver}  order {row.order}  measured {slopes}{verdict}", flush=True)
+
+    chosen = [make_solver(text) for text in args.solvers] or certified()
+    done = c.certify(chosen, show)
+    failed = [row.solver for row in done if not row.holds]
+    report.console().print(f"{len(done) - len(failed)} of {len(done)} certified.", markup=False)
+    if args.out:
+        write_file(Path(args.out), c.markdown(done), args.overwrite)
+    return 1 if failed else 0
+
+
 def solvers(args: argparse.Namespace) -> int:
     """List solvers."""
     from flowsolve import report
@@ -254,6 +273,7 @@ def table(args: argparse.Namespace) -> int:
 _COMMANDS = {
     "compare": compare,
     "order": order,
+    "certify": certify,
     "solvers": solvers,
     "problems": problems,
     "grids": grids,

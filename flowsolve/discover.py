@@ -24,7 +24,7 @@ from flowsolve.budget import cost
 from flowsolve.errors import NameClash, NameUnknown
 from flowsolve.expression import evaluate
 from flowsolve.schedule import Clock
-from flowsolve.solver import Solver
+from flowsolve.solver import Solver, docline
 
 GROUP = "flowsolve.solvers"
 
@@ -39,10 +39,8 @@ class Provided:
 
     @property
     def docline(self) -> tuple[str, str]:
-        """(formula, source): the first line of the docstring, split where three spaces are."""
-        line = (self.make.__doc__ or "").strip().split("\n")[0]
-        formula, _, source = line.partition("   ")
-        return formula.strip(), source.strip()
+        """(formula, source) of its docstring."""
+        return docline(self.make)
 
     @property
     def evaluations(self) -> int | None:
@@ -104,6 +102,12 @@ def provided() -> dict[str, Provided]:
                 )
             found[_plain(name)] = Provided(name, make, entry.value)
     return found
+
+
+def certified() -> list[Solver]:
+    """Every configuration that the installed packages list in `ALL`."""
+    modules = (entry.load() for entry in entry_points(group=GROUP) if not entry.attr)
+    return [solver for module in modules for solver in getattr(module, "ALL", [])]
 
 
 def make_solver(text: str) -> Solver:

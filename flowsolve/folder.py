@@ -56,3 +56,13 @@ class Folder:
 
         for suffix in ("png", "svg"):
             plot.save(figure, self.path / f"{name}.{suffix}")
+
+
+def write_file(path: Path, text: str, overwrite: bool) -> None:
+    """Write one file, whole. Raises ResultsError if it exists and may not be replaced."""
+    if path.exists() and not overwrite:
+        raise ResultsError(f"{path} exists. Give another --out, or --overwrite.")
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise ResultsError(f"cannot write to {path}: {error.strerror}.") from None

@@ -215,23 +215,38 @@ def dmn(n: int, sigma_max: float, sigma_min: float, points: int = 3, error: str 
 
     width = math.log(sigma_max / sigma_min)
 
-    def levels(lengths: Any) -> tuple[float, ...]:
+    def levels(lengths: Any) -> list[float]:
         part = [float(h) for h in lengths]
         inner = (math.fsum(part[: i + 1]) / math.fsum(part) for i in range(n - 1))
-        return (sigma_max, *(sigma_max * math.exp(-width * r) for r in inner), sigma_min)
+        return [sigma_max, *(sigma_max * math.exp(-width * r) for r in inner), sigma_min]
 
-    def bound(lengths: Any) -> float:
-        return math.log(error_bound(levels(lengths), points, error, split=3))
+    def bound(grid: Sequence[float]) -> float:
+        return math.log(error_bound(grid, points, error, split=3))
 
     even = [b - a for a, b in pairwise(ramp)]
     found = minimize(
-        bound,
+        lambda lengths: bound(levels(lengths)),
         even,
         method="SLSQP",
         bounds=[(0.02 / n, 1.0)] * n,
         constraints={"type": "eq", "fun": lambda lengths: sum(lengths) - 1},
         options={"maxiter": 200, "ftol": 1e-8},
     )
-    best = min([*found.x], even, key=bound)
+    best = _polished(min(levels(found.x), levels(even), key=bound), bound)
     options = [f"points={points}"] * (points != 3) + [f"error={error}"] * (error != "pixel")
-    return Grid(levels(best), f"dmn({', '.join(options)})" if options else "dmn")
+    return Grid(best, f"dmn({', '.join(options)})" if options else "dmn")
+
+
+def _polished(best: list[float], bound: Callable[[Sequence[float]], float]) -> list[float]:
+    """One level at a time by a few percent, while it helps: SLSQP may stop at a kink of |W|."""
+    least = bound(best)
+    for factor in (1.05, 1.02, 1.01):
+        better = True
+        while better:
+            better = False
+            for i in range(1, len(best) - 1):
+                for level in (best[i] * factor, best[i] / factor):
+                    tried = [*best[:i], level, *best[i + 1 :]]
+                    if tried[i - 1] > level > tried[i + 1] and (new := bound(tried)) < least - 1e-6:
+                        best, least, better = tried, new, True
+    return best

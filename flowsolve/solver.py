@@ -92,3 +92,10 @@ def check_option(solver: Solver, name: str, kind: type) -> None:
         raise StateError(
             f"{type(solver).__name__}: {name} must be a {kind.__name__}, but is {value!r}."
         )
+
+
+def docline(thing: object) -> tuple[str, str]:
+    """(formula, source): the first line of the docstring, split where three spaces are."""
+    line = (thing.__doc__ or "").strip().split("\n")[0]
+    formula, _, source = line.partition("   ")
+    return formula.strip(), source.strip()

@@ -61,7 +61,7 @@ def leading(
     """
     name = _named("leading", steps_offset=(steps_offset, 0), variant=(variant, "ddim"))
     T = _table(n, clock, final, name)
-    dpm = _dpm(variant, ("ddim", "dpm"), name)
+    dpm = _dpm(variant, ("ddim", "dpm"), name, n, clock)
     stride = T // (n + dpm)
     return _grid((i * stride + steps_offset for i in range(dpm, n + dpm)), clock, final, name)
 
@@ -85,16 +85,21 @@ def linspace(
     """
     name = _named("linspace", variant=(variant, "ddim"))
     T = _table(n, clock, final, name)
-    dpm = _dpm(variant, ("ddim", "dpm", "euler"), name)
+    dpm = _dpm(variant, ("ddim", "dpm", "euler"), name, n, clock)
     last = max(n - 1 + dpm, 1)
     labels = (T - 1.0 if i == last else i * ((T - 1) / last) for i in range(dpm, n + dpm))
     return _grid(labels if variant == "euler" else map(round, labels), clock, final, name)
 
 
-def _dpm(variant: str, known: tuple[str, ...], name: str) -> int:
+def _dpm(variant: str, known: tuple[str, ...], name: str, n: int, clock: DiscreteClock) -> int:
     """1 where the sub-sequence has n + 1 labels, of which the lowest is left out."""
     if variant not in known:
         raise GridError(f"{name}: variant = {variant!r} is not one of {', '.join(known)}.")
+    T = len(clock.alphas_cumprod)
+    if variant == "dpm" and n >= T:
+        raise GridError(
+            f"{name}: {clock} has {T} labels, too few for n = {n} steps and the label left out."
+        )
     return int(variant == "dpm")
 
 

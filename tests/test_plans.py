@@ -112,15 +112,13 @@ def test_order(plan: Plan, order: int) -> None:
 
 
 def test_zero_and_infinity() -> None:
-    """To 0 by the last method if it can (Euler), else by the tail of `sample`: the same step."""
+    """The ends are `sample`'s, and the plan is that of the levels between them."""
     grid = spacing(5).from_infinity().to_zero()
-    noise = X / 10
-    assert Plan().reaches_zero == Euler().reaches_zero
-    answer = sample(PROBLEM, noise, grid, Plan())
-    assert answer.x.isfinite().all()
-    assert answer.nfe == cost(Plan(), grid)
-    assert not Plan((DPMSolver3(),)).reaches_zero
-    assert sample(PROBLEM, noise, grid, Plan((DPMSolver3(),))).nfe == 1 + 3 * 5 + 1
+    got = sample(PROBLEM, X / 10, grid, Plan(), keep=1)
+    assert got.nfe == cost(Plan(), grid) == 1 + (3 + 3 + 3 + 2 + 1) + 1
+    inner = solve(PROBLEM, got.path[1].x, spacing(5), Plan()).x
+    assert got.path[-2].x.equal(inner)
+    assert got.x.equal(PROBLEM.x0(inner, 0.05))
 
 
 def test_bad_plans() -> None:

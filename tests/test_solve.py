@@ -439,9 +439,11 @@ def test_zero_is_reached_by_a_ddim_step_or_by_the_method(solver: Solver) -> None
             solve(PROBLEM, X, GRID.to_zero(), solver)
     else:
         assert end.equal(solve(PROBLEM, X, GRID.to_zero(), solver).x)
-        torch.testing.assert_close(end, tail, rtol=0.1, atol=0.05)
-        own_step = isinstance(solver, Adams) and solver.points > 1
-        assert ((end - tail).abs().max() > 1e-6) == own_step  # Euler's is the DDIM step
+        lowered = getattr(solver, "lower_order_final", False)  # below `near` is another walk then
+        torch.testing.assert_close(end, tail, rtol=0.1, atol=0.15 if lowered else 0.05)
+        if isinstance(solver, Euler | Adams):  # the others: test_multistep_family
+            own_step = isinstance(solver, Adams) and solver.points > 1
+            assert ((end - tail).abs().max() > 1e-6) == own_step  # Euler's is the DDIM step
 
 
 # ------------------------------------------------------------------------------------------- errors

@@ -38,7 +38,7 @@ from flowsolve.budget import cost
 from flowsolve.errors import GridError, StateError, TableError
 from flowsolve.noise import BrownianNoise, SeededNoise, WithNoise
 from flowsolve.ode import Wrapped
-from flowsolve.problems import Gaussian, Mixture, Mixture1D
+from flowsolve.problems import Mixture, Mixture1D
 from flowsolve_solvers import (
     DDIM_ETA,
     DDPM,
@@ -200,7 +200,7 @@ NO_NOISE: list[tuple[Solver, Solver]] = [
     (DPMSolverPP3MSDE(0.0), Adams(3, DATA, LOG_SIGMA)),
     (SASolver(0.0, 3, 0), Adams(3, DATA, LOG_SIGMA)),
     (SASolver(0.0, 2, 3), UniPC(2)),
-    (SASolver(0.0, 2, 0, published=True), DPMSolverPP2M()),
+    (SASolver(0.0, 2, 0, published=True), UniPC(2, variant="bh1", correct=False)),
     (EDM(0.0), Heun()),
     (EDM(0.0, method=Euler()), Euler()),
     (EDM(s_tmin=20.0), Heun()),
@@ -278,6 +278,23 @@ def test_the_two_meanings_of_eta(s: float, ratio: float) -> None:
     m = s * math.sqrt(ratio)
     (d1, v1), (d2, v2) = SDE_ETA.split(s, m, 0.5), SDE_ETA.split(m, t, 0.5)
     assert two == pytest.approx((d1 * d2 / m, math.hypot(v1 * d2 / m, v2)), rel=1e-12)
+
+
+def test_edm_churns_before_the_step_to_0() -> None:
+    """One of two steps, so γ = 0.6/2: x₀ is asked at 1.3 s, and only inside [s_tmin, s_tmax]."""
+    x, grid = UNIT * 2, Grid([4.0, 2.0, 0.0])
+    for ends, gammas in (
+        ((0.0, 9.0), (0.3, 0.3)),
+        ((0.0, 3.0), (0.0, 0.3)),
+        ((3.0, 9.0), (0.3, 0.0)),
+    ):
+        solver, ode, want = EDM(0.6, *ends, 1.1, Euler()), noisy(PROBLEM), x
+        for s, t, gamma in ((4.0, 2.0, gammas[0]), (2.0, 0.0, gammas[1])):
+            z, high = ode.noise(x, s, t), s * (1 + gamma)
+            want = want + 1.1 * math.sqrt(high**2 - s**2) * z
+            want = want + (t - high) * PROBLEM.eps(want, high)
+        got = solve(ode, x, grid, solver).x
+        torch.testing.assert_close(got, want, rtol=1e-12, atol=1e-12)
 
 
 # --- the Brownian path
@@ -415,3 +432,340 @@ def test_larger_variance_draws_nothing_in_the_last_step() -> None:
     assert ode.intervals == [*pairwise(GRID)]
     x = UNIT * 2
     torch.testing.assert_close(DDPM(True).step(PROBLEM, x, 2.0, 0.0), PROBLEM.x0(x, 2.0))
+
+
+# --- moments on Gaussian data, where every method is an affine map of x_T and its noises
+
+M, V = 0.6, 0.09
+LINE = Mixture1D((1.0,), (M,), (math.sqrt(V),))
+
+
+class Units(Wrapped):
+    """The k-th noise that is asked for is the unit vector of sample k + 2."""
+
+    def __init__(self, ode: ODE) -> None:
+        super().__init__(ode)
+        self.drawn = 0
+
+    def noise(self, x: Tensor, s: float, t: float) -> Tensor:
+        out = torch.zeros_like(x)
+        out[2 + self.drawn] = 1.0
+        self.drawn += 1
+        return out
+
+
+def law(solver: Solver, grid: Grid) -> tuple[float, float]:
+    """Mean and variance at the end, of the exact law at the start, from the map's own coefficients."""
+    draws = 2 if isinstance(solver, DPMSolverPPSDE) else 1
+    x = torch.zeros(2 + draws * grid.steps, dtype=torch.float64)
+    x[1] = 1.0
+    end = solve(Units(LINE), x, grid, solver).x
+    origin, slope, noises = end[0], end[1] - end[0], end[2:] - end[0]
+    variance = slope**2 * (V + grid[0] ** 2) + noises.square().sum()
+    return float(origin + slope * M), float(variance)
+
+
+def k(sigma: float) -> float:
+    """D - m = k (x - m)."""
+    return V / (V + sigma * sigma)
+
+
+def e(sigma: float) -> float:
+    """ε = e (x - m)."""
+    return sigma / (V + sigma * sigma)
+
+
+Step = Iterator[tuple[float, float]]  # the factor of x - m, and the variance added
+
+
+def euler_ancestral(grid: Grid, eta: float) -> Step:
+    for s, t in pairwise(grid):
+        v2 = eta**2 * t**2 * (s**2 - t**2) / s**2
+        yield 1 + (math.sqrt(t**2 - v2) - s) * e(s), v2
+
+
+def dpm_2_ancestral(grid: Grid, eta: float) -> Step:
+    for s, t in pairwise(grid):
+        v2 = eta**2 * t**2 * (s**2 - t**2) / s**2
+        d = math.sqrt(t**2 - v2)
+        m = math.sqrt(s * d)
+        yield 1 + (d - s) * e(m) * (1 + (m - s) * e(s)), v2
+
+
+def dpmpp_2s_ancestral(grid: Grid, eta: float) -> Step:
+    for s, t in pairwise(grid):
+        v2 = eta**2 * t**2 * (s**2 - t**2) / s**2
+        d = math.sqrt(t**2 - v2)
+        m = math.sqrt(s * d)
+        yield d / s + (1 - d / s) * k(m) * (m / s + (1 - m / s) * k(s)), v2
+
+
+def edm(grid: Grid, churn: float) -> Step:
+    for s, t in pairwise(grid):
+        h = s * (1 + min(churn / grid.steps, math.sqrt(2) - 1))
+        down = 1 + (t - h) / 2 * (e(h) + e(t) * (1 + (t - h) * e(h)))
+        yield down, down**2 * (h**2 - s**2)
+
+
+def dpmpp_sde(grid: Grid, r: float) -> Step:
+    """η = 1: v² = t² (1 - t²/s²), d = t²/s."""
+    for s, t in pairwise(grid):
+        m = math.exp((1 - r) * math.log(s) + r * math.log(t))
+        f, down, half = 1 / (2 * r), t**2 / s**2, m**2 / s**2
+        v, w = t * math.sqrt(1 - down), m * math.sqrt(1 - half)
+        stage = (1 - down) * f * k(m)
+        both = 2 * stage * w * v * math.sqrt((s - m) / (s - t))
+        x = down + (1 - down) * (1 - f) * k(s) + stage * (half + (1 - half) * k(s))
+        yield x, (stage * w) ** 2 + v**2 + both
+
+
+RECURSIONS: list[tuple[Solver, Callable[[Grid], Step]]] = [
+    (DDIMEta(), lambda g: euler_ancestral(g, 1.0)),
+    (DDIMEta(0.5), lambda g: euler_ancestral(g, 0.5)),
+    (DPM2Ancestral(), lambda g: dpm_2_ancestral(g, 1.0)),
+    (DPM2Ancestral(0.5), lambda g: dpm_2_ancestral(g, 0.5)),
+    (DPMSolverPP2SAncestral(0.8), lambda g: dpmpp_2s_ancestral(g, 0.8)),
+    (EDM(), lambda g: edm(g, 40.0)),
+    (EDM(3.0), lambda g: edm(g, 3.0)),
+    (DPMSolverPPSDE(), lambda g: dpmpp_sde(g, 0.5)),
+    (DPMSolverPPSDE(r=0.8), lambda g: dpmpp_sde(g, 0.8)),
+]
+
+
+@pytest.mark.parametrize("n", [1, 4, 40])
+@pytest.mark.parametrize(("solver", "steps"), RECURSIONS, ids=lambda v: repr(v)[:40])
+def test_moments_are_those_of_the_recursion(
+    solver: Solver, steps: Callable[[Grid], Step], n: int
+) -> None:
+    grid = karras(n, 10.0, 0.05)
+    mean, variance = M, V + grid[0] ** 2
+    for factor, added in steps(grid):
+        variance = factor**2 * variance + added
+    assert law(solver, grid) == pytest.approx((mean, variance), rel=1e-10)
+
+
+@pytest.mark.parametrize("heun", [False, True])
+@pytest.mark.parametrize("eta", [0.5, 1.0, 2.0])
+def test_moments_of_2m_sde(eta: float, heun: bool) -> None:
+    """Two states, (x, the last D), and their covariance."""
+    grid = karras(30, 10.0, 0.05)
+    covariance = np.array([[V + grid[0] ** 2, 0.0], [0.0, 0.0]])
+    last = 0.0
+    for s, t in pairwise(grid):
+        h = math.log(s) - math.log(t)
+        H = (1 + eta) * h
+        whole = 1 - math.exp(-H)
+        slope = (H - whole) / H if heun else whole / 2
+        c = slope * h / last if last else 0.0
+        step = np.array([[math.exp(-H) + (whole + c) * k(s), -c], [k(s), 0.0]])
+        covariance = step @ covariance @ step.T
+        covariance[0, 0] += t**2 * (1 - math.exp(-2 * eta * h))
+        last = h
+    got = law(DPMSolverPP2MSDE(eta, heun), grid)
+    assert got == pytest.approx((M, covariance[0, 0]), rel=1e-10)
+
+
+# --- order of the law
+
+
+@dataclass(frozen=True, repr=False)
+class Unrelated(DPMSolverPPSDE):
+    """DPM-Solver++ SDE with noises of (s, m) and (s, t) that know nothing of each other: order 1."""
+
+    def step(self, ode: ODE, x: Tensor, s: float, t: float) -> Tensor:
+        m = s ** (1 - self.r) * t**self.r
+        D = ode.x0(x, s)
+        d, v = self.family.split(s, m, self.eta)
+        x_m = D.lerp(x, d / s).add(ode.noise(x, s, m), alpha=v)
+        d, v = self.family.split(s, t, self.eta)
+        D_bar = D.lerp(ode.x0(x_m, m), 1 / (2 * self.r))
+        return D_bar.lerp(x, d / s).add(ode.noise(x, s, t), alpha=v)
+
+
+@dataclass(frozen=True, repr=False)
+class Wrong2M(DPMSolverPP2MSDE):
+    """The slope at 0.4 instead of 0.5."""
+
+    def steps(self, ode: ODE, x: Tensor, grid: Grid) -> Iterator[Tensor]:
+        last: list[tuple[Tensor, float]] = []
+        for s, t in pairwise(grid):
+            D, h = ode.x0(x, s), math.log(s / t)
+            d, v = self.family.split(s, t, self.eta)
+            D_bar = D if not last else last[0][0].lerp(D, 1 + 0.4 * h / last[0][1])
+            last = [(D, h)]
+            x = D_bar.lerp(x, d / s).add(ode.noise(x, s, t), alpha=v)
+            yield x
+
+
+# γ = s_churn/N is what it says only from N = 2.4 s_churn on: at 40, from 97 steps
+CERTIFIED = [EDM(3.0, method=s.method) if isinstance(s, EDM) else s for s in STOCHASTIC]
+ONE_STEP = [s for s in CERTIFIED if isinstance(s, OneStep | EDM)]
+MULTISTEP = [s for s in CERTIFIED if s not in ONE_STEP]
+NARROW = Mixture1D(sigma_max=1.0, sigma_min=0.2)
+FUNCTIONS: list[Callable[[Array], Array]] = [
+    lambda x: x * x,
+    lambda x: np.sin(2 * x),
+    lambda x: np.cos(3 * x),
+]
+AXIS = np.linspace(-9, 9, 1001)
+
+
+def expectations(sigma: float) -> Array:
+    """E f(x̄) for the FUNCTIONS, exact."""
+    w, m, d = (np.array(a) for a in (NARROW.weights, NARROW.means, NARROW.deviations))
+    v = d * d + sigma * sigma
+    parts = [m * m + v, np.exp(-2 * v) * np.sin(2 * m), np.exp(-4.5 * v) * np.cos(3 * m)]
+    return np.array([(w * part).sum() for part in parts])
+
+
+class Listed(Wrapped):
+    """Noises from a list."""
+
+    def __init__(self, ode: ODE, noises: Sequence[Tensor]) -> None:
+        super().__init__(ode)
+        self.noises = iter(noises)
+
+    def noise(self, x: Tensor, s: float, t: float) -> Tensor:
+        return next(self.noises)
+
+
+def law_error(solver: Solver, n: int) -> float:
+    """|E f(x_N) - E f| by quadrature: u(x_s) = E u(x_t), backwards, Gauss-Hermite in the noises."""
+    z, w = np.polynomial.hermite_e.hermegauss(7)
+    w = w / w.sum()
+    two = isinstance(solver, DPMSolverPPSDE)
+    z1, z2 = (a.ravel() for a in np.meshgrid(z, z if two else [0.0], indexing="ij"))
+    weights = np.outer(w, w if two else [1.0]).ravel()
+    noises = [torch.tensor(np.tile(a, AXIS.size)) for a in (z1, z2)]
+    x = torch.tensor(np.repeat(AXIS, weights.size))
+    if isinstance(solver, EDM):  # it is asked for one step of n
+        solver = replace(solver, s_churn=solver.s_churn / n)
+    values = [f(AXIS) for f in FUNCTIONS]
+    grid = log_snr(n, 1.0, 0.2)
+    for s, t in reversed([*pairwise(grid)]):
+        (y,) = solver.steps(Listed(NARROW, noises), x, Grid([s, t]))
+        values = [
+            (CubicSpline(AXIS, u)(y.numpy()).reshape(AXIS.size, -1) * weights).sum(1)
+            for u in values
+        ]
+    density = NARROW.log_density(torch.tensor(AXIS), 1.0).exp().numpy()
+    error = np.array([np.trapezoid(u * density, AXIS) for u in values]) - expectations(0.2)
+    return float(np.sqrt((error**2).mean()))
+
+
+def law_slope(solver: Solver) -> float:
+    coarse, fine = law_error(solver, 40), law_error(solver, 80)
+    return math.log2(coarse / fine)
+
+
+@pytest.mark.parametrize("solver", ONE_STEP, ids=repr)
+def test_order_of_the_law_on_a_mixture(solver: Solver) -> None:
+    slope = law_slope(solver)
+    assert abs(slope - solver.order) < (0.3 if solver == ONE_STEP[-1] else 0.2), slope
+
+
+def test_unrelated_noises_are_caught() -> None:
+    assert law_slope(Unrelated()) < 1.3
+
+
+def gaussian_slope(solver: Solver) -> float:
+    errors = []
+    for n in (640, 1280):
+        mean, variance = law(solver, log_snr(n, 1.0, 0.2))
+        errors.append(abs(variance - V - 0.04))
+        assert mean == pytest.approx(M, rel=1e-12)
+    return math.log2(errors[0] / errors[1])
+
+
+@pytest.mark.parametrize("solver", MULTISTEP, ids=repr)
+def test_order_of_the_variance_on_a_gaussian(solver: Solver) -> None:
+    """Exact arithmetic, no sampling. k-diffusion's 3M has the smallest second-order part, and comes
+    down slowest: 2.89, 2.83, 2.71, 2.56, 2.39 from n = 40 to 1280.
+    """
+    slope = gaussian_slope(solver)
+    slow = solver == DPMSolverPP3MSDE(published=True)
+    assert -0.2 < slope - solver.order < (0.5 if slow else 0.2), slope
+
+
+def test_s_noise_changes_the_law() -> None:
+    """EDM's S_noise > 1 leaves variance behind however many steps there are, so the order is 0."""
+    solver = EDM(3.0, s_noise=1.1)
+    assert (solver.order, EDM(0.0, s_noise=1.1).order, EDM(3.0).order) == (0, 2, 2)
+    errors = [law(solver, log_snr(n, 1.0, 0.2))[1] - V - 0.04 for n in (80, 160)]
+    assert errors == pytest.approx([0.025] * 2, rel=0.2)
+    assert abs(gaussian_slope(solver)) < 0.1
+
+
+def test_a_wrong_slope_is_caught() -> None:
+    assert gaussian_slope(Wrong2M()) < 1.3
+
+
+COARSE, FINEST, MANY = (4, 8, 16), 32, 60_000
+
+
+class Path(Wrapped):
+    """One Brownian path for each of many samples on the nested grids of FINEST steps."""
+
+    def __init__(self, ode: ODE) -> None:
+        super().__init__(ode)
+        generator = torch.Generator().manual_seed(1)
+        self.levels = log_snr(FINEST, 1.0, 0.2).levels
+
+        def normal(*shape: int) -> Tensor:
+            return torch.randn(*shape, dtype=torch.float64, generator=generator)
+
+        w, m, d = (
+            torch.tensor(a, dtype=torch.float64)
+            for a in (NARROW.weights, NARROW.means, NARROW.deviations)
+        )
+        which = torch.multinomial(w, MANY, True, generator=generator)
+        self.start = m[which] + d[which] * normal(MANY) + normal(MANY)
+        widths = torch.tensor([s - t for s, t in pairwise(self.levels)], dtype=torch.float64)
+        self.increments = normal(FINEST, MANY) * widths.sqrt()[:, None]
+
+    def noise(self, x: Tensor, s: float, t: float) -> Tensor:
+        i, j = self.levels.index(s), self.levels.index(t)
+        return self.increments[i:j].sum(0) / math.sqrt(s - t)
+
+
+@pytest.fixture(scope="module")
+def path() -> Path:
+    return Path(NARROW)
+
+
+@pytest.mark.parametrize("solver", MULTISTEP, ids=repr)
+def test_law_of_multistep_methods_on_a_mixture(path: Path, solver: Solver) -> None:
+    """E f(x_n) - E f(x_2n) on the same paths falls 16 times from n = 4 to 16 at order 2, 4 at order 1;
+    and the finest run agrees with the exact expectations within four standard errors.
+    """
+    ends = [
+        solve(path, path.start, path.levels[:: FINEST // n], solver).x.numpy()
+        for n in (*COARSE, FINEST)
+    ]
+    changes = [[(f(a) - f(b)).mean() for f in FUNCTIONS] for a, b in pairwise(ends)]
+    sizes = [math.sqrt(np.square(c).mean()) for c in changes]
+    assert sizes[0] > 7 * sizes[2], sizes
+    for f, exact, change in zip(FUNCTIONS, expectations(0.2), changes[-1], strict=True):
+        values = f(ends[-1])
+        assert abs(values.mean() - exact) < 4 * values.std() / math.sqrt(MANY) + abs(change)
+
+
+# --- order of the paths
+
+WIDE = Mixture1D(deviations=(0.6, 0.5), sigma_max=1.0, sigma_min=0.2)
+NESTED = [log_snr(n, 1.0, 0.2) for n in (16, 32, 64, 512)]
+
+
+@pytest.mark.parametrize("solver", CERTIFIED, ids=repr)
+def test_order_of_the_paths(solver: Solver) -> None:
+    """1, on one Brownian path for all grids, against 512 steps of the same method."""
+    grids = [*(Grid(NESTED[-1][:: 512 // n]) for n in (16, 32, 64)), NESTED[-1]]
+    x = BrownianNoise(range(2), (0.0, 1.0))(torch.zeros(2, 300, dtype=torch.float64), 1.0, 0.0)
+    asked = Asked(WIDE)
+    for grid in grids:
+        solve(asked, x, grid, solver)
+    noise = BrownianNoise(range(2), {s for pair in asked.intervals for s in pair})
+    *ends, truth = (solve(WithNoise(WIDE, noise), x, grid, solver).x for grid in grids)
+    errors = [float((y - truth).square().mean().sqrt()) for y in ends]
+    slope = math.log2(errors[0] / errors[-1]) / 2
+    assert abs(slope - 1) < 0.25, (slope, errors)

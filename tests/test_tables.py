@@ -202,7 +202,7 @@ def test_infinite_start() -> None:
 
 def test_replay_describes_itself() -> None:
     replay = Replay(tabulate(LMS(3), GRID))
-    assert repr(replay) == "Replay(Adams(points=3, variable=SIGMA))"
+    assert repr(replay) == "Replay(LMS(3))"
     assert replay.order == LMS(3).order
     assert replay.reaches_zero
     assert not replay.adaptive

@@ -22,6 +22,7 @@ from flowsolve_solvers.eta import SDE_ETA as SDE_ETA
 from flowsolve_solvers.euler import DDIM as DDIM
 from flowsolve_solvers.euler import Euler as Euler
 from flowsolve_solvers.euler import EulerInT as EulerInT
+from flowsolve_solvers.euler import EulerInVariance as EulerInVariance
 from flowsolve_solvers.exponential_rk import RES2S as RES2S
 from flowsolve_solvers.exponential_rk import RES3S as RES3S
 from flowsolve_solvers.multistep import DEIS as DEIS
@@ -84,6 +85,7 @@ ALL: list[Solver] = [
     Euler(),
     Euler(DATA),
     EulerInT(),
+    EulerInVariance(),
     Heun(),
     Midpoint(),
     RK4(),
@@ -112,6 +114,7 @@ ALL: list[Solver] = [
 STOCHASTIC: list[Solver] = [
     DDIMEta(),
     DDIMEta(eta=0.5),
+    DDPM(larger_variance=True),
     Ancestral(),
     DPM2Ancestral(eta=0.5),
     DPMSolverPP2SAncestral(),

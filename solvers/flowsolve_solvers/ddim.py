@@ -25,7 +25,7 @@ class DDIMEta(OneStep):
     variance, k-diffusion's euler_ancestral(eta). In the paper's letters v = σ_τ/√ᾱ_τ. All members
     share the marginals of x_t given x₀ (`posterior`). larger_variance keeps the mean of η = 1 and
     draws with v̂² = (s² - t²)(1 + t²)/(1 + s²), the paper's σ̂ (DDPM's "fixed large").
-    Order 1, that of the law; the paths converge with order 1/2 (1 on additive-noise examples).
+    Order 1, that of the law; the paths converge with order 1 too.
     """
 
     eta: float = 1.0

@@ -50,11 +50,6 @@ class Plan(Solver):
         first, *rest = (m.order for m in self.methods)
         return min(first, 1 + min(rest, default=first))
 
-    @property
-    def reaches_zero(self) -> bool:
-        """If the last method does."""
-        return self.methods[-1].reaches_zero
-
     def on(self, steps: int) -> tuple[OneStep, ...]:
         """The method of each step on a grid of so many."""
         longer = max(0, steps - len(self.methods))
