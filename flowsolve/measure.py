@@ -134,7 +134,7 @@ def _run(row: Row, task: Task, problem: Problem, x: Tensor, truth: Reference) ->
         grid=grid.name,
         grid_hash=grid.digest,
         steps=solution.stats.get("accepted", grid.steps),
-        nfe=solution.nfe,
+        nfe=round(solution.per_sample),
         forwards=solution.forwards,
         rmse=rmse,
         median=float(each.median()),

@@ -23,12 +23,13 @@ class Counted(Wrapped):
 
     def __init__(self, ode: ODE) -> None:
         super().__init__(ode)
-        self.nfe = 0
+        self.nfe = self.rows = 0
         self.recorder: Recorder | None = None
 
     def eps(self, x: Tensor, sigma: float) -> Tensor:
         """ε, and one more evaluation."""
         self.nfe += 1
+        self.rows += len(x)
         out = self.ode.eps(x, sigma)
         if self.recorder is not None:
             self.recorder.saw(x, sigma, eps=out)
@@ -37,6 +38,7 @@ class Counted(Wrapped):
     def x0(self, x: Tensor, sigma: float) -> Tensor:
         """x₀, and one more evaluation."""
         self.nfe += 1
+        self.rows += len(x)
         out = self.ode.x0(x, sigma)
         if self.recorder is not None:
             self.recorder.saw(x, sigma, x0=out)

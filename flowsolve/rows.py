@@ -22,7 +22,7 @@ class Row:
     """One solver on one grid for one block of seeds.
 
     asked      what was asked for: "nfe=10", "steps=40" or "tol=1e-05"
-    nfe        evaluations counted;  forwards: network passes per sample
+    nfe        evaluations counted, per sample;  forwards: network passes per sample
     rmse       √mean|x - reference|² over all values;  median, p90, max: of the per-sample RMS errors
     scale      the RMS of the reference;  ref_err: its own error;  certified: rmse >= 10 ref_err
     seconds    of the solve, the device synchronised

@@ -44,6 +44,7 @@ class Solution:
 
     x         x̄ at grid[-1], (B, *event);  alpha: the signal scale there
     nfe       evaluations of ε or x₀ by the method, counted where they were made
+    per_sample  evaluations per sample: nfe, unless a method evaluates parts of the batch
     forwards  forward passes of networks per sample (2 nfe under classifier-free guidance; 0 for an
               exact problem, which has no network)
     path      the kept Points, first and last included; empty unless keep= asked for them
@@ -59,6 +60,7 @@ class Solution:
     path: tuple[Point, ...] = ()
     stats: Mapping[str, int] = field(default_factory=dict)
     alpha: float = 1.0
+    per_sample: float = 0.0
 
     @property
     def x_t(self) -> Tensor:

@@ -154,7 +154,8 @@ def _run(
 
     def solution(at: Grid, path: tuple[Point, ...] = ()) -> Solution:
         forwards, alpha = rows[0] / len(x), ode.alpha(at[-1])
-        return Solution(x, at, solver, counted.nfe, forwards, path, stats, alpha)
+        each = counted.rows / len(x)
+        return Solution(x, at, solver, counted.nfe, forwards, path, stats, alpha, each)
 
     with torch.set_grad_enabled(grad and torch.is_grad_enabled()):
         recorder.node(0, grid[0], x)

@@ -91,6 +91,16 @@ def test_counts(solver: DPMSolverAdaptive) -> None:
         assert got.stats["nfe_max"] == got.nfe
 
 
+@kinds
+def test_no_trial_is_made_twice(solver: DPMSolverAdaptive) -> None:
+    """A rejected step that the end had shortened is not the next one again."""
+    tally = Tally(PROBLEM)
+    got = solve(tally, X[:1], ENDS, replace(solver, h_init=50.0))
+    assert got.stats["rejected"] > 0
+    levels = [s for _, s in tally.calls]
+    assert len(levels) == len(set(levels))
+
+
 def test_forwards_are_those_of_a_sample() -> None:
     precondition = EpsPrediction(VPSDE())
     ode = DiffusionODE(exact_network(PROBLEM, precondition), precondition)
@@ -281,16 +291,17 @@ def test_the_command_line_knows_it() -> None:
     assert make_solver(repr(made)) == made
 
 
-def test_in_a_study_block_one_gives_the_cost_of_a_sample() -> None:
+@pytest.mark.parametrize("block", [1, 4])
+def test_a_study_shows_the_cost_of_a_sample(block: int) -> None:
     study = work_precision(
-        [DPMSolverAdaptive()], PROBLEM, [], seeds=range(4), block=1, tolerances=(1e-3,),
+        [DPMSolverAdaptive()], PROBLEM, [], seeds=range(4), block=block, tolerances=(1e-3,),
         dtype=torch.float64,
     )  # fmt: skip
     assert not study.failures
     (rows,) = study.series.values()
     x = PROBLEM.start(range(4), torch.float64)
     whole = solve(PROBLEM, x, ENDS, DPMSolverAdaptive(rtol=1e-3, atol=1e-3))
-    assert rows[0].nfe == round(whole.nfe / 4)
+    assert rows[0].nfe == round(whole.nfe / 4) == round(whole.per_sample)
 
 
 # ------------------------------------------------------------------------------------ k-diffusion

@@ -80,6 +80,8 @@ def test_beta_is_diffusers() -> None:
     theirs = [low + (high - low) * p for p in places]
     assert beta(n - 1, high, low).levels == pytest.approx(theirs, rel=1e-12)
     assert beta(7, high, low).to_zero().steps == n
+    uneven = low + (high - low) * float(distribution.ppf(0.75, 0.5, 0.8))
+    assert beta(4, high, low, a=0.5, b=0.8)[1] == pytest.approx(uneven, rel=1e-12)
 
 
 def test_beta_of_one_and_one_is_even() -> None:
@@ -131,9 +133,16 @@ def test_ays_in_diffusers() -> None:
     clock = scaled_linear_beta()
     labels = [999, 850, 736, 645, 545, 455, 343, 233, 124, 24]
     for sigma, t in zip(AYS["sd15"], labels, strict=False):
-        assert clock.sigma(t) == pytest.approx(sigma, rel=0.02)
+        assert clock.sigma(t) == pytest.approx(sigma, rel=0.006)
     assert clock.sigma(999) == pytest.approx(AYS["sd15"][0], rel=1e-4)
     assert clock.sigma(0) == pytest.approx(AYS["sd15"][-1], rel=1e-2)
+
+
+def test_ays_tables_are_those_of_diffusers() -> None:
+    utils = pytest.importorskip("diffusers.schedulers.scheduling_utils")
+    names = {"sd15": "StableDiffusion", "sdxl": "StableDiffusionXL", "svd": "StableDiffusionVideo"}
+    for ours, theirs in names.items():
+        assert [*AYS[ours][:10], 0.0] == utils.AysSchedules[f"{theirs}Sigmas"]
 
 
 def test_ays_between_its_ends() -> None:
