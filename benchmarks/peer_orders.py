@@ -191,7 +191,9 @@ def table(header: list[str], rows: list[list[str]], markdown: bool) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--only", default="", help="rows whose title contains this")
+    parser.add_argument(
+        "--only", nargs="+", default=[""], help="rows whose title contains one of these"
+    )
     parser.add_argument("--columns", type=int, default=len(COLUMNS), help="how many, from the left")
     parser.add_argument("--steps", type=int, nargs="+", default=STEPS, help="multiples of 6")
     parser.add_argument("--seeds", type=int, default=16)
@@ -206,7 +208,7 @@ def main() -> None:
     for package, make in (("diffusers", diffusers_cases), ("k-diffusion", k_cases)):
         try:
             versions.append(f"{package} {importlib.metadata.version(package)}")
-            cases += [c for c in make() if args.only in " ".join(title(c))]
+            cases += [c for c in make() if any(part in " ".join(title(c)) for part in args.only)]
         except importlib.metadata.PackageNotFoundError:
             missing.append(f"{package}: {MISSING}")
     rows, labels, floors = [], [], []

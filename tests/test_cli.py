@@ -516,6 +516,7 @@ def test_nothing_else_is_run(text: str, error: Any) -> None:
 # --- the study that everybody runs first ----------------------------------------------------------
 
 
+@pytest.mark.alone
 def test_the_default_comparison_is_done_in_three_minutes_and_again_in_one(tmp_path: Path) -> None:
     """With as many threads as torch takes; the seconds are printed (pytest -s)."""
     env = {k: v for k, v in os.environ.items() if k not in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")}

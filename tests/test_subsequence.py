@@ -57,7 +57,8 @@ def test_the_papers_linear_labels(n: int) -> None:
 
 def test_the_papers_linear_labels_where_n_does_not_divide() -> None:
     assert labels(tau_linear(3, clock=CLOCK)) == pytest.approx([666, 333, 0], abs=1e-6)
-    assert tau_linear(7, clock=CLOCK).steps == 7  # their range has 8 labels
+    seven = labels(tau_linear(7, clock=CLOCK))  # their range has 8 labels, 994 the highest
+    assert seven == pytest.approx([857, 714, 571, 428, 285, 142, 0], abs=1e-6)
 
 
 @pytest.mark.parametrize("n", [n for n in COUNTS if n <= 333])
