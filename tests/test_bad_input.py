@@ -309,7 +309,9 @@ def test_solver_name() -> None:
 
 
 @pytest.mark.parametrize(
-    "ode", [lambda x, s: x, torch.nn.Identity(), None, Mixture1D, "digits"], ids=str
+    "ode",
+    [lambda x, s: x, torch.nn.Identity(), None, Mixture1D, "digits"],
+    ids=["a function", "a module", "None", "a class", "a name"],
 )
 def test_ode(ode) -> None:
     says(

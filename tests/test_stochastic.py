@@ -533,7 +533,11 @@ RECURSIONS: list[tuple[Solver, Callable[[Grid], Step]]] = [
 
 
 @pytest.mark.parametrize("n", [1, 4, 40])
-@pytest.mark.parametrize(("solver", "steps"), RECURSIONS, ids=lambda v: repr(v)[:40])
+@pytest.mark.parametrize(
+    ("solver", "steps"),
+    RECURSIONS,
+    ids=lambda v: repr(v)[:40] if isinstance(v, Solver) else "recursion",
+)
 def test_moments_are_those_of_the_recursion(
     solver: Solver, steps: Callable[[Grid], Step], n: int
 ) -> None:

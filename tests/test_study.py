@@ -374,7 +374,7 @@ def test_a_study_continues_where_it_stopped(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "change",
     [{"seeds": range(1, 5)}, {"dtype": torch.float64}, {"spacings": [log_snr]}, {"seeds": [0, 3]}],
-    ids=str,
+    ids=["other seeds", "a dtype", "a spacing", "seeds with a gap"],
 )
 def test_what_differs_is_computed_anew(tmp_path: Path, change: dict[str, object]) -> None:
     given: dict[str, object] = {"seeds": range(4), "path": tmp_path / "rows.jsonl"}
