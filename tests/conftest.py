@@ -7,6 +7,7 @@ import os
 import pytest
 import torch
 
+os.environ["COLUMNS"] = "160"  # of the tables of subprocesses; pytest-xdist sets 80
 torch.set_num_threads(1)
 
 

@@ -241,7 +241,7 @@ def test_compare(tmp_path: Path) -> None:
     rows = read_jsonl(folder / "rows.jsonl")
     assert [(r.solver, r.asked, r.nfe) for r in rows if not r.error] == [
         ("Heun()", "nfe=8", 8), ("Heun()", "nfe=20", 20),
-        *(("Adams(variable=SIGMA)", f"nfe={n}", n) for n in (1, 8, 20)),
+        *(("LMS(2)", f"nfe={n}", n) for n in (1, 8, 20)),
         ("Torchdiffeq()", "tol=0.01", rows[-2].nfe), ("Torchdiffeq()", "tol=0.0001", rows[-1].nfe),
     ]  # fmt: skip
     (failed,) = (r for r in rows if r.error)

@@ -53,6 +53,7 @@ from flowsolve_solvers import (
     DPMSolverPPM,
     Euler,
     EulerInT,
+    EulerInVariance,
     RhoAB,
 )
 
@@ -296,7 +297,11 @@ def test_2m_and_exact_weights() -> None:
         assert math.log2(difference(n) / difference(2 * n)) == pytest.approx(2, abs=0.1)
 
 
-LOOSE = [s for s in ALL if isinstance(s, EulerInT) or "RK4(variable=LOG_SIGMA)" in repr(s)]
+LOOSE = [
+    s
+    for s in ALL
+    if isinstance(s, EulerInT | EulerInVariance) or "RK4(variable=LOG_SIGMA)" in repr(s)
+]
 CONSISTENT = [s for s in ALL if s not in LOOSE]
 
 
@@ -317,7 +322,7 @@ def test_tables_are_consistent(solver: Solver, grid: Grid) -> None:
         assert sum(row[1:]) == pytest.approx(level - grid[0], abs=1e-12 * grid[0])
 
 
-@pytest.mark.parametrize("solver", [EulerInT(), RK4(LOG_SIGMA)], ids=repr)
+@pytest.mark.parametrize("solver", [EulerInT(), EulerInVariance(), RK4(LOG_SIGMA)], ids=repr)
 def test_methods_that_approximate_the_integral(solver: Solver) -> None:
     """They integrate dσ/dτ by their own rule, so the answer's row is right to their order only."""
 
