@@ -4,7 +4,7 @@ VENV := .venv
 STAMP := $(VENV)/.installed
 BIN := $(VENV)/bin
 PEERS := .venv-parity
-PARITY_TESTS := $(wildcard tests/test_parity_*.py)
+PARITY_TESTS := $(wildcard tests/test_parity_*.py) tests/test_peer_orders.py
 export OMP_WAIT_POLICY ?= PASSIVE
 
 .PHONY: compare test parity lint docs clean
