@@ -1,0 +1,41 @@
+"""One, two and three steps, and half-precision states: the right answer or an error, never NaN."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from flowsolve import Grid, Solver, karras, sample, solve
+from flowsolve.problems import Gaussian, Mixture
+from flowsolve_solvers import ALL
+
+PROBLEM = Mixture(sigma_max=1.0, sigma_min=0.2)
+SEEDS = range(8)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3])
+@pytest.mark.parametrize("solver", ALL, ids=repr)
+def test_short_grids(solver: Solver, steps: int) -> None:
+    """Close to the exact answer of a problem that is nearly linear over them; to 0 as well."""
+    easy = Gaussian(sigma_max=1.0, sigma_min=0.8)
+    x = easy.start(SEEDS, torch.float64)
+    grid = karras(steps, 1.0, 0.8)
+    got = solve(easy, x, grid, solver).x
+    torch.testing.assert_close(got, easy.flow(x, 1.0, 0.8), rtol=0.03, atol=0.03)
+    to_zero = sample(PROBLEM, x, karras(steps, 1.0, 0.2).to_zero(), solver).x
+    assert bool(to_zero.isfinite().all())
+    assert bool(sample(PROBLEM, x, Grid([1.0, 0.0]), solver).x.isfinite().all())
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("solver", ALL, ids=repr)
+def test_half_precision_states(solver: Solver, dtype: torch.dtype) -> None:
+    """Within a few roundings per evaluation of the float64 answer from the same rounded start."""
+    x = PROBLEM.start(SEEDS, dtype)
+    grid = karras(8, 1.0, 0.2)
+    got = solve(PROBLEM, x, grid, solver)
+    exact = solve(PROBLEM, x.double(), grid, solver).x
+    assert got.x.dtype == dtype
+    worst = float((got.x.double() - exact).abs().max())
+    unit = torch.finfo(dtype).eps
+    assert worst < 3 * unit * got.nfe**0.5 * float(exact.abs().max()), worst / unit
