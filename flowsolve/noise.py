@@ -87,7 +87,7 @@ class BrownianNoise(Noise):
         self, seeds: Sequence[int], levels: Iterable[float], variable: Variable = SIGMA
     ) -> None:
         super().__init__(seeds)
-        self.levels = sorted({float(s) for s in levels if s > 0 or variable is SIGMA})
+        self.levels = sorted({float(s) for s in levels if s > 0 or variable == SIGMA})
         self.times = [variable.tau(s) for s in self.levels]
 
     def __call__(self, x: Tensor, s: float, t: float) -> Tensor:

@@ -36,7 +36,7 @@ class Euler(OneStep):
 
     def step(self, ode: ODE, x: Tensor, s: float, t: float) -> Tensor:
         """The formula above, in either chart."""
-        if self.chart is NOISE:
+        if self.chart == NOISE:
             return x.add(ode.eps(x, s), alpha=t - s)
         return ode.x0(x, s).lerp(x, t / s)
 
