@@ -14,6 +14,7 @@ from flowsolve.discrete import from_betas as from_betas
 from flowsolve.discrete import linear_beta as linear_beta
 from flowsolve.discrete import scaled_linear_beta as scaled_linear_beta
 from flowsolve.discrete import squared_cosine as squared_cosine
+from flowsolve.dmn import dmn as dmn
 from flowsolve.grid import Grid as Grid
 from flowsolve.grid import exponential as exponential
 from flowsolve.grid import karras as karras
@@ -25,7 +26,6 @@ from flowsolve.grid_tuned import arctan as arctan
 from flowsolve.grid_tuned import ays as ays
 from flowsolve.grid_tuned import beta as beta
 from flowsolve.grid_tuned import beta_t as beta_t
-from flowsolve.grid_tuned import dmn as dmn
 from flowsolve.grid_tuned import resample as resample
 from flowsolve.grid_tuned import round_to as round_to
 from flowsolve.noise import BrownianNoise as BrownianNoise

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 
 from flowsolve.errors import BudgetError
-from flowsolve.grid import Grid
+from flowsolve.grid import Grid, log_snr
 from flowsolve.ode import ODE
 from flowsolve.walk import walk
 
@@ -66,6 +66,13 @@ def cost(solver: Solver, grid: Grid) -> int:
         import torch
 
         return _run(solver, grid, torch.zeros(1, dtype=torch.float64))
+
+
+def per_step(solver: Solver) -> int | None:
+    """The evaluations of one more step, counted where a plan has settled; None if adaptive."""
+    if solver.adaptive:
+        return None
+    return round((cost(solver, log_snr(48, 10, 0.1)) - cost(solver, log_snr(36, 10, 0.1))) / 12)
 
 
 def _run(solver: Solver, grid: Grid, x: Tensor) -> int:

@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
 
-from flowsolve.budget import cost
+from flowsolve.budget import per_step
 from flowsolve.errors import BudgetError, TableError
 from flowsolve.grid import Spacing, karras, log_snr
-from flowsolve.ode import DiffusionODE
 from flowsolve.precondition import EpsPrediction
 from flowsolve.problems import Mixture, Mixture1D, Problem
 from flowsolve.schedule import VPSDE
-from flowsolve.solve import solve
 from flowsolve.solver import OneStep, Solver, docline
 from flowsolve.study import convergence
 from flowsolve.table import tabulate
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 TOLERANCE = 0.2
 
@@ -76,14 +69,15 @@ def _certificate(solver: Solver) -> Certificate:
         for spacing in spacings:
             study = convergence(solver, problem, steps=steps, spacing=spacing, seeds=range(8))
             slopes.append((f"{problem.name}, {study.rows[0].spacing}", study.order()))
-    short, long = (log_snr(n, 10, 0.1) for n in (36, 48))
+    from flowsolve.meter import metered
+
     return Certificate(
         repr(solver),
         docline(solver)[1],
         solver.order,
         tuple(slopes),
-        round((cost(solver, long) - cost(solver, short)) / 12),
-        peak_buffers(solver),
+        per_step(solver) or 0,
+        metered(solver, EpsPrediction(VPSDE()), 20)[0].peak,
         _linear(solver),
     )
 
@@ -107,37 +101,3 @@ def _linear(solver: Solver) -> bool:
     except (TableError, BudgetError):
         return False
     return True
-
-
-def peak_buffers(solver: Solver, steps: int = 20) -> int:
-    """The most state-sized tensors alive at once: the start, the network's input and answer too."""
-    import torch
-    from torch.utils._python_dispatch import TorchDispatchMode
-
-    x = torch.ones(1, 4, 16, 16)
-    size = x.untyped_storage().nbytes()
-    alive: dict[int, object] = {}
-    peak = 0
-
-    class Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
-        def __torch_dispatch__(
-            self, func: Any, types: Any, args: Any = (), kwargs: Any = None
-        ) -> Any:
-            nonlocal peak
-            out = func(*args, **(kwargs or {}))
-            if isinstance(out, torch.Tensor):
-                storage = out.untyped_storage()
-                key = storage.data_ptr()
-                if storage.nbytes() >= size and key not in alive:
-                    alive[key] = weakref.finalize(storage, alive.pop, key, None)
-                    peak = max(peak, len(alive))
-            return out
-
-    def network(x: Tensor, t: Tensor) -> Tensor:
-        return torch.sin(x)
-
-    with Watch():  # type: ignore[no-untyped-call]  # torch does not type its mode
-        start = x.clone()
-        ode = DiffusionODE(network, EpsPrediction(VPSDE()))
-        solve(ode, start, log_snr(steps, 10, 0.1), solver, check=False)
-    return peak

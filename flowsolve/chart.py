@@ -131,7 +131,7 @@ class LogSigmaVariable(Variable):
         return "LOG_SIGMA"
 
     def tau(self, sigma: float) -> float:
-        """Log σ."""
+        """log σ."""
         return math.log(sigma)
 
     def sigma(self, tau: float) -> float:

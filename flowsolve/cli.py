@@ -120,14 +120,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     # torch's threads otherwise spin while they wait, which on a busy machine costs tenfold and more
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from flowsolve import commands
-    from flowsolve.errors import FlowsolveError, NameUnknown, StateError
+    from flowsolve.errors import FlowsolveError, NameUnknown, StateError, WrongUse
 
     try:
         return commands.run(args)
     except KeyboardInterrupt:
         print("\ninterrupted; what was computed is on disk", file=sys.stderr)
         return 130
-    except (NameUnknown, StateError, commands.WrongUse) as error:
+    except (NameUnknown, StateError, WrongUse) as error:
         print(f"flowsolve: {error}", file=sys.stderr)
         return 2
     except FlowsolveError as error:

@@ -1,26 +1,18 @@
-"""What each command does. Heavy imports are inside the commands that need them."""
+"""The commands that measure: compare, order, certify, sample. torch is imported inside them."""
 
 from __future__ import annotations
 
 import argparse
 import math
-import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from flowsolve.discover import certified, find_spacing, make_solver, provided
-from flowsolve.errors import FlowsolveError
+from flowsolve import listings, report
+from flowsolve.arguments import find_problem, positive, torch_options
+from flowsolve.discover import certified, find_spacing, make_solver
+from flowsolve.errors import WrongUse
 from flowsolve.folder import Folder, write_file
-
-if TYPE_CHECKING:
-    import torch
-
-    from flowsolve.problems.base import Problem
-
-
-class WrongUse(FlowsolveError):
-    """Arguments that cannot be meant."""
 
 
 def run(args: argparse.Namespace) -> int:
@@ -28,57 +20,15 @@ def run(args: argparse.Namespace) -> int:
     return _COMMANDS[args.command](args)
 
 
-def _positive(args: argparse.Namespace, *names: str) -> None:
-    for name in names:
-        value = getattr(args, name)
-        for v in value if isinstance(value, list) else [value]:
-            if v < 1:
-                raise WrongUse(f"--{name} must be at least 1, but got {v}.")
-
-
-def find_problem(args: argparse.Namespace) -> Problem:
-    """The problem with the ends asked for."""
-    from flowsolve.problems import find_problem
-
-    if ":" in args.problem and os.getcwd() not in sys.path:
-        sys.path.append(os.getcwd())  # last, so that nothing installed is shadowed from there
-    problem = find_problem(args.problem)
-    given = (args.sigma_max, args.sigma_min)
-    own = (problem.sigma_max, problem.sigma_min)
-    ends = [o if g is None else g for g, o in zip(given, own, strict=True)]
-    if ends != [*own]:
-        if not 0 < ends[1] < ends[0] < math.inf:
-            raise WrongUse(
-                f"need 0 < sigma-min < sigma-max < inf, but got {ends[1]:g} and {ends[0]:g}."
-            )
-        # problems may be frozen dataclasses; this is a fresh one, seen by nobody else yet
-        object.__setattr__(problem, "sigma_max", ends[0])
-        object.__setattr__(problem, "sigma_min", ends[1])
-    return problem
-
-
-def _torch_options(args: argparse.Namespace) -> tuple[torch.dtype, torch.device]:
-    import torch
-
-    try:
-        device = torch.device(args.device)
-        torch.zeros(1, device=device).item()  # a device that holds no values fails here too
-    except (RuntimeError, AssertionError) as error:
-        raise WrongUse(f"cannot use --device {args.device}: {str(error).splitlines()[0]}") from None
-    return getattr(torch, args.dtype), device
-
-
 def compare(args: argparse.Namespace) -> int:
     """Error against evaluations."""
-    from flowsolve import report
-
-    _positive(args, "nfe", "seeds", "block")
+    positive(args, "nfe", "seeds", "block")
     if not all(0 < tol < math.inf for tol in args.tolerances or ()):
         raise WrongUse(f"--tolerances must be positive, but got {args.tolerances}.")
     solvers = [make_solver(text) for text in args.solvers]
     problem = find_problem(args)
     spacings = [find_spacing(text, problem.clock) for text in args.spacing]
-    dtype, device = _torch_options(args)
+    dtype, device = torch_options(args)
     folder = Folder(args, args.problem)
 
     from flowsolve import plot
@@ -124,13 +74,11 @@ def _write_orders(study: Any, path: Path) -> None:
 
 def order(args: argparse.Namespace) -> int:
     """Orders of convergence."""
-    from flowsolve import report
-
-    _positive(args, "steps", "seeds")
+    positive(args, "steps", "seeds")
     solvers = [make_solver(text) for text in args.solvers]
     problem = find_problem(args)
     spacings = [find_spacing(text, problem.clock) for text in args.spacing]
-    dtype, device = _torch_options(args)
+    dtype, device = torch_options(args)
     folder = Folder(args, args.problem) if args.out else None
 
     from flowsolve.study import convergence
@@ -158,7 +106,6 @@ def order(args: argparse.Namespace) -> int:
 def certify(args: argparse.Namespace) -> int:
     """Certify solvers; 1 if a claim does not hold."""
     from flowsolve import certify as c
-    from flowsolve import report
 
     def show(row: c.Certificate) -> None:
         slopes = " ".join(f"{slope:.2f}" for _, slope in row.slopes)
@@ -174,55 +121,13 @@ def certify(args: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
-def solvers(args: argparse.Namespace) -> int:
-    """List solvers."""
-    from flowsolve import report
-
-    rows = []
-    for p in sorted(provided().values(), key=lambda p: p.name.lower()):
-        count = p.evaluations
-        per_step = "adaptive" if count is None else str(count)
-        rows.append([p.name, str(p.make().order), per_step, *p.docline])
-    columns = ["name", "order", "NFE a step", "formula", "source"]
-    report.console().print(report.plain(columns, rows))
-    return 0
-
-
-def problems(args: argparse.Namespace) -> int:
-    """List problems."""
-    from flowsolve import report
-    from flowsolve.problems import PROBLEMS
-
-    rows = [[name, p.summary] for name, p in PROBLEMS.items()]
-    report.console().print(report.plain(["name", "what it is"], rows))
-    return 0
-
-
-def grids(args: argparse.Namespace) -> int:
-    """Print grids."""
-    from flowsolve import report
-
-    _positive(args, "steps")
-    problem = find_problem(args)
-    names = args.grids or ["karras", "log_snr", "uniform", "uniform_t", "quadratic_t"]
-    ends = (problem.sigma_max, problem.sigma_min)
-    made = [find_spacing(name, problem.clock)(args.steps, *ends) for name in names]
-    rows = [[str(i), *(f"{g[i]:.6g}" for g in made)] for i in range(args.steps + 1)]
-    report.console().print(report.plain(["i", *(g.name for g in made)], rows))
-    if args.out:
-        from flowsolve import plot
-
-        Folder(args, args.problem).figure("grids", plot.grids(made))
-    return 0
-
-
 def sample(args: argparse.Namespace) -> int:
     """Draw samples."""
-    _positive(args, "nfe", "samples")
+    positive(args, "nfe", "samples")
     solver = make_solver(args.solver)
     problem = find_problem(args)
     spacing = find_spacing(args.spacing[0], problem.clock)
-    dtype, device = _torch_options(args)
+    dtype, device = torch_options(args)
 
     from flowsolve import plot
     from flowsolve.solve import sample as draw
@@ -248,35 +153,13 @@ def sample(args: argparse.Namespace) -> int:
     return 0
 
 
-def table(args: argparse.Namespace) -> int:
-    """Print a coefficient table."""
-    from flowsolve import report
-    from flowsolve.schedule import VPSDE
-
-    _positive(args, "steps")
-    solver = make_solver(args.solver)
-    grid = find_spacing(args.spacing, VPSDE())(args.steps, args.sigma_max, args.sigma_min)
-
-    from flowsolve.table import tabulate
-
-    made = tabulate(solver, grid)
-    report.console().print(report.table(made))
-    if args.out:
-        from flowsolve import plot
-
-        folder = Folder(args)
-        made.save(folder.path / "table.json")
-        folder.figure("table", plot.table(made))
-    return 0
-
-
 _COMMANDS = {
     "compare": compare,
     "order": order,
     "certify": certify,
-    "solvers": solvers,
-    "problems": problems,
-    "grids": grids,
+    "solvers": listings.solvers,
+    "problems": listings.problems,
+    "grids": listings.grids,
     "sample": sample,
-    "table": table,
+    "table": listings.table,
 }

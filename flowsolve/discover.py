@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import inspect
 import pkgutil
-import re
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -20,9 +19,11 @@ from types import ModuleType
 from typing import Any
 
 from flowsolve import grid, grid_tuned
-from flowsolve.budget import cost
+from flowsolve.budget import per_step
+from flowsolve.dmn import dmn
 from flowsolve.errors import NameClash, NameUnknown
-from flowsolve.expression import evaluate
+from flowsolve.expression import evaluate, plain
+from flowsolve.grid import Grid, Spacing
 from flowsolve.schedule import Clock
 from flowsolve.solver import Solver, docline
 
@@ -45,15 +46,7 @@ class Provided:
     @property
     def evaluations(self) -> int | None:
         """Evaluations of one more step, counted on nothing; None if adaptive."""
-        solver = self.make()
-        if solver.adaptive:
-            return None
-        return cost(solver, grid.log_snr(13, 10, 0.1)) - cost(solver, grid.log_snr(12, 10, 0.1))
-
-
-def _plain(name: str) -> str:
-    """Case, hyphens and underscores do not matter, and + is p: DPM-Solver++2M is DPMSolverPP2M."""
-    return re.sub(r"[-_\s]", "", name.lower().replace("+", "p"))
+        return per_step(self.make())
 
 
 def _modules(module: ModuleType) -> Iterator[ModuleType]:
@@ -94,13 +87,13 @@ def provided() -> dict[str, Provided]:
             )
             continue
         for name, make in makers:
-            other = found.get(_plain(name))
+            other = found.get(plain(name))
             if other is not None and other.make is not make:
                 raise NameClash(
                     f"two packages provide a solver {name!r}: {other.provider} and {entry.value}. "
                     "Uninstall one, or rename its class."
                 )
-            found[_plain(name)] = Provided(name, make, entry.value)
+            found[plain(name)] = Provided(name, make, entry.value)
     return found
 
 
@@ -118,36 +111,37 @@ def make_solver(text: str) -> Solver:
     Raises NameUnknown, which lists the near names, and StateError for wrong options.
     """
     makers = {key: p.make for key, p in provided().items()}
-    solver = evaluate(text, makers, "solver", _plain)
+    solver = evaluate(text, makers, "solver")
     if not isinstance(solver, Solver):
         raise NameUnknown(f"{text!r} is not a solver, but {solver!r}.")
     return solver
 
 
-def _ays(table: str = "sd15") -> grid.Spacing:
-    return partial(grid_tuned.ays, table=table)
+SPACINGS: tuple[Callable[..., Grid], ...] = (
+    grid.karras, grid.log_snr, grid.exponential, grid.uniform, grid.uniform_t, grid.quadratic_t,
+    grid_tuned.beta, grid_tuned.beta_t, grid_tuned.ays, grid_tuned.arctan, dmn,
+)  # fmt: skip
 
 
-def _dmn(points: int = 3, error: str = "pixel") -> grid.Spacing:
-    return partial(grid_tuned.dmn, points=points, error=error)
-
-
-def find_spacing(text: str, clock: Clock) -> grid.Spacing:
+def find_spacing(text: str, clock: Clock) -> Spacing:
     """A spacing by name, with options as karras:rho=5; those in t take the problem's clock."""
-    makers: dict[str, Callable[..., Any]] = {
-        "karras": lambda rho=7.0: partial(grid.karras, rho=rho),
-        "logsnr": lambda: grid.log_snr,
-        "exponential": lambda rho=1.0: partial(grid.exponential, rho=rho),
-        "uniform": lambda: grid.uniform,
-        "uniformt": lambda clock=clock, power=1: partial(grid.uniform_t, clock=clock, power=power),
-        "quadratict": lambda clock=clock: partial(grid.quadratic_t, clock=clock),
-        "beta": lambda a=0.6, b=0.6: partial(grid_tuned.beta, a=a, b=b),
-        "betat": lambda clock=clock, a=0.6, b=0.6: partial(
-            grid_tuned.beta_t, clock=clock, a=a, b=b
-        ),
-        "ays": _ays,
-        "arctan": lambda c=0.5: partial(grid_tuned.arctan, c=c),
-        "dmn": _dmn,
-    }
-    spacing: grid.Spacing = evaluate(text, makers, "spacing", _plain)
+    makers = {plain(function.__name__): _options(function, clock) for function in SPACINGS}
+    spacing: Spacing = evaluate(text, makers, "spacing")
     return spacing
+
+
+def _options(function: Callable[..., Grid], clock: Clock) -> Callable[..., Spacing]:
+    """What makes function(n, sigma_max, sigma_min, options) a spacing: a function of its options."""
+    options = [
+        p.replace(kind=p.POSITIONAL_OR_KEYWORD, default=clock if p.name == "clock" else p.default)
+        for p in [*inspect.signature(function).parameters.values()][3:]
+    ]
+
+    def make(*args: Any, **given: Any) -> Spacing:
+        bound = make_signature.bind(*args, **given)
+        bound.apply_defaults()
+        return partial(function, **bound.arguments)
+
+    make_signature = inspect.Signature(options)
+    vars(make)["__signature__"] = make_signature
+    return make

@@ -50,7 +50,7 @@ class DiscreteClock(Clock):
 
     @cached_property
     def log_sigmas(self) -> list[float]:
-        """Log σ_t at t = 0, ..., T-1."""
+        """log σ_t at t = 0, ..., T-1."""
         return [0.5 * (math.log1p(-a) - math.log(a)) for a in self.alphas_cumprod]
 
     @cached_property

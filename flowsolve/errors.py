@@ -61,3 +61,7 @@ class ResultsError(FlowsolveError, OSError):
 
 class NameClash(FlowsolveError, LookupError):
     """Two packages that provide one name."""
+
+
+class WrongUse(FlowsolveError):
+    """Arguments of the command line that cannot be meant."""

@@ -33,9 +33,12 @@ _VALUES: dict[str, Any] = {
 }
 
 
-def evaluate(
-    text: str, makers: Mapping[str, Callable[..., Any]], kind: str, plain: Callable[[str], str]
-) -> Any:
+def plain(name: str) -> str:
+    """Case, hyphens and underscores do not matter, and + is p: DPM-Solver++2M is DPMSolverPP2M."""
+    return re.sub(r"[-_\s]", "", name.lower().replace("+", "p"))
+
+
+def evaluate(text: str, makers: Mapping[str, Callable[..., Any]], kind: str) -> Any:
     """The object that `text` describes. A bare name of something callable is called.
 
     makers  what may be called besides clocks, by plain name;  kind  what they are, for messages
@@ -43,17 +46,17 @@ def evaluate(
     source = text.strip()
     colon = re.fullmatch(r"([^:()]+?)\s*(?::(.*))?", source, re.DOTALL)
     if colon:
-        source = f"{_identifier(colon[1], plain)}({colon[2] or ''})"
+        source = f"{_identifier(colon[1])}({colon[2] or ''})"
     try:
         tree = ast.parse(source, mode="eval").body
     except SyntaxError:
         raise NameUnknown(
             f"cannot read {text!r}. Write name, name:option=value,option=value or Name(option=value)."
         ) from None
-    return _Reader(makers, kind, plain).value(tree)
+    return _Reader(makers, kind).value(tree)
 
 
-def _identifier(name: str, plain: Callable[[str], str]) -> str:
+def _identifier(name: str) -> str:
     """dpm++2m has no place in Python's grammar, dpmpp2m has."""
     word = plain(name)
     if not word.isidentifier():
@@ -62,10 +65,8 @@ def _identifier(name: str, plain: Callable[[str], str]) -> str:
 
 
 class _Reader:
-    def __init__(
-        self, makers: Mapping[str, Callable[..., Any]], kind: str, plain: Callable[[str], str]
-    ) -> None:
-        self.kind, self.plain = kind, plain
+    def __init__(self, makers: Mapping[str, Callable[..., Any]], kind: str) -> None:
+        self.kind = kind
         self.makers: dict[str, Callable[..., Any]] = {**CLOCKS, "clocktime": ClockTime, **makers}
         self.shown = list(makers)
 
@@ -81,7 +82,7 @@ class _Reader:
             case ast.Tuple(elts=items) | ast.List(elts=items):
                 return tuple(self.value(item) for item in items)
             case ast.Name(id=name):
-                word = self.plain(name)
+                word = plain(name)
                 return _VALUES[word] if word in _VALUES else self.call(name, [], {})
             case ast.Call(func=ast.Name(id=name), args=args, keywords=words):
                 given = [w.arg for w in words]
@@ -106,12 +107,12 @@ class _Reader:
 
     def text_options(self, name: str) -> set[str]:
         """Options that take text, which needs no quotes here: torchdiffeq:method=dopri5."""
-        make = self.makers.get(self.plain(name))
+        make = self.makers.get(plain(name))
         options = inspect.signature(make).parameters.values() if make else ()
         return {p.name for p in options if p.annotation in ("str", str)}
 
     def call(self, name: str, args: list[Any], options: dict[str, Any]) -> Any:
-        word = self.plain(name)
+        word = plain(name)
         if word not in self.makers:
             near = difflib.get_close_matches(word, self.shown, n=4, cutoff=0.4)
             near = near or sorted(self.shown)

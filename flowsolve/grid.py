@@ -121,7 +121,7 @@ def _check(levels: tuple[float, ...]) -> None:
             )
 
 
-def _ramp(n: int, sigma_max: float, sigma_min: float, name: str) -> list[float]:
+def ramp(n: int, sigma_max: float, sigma_min: float, name: str) -> list[float]:
     """Fractions 0, 1/n, ..., 1 after checking the arguments that every spacing shares."""
     if n < 1:
         raise GridError(f"{name}: a grid needs at least one step, but got n = {n}.")
@@ -133,7 +133,7 @@ def _ramp(n: int, sigma_max: float, sigma_min: float, name: str) -> list[float]:
     return [i / n for i in range(n + 1)]
 
 
-def _between(sigma_max: float, inner: Iterable[float], sigma_min: float, name: str) -> Grid:
+def between(sigma_max: float, inner: Iterable[float], sigma_min: float, name: str) -> Grid:
     """Exact ends, whatever rounding did to the ends of `inner`."""
     middle = list(inner)[1:-1]
     return Grid((sigma_max, *middle, sigma_min), name)
@@ -144,56 +144,58 @@ def karras(n: int, sigma_max: float, sigma_min: float, rho: float = 7.0) -> Grid
     if rho == 0:
         raise GridError("karras: rho = 0 has no grid; its limit, even in log σ, is log_snr.")
     a, b = sigma_max ** (1 / rho), sigma_min ** (1 / rho)
-    ramp = _ramp(n, sigma_max, sigma_min, "karras")
+    fractions = ramp(n, sigma_max, sigma_min, "karras")
     name = "karras" if rho == 7 else f"karras(rho={rho:g})"
-    return _between(sigma_max, ((a + r * (b - a)) ** rho for r in ramp), sigma_min, name)
+    return between(sigma_max, ((a + r * (b - a)) ** rho for r in fractions), sigma_min, name)
 
 
 def log_snr(n: int, sigma_max: float, sigma_min: float) -> Grid:
     """Uniform in log σ, that is in λ = -log σ, half the log-SNR.    Lu et al. 2022a, Section 4."""
-    return exponential(n, sigma_max, sigma_min, name="log_snr")
+    return _exponential(n, sigma_max, sigma_min, 1.0, "log_snr")
 
 
-def exponential(
-    n: int, sigma_max: float, sigma_min: float, rho: float = 1.0, name: str = ""
-) -> Grid:
-    """Log σ_i = log σ_min + (1 - i/n)^ρ log(σ_max/σ_min): k-diffusion's (poly)exponential.
+def exponential(n: int, sigma_max: float, sigma_min: float, rho: float = 1.0) -> Grid:
+    """log σ_i = log σ_min + (1 - i/n)^ρ log(σ_max/σ_min): k-diffusion's (poly)exponential.
 
     With ρ = 1 it has the levels of `log_snr`.
     """
-    ramp = _ramp(n, sigma_max, sigma_min, name or "exponential")
+    name = "exponential" if rho == 1 else f"exponential(rho={rho:g})"
+    return _exponential(n, sigma_max, sigma_min, rho, name)
+
+
+def _exponential(n: int, sigma_max: float, sigma_min: float, rho: float, name: str) -> Grid:
+    fractions = ramp(n, sigma_max, sigma_min, name.partition("(")[0])
     if sigma_min == 0:
         raise GridError(
             "a grid uniform in log σ cannot end at 0: give sigma_min > 0, then .to_zero()."
         )
     width = math.log(sigma_max / sigma_min)
-    inner = (sigma_min * math.exp((1 - r) ** rho * width) for r in ramp)
-    name = name or ("exponential" if rho == 1 else f"exponential(rho={rho:g})")
-    return _between(sigma_max, inner, sigma_min, name)
+    inner = (sigma_min * math.exp((1 - r) ** rho * width) for r in fractions)
+    return between(sigma_max, inner, sigma_min, name)
 
 
 def uniform(n: int, sigma_max: float, sigma_min: float) -> Grid:
     """Uniform in σ."""
-    ramp = _ramp(n, sigma_max, sigma_min, "uniform")
-    inner = (sigma_max + r * (sigma_min - sigma_max) for r in ramp)
-    return _between(sigma_max, inner, sigma_min, "uniform")
+    fractions = ramp(n, sigma_max, sigma_min, "uniform")
+    inner = (sigma_max + r * (sigma_min - sigma_max) for r in fractions)
+    return between(sigma_max, inner, sigma_min, "uniform")
 
 
 def uniform_t(
     n: int, sigma_max: float, sigma_min: float, *, clock: Clock, power: float = 1
 ) -> Grid:
     """t_i^(1/p) uniform between t(σ_max) and t(σ_min), and σ_i = σ(t_i): "uniform in time" at p = 1."""
-    ramp = _ramp(n, sigma_max, sigma_min, "uniform_t")
+    fractions = ramp(n, sigma_max, sigma_min, "uniform_t")
     first, last = clock.t(sigma_max), clock.t(sigma_min)
     if power != 1 and last < 0:
         raise GridError(
             f"{clock} gives negative times (t = {last:.4g}), which have no power {power}."
         )
     a, b = (first, last) if power == 1 else (first ** (1 / power), last ** (1 / power))
-    inner = [clock.sigma((a + r * (b - a)) ** power) for r in ramp[1:-1]]
+    inner = [clock.sigma((a + r * (b - a)) ** power) for r in fractions[1:-1]]
     named = {1.0: "uniform_t", 2.0: "quadratic_t"}
     name = named.get(float(power), f"uniform_t(power={power:g})")
-    return _between(sigma_max, (sigma_max, *inner, sigma_min), sigma_min, f"{name}[{clock}]")
+    return between(sigma_max, (sigma_max, *inner, sigma_min), sigma_min, f"{name}[{clock}]")
 
 
 def quadratic_t(n: int, sigma_max: float, sigma_min: float, *, clock: Clock) -> Grid:

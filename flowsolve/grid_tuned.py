@@ -1,4 +1,4 @@
-"""Tuned grids: published tables, the optimum for Gaussian data, and the optimum of an error bound.
+"""Tuned grids: Beta quantiles, Align Your Steps, and a network's own levels.
 
 Like the plain spacings they are functions (n, sigma_max, sigma_min) -> Grid. No torch.
 """
@@ -7,15 +7,12 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Sequence
-from functools import lru_cache
+from collections.abc import Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from flowsolve.adams import adams_weights
-from flowsolve.chart import DATA, LOG_SIGMA
 from flowsolve.errors import GridError
-from flowsolve.grid import Grid, _between, _ramp
+from flowsolve.grid import Grid, between, ramp
 
 if TYPE_CHECKING:
     from flowsolve.discrete import DiscreteClock
@@ -30,9 +27,9 @@ def beta(n: int, sigma_max: float, sigma_min: float, a: float = 0.6, b: float = 
     diffusers' n steps with use_beta_sigmas are `beta(n - 1, ...).to_zero()`. The paper places the
     time t so: that is `beta_t`.
     """
-    ramp = _ramp(n, sigma_max, sigma_min, "beta")
-    inner = [sigma_min + (sigma_max - sigma_min) * p for p in _beta_ppf(ramp, a, b)]
-    return _between(sigma_max, inner, sigma_min, _named("beta", a, b))
+    fractions = ramp(n, sigma_max, sigma_min, "beta")
+    inner = [sigma_min + (sigma_max - sigma_min) * p for p in _beta_ppf(fractions, a, b)]
+    return between(sigma_max, inner, sigma_min, _named("beta", a, b))
 
 
 def beta_t(
@@ -42,23 +39,23 @@ def beta_t(
 
     ComfyUI's beta scheduler also rounds t to whole labels: `round_to(beta_t(...), clock)`.
     """
-    ramp = _ramp(n, sigma_max, sigma_min, "beta_t")
+    fractions = ramp(n, sigma_max, sigma_min, "beta_t")
     first, last = clock.t(sigma_max), clock.t(sigma_min)
-    inner = [clock.sigma(last + (first - last) * p) for p in _beta_ppf(ramp, a, b)[1:-1]]
+    inner = [clock.sigma(last + (first - last) * p) for p in _beta_ppf(fractions, a, b)[1:-1]]
     name = f"{_named('beta_t', a, b)}[{clock}]"
-    return _between(sigma_max, (sigma_max, *inner, sigma_min), sigma_min, name)
+    return between(sigma_max, (sigma_max, *inner, sigma_min), sigma_min, name)
 
 
 def _named(name: str, a: float, b: float) -> str:
     return name if a == b == 0.6 else f"{name}(a={a:g}, b={b:g})"
 
 
-def _beta_ppf(ramp: Sequence[float], a: float, b: float) -> list[float]:
+def _beta_ppf(fractions: Sequence[float], a: float, b: float) -> list[float]:
     from scipy.special import betaincinv
 
     if not (a > 0 and b > 0):
         raise GridError(f"beta: need a > 0 and b > 0, but got a = {a!r}, b = {b!r}.")
-    return [float(betaincinv(a, b, 1 - r)) for r in ramp]
+    return [float(betaincinv(a, b, 1 - r)) for r in fractions]
 
 
 # --------------------------------------------------------------------------------- align your steps
@@ -80,7 +77,7 @@ def resample(grid: Sequence[float], n: int, sigma_max: float = 0, sigma_min: flo
     name = f"resample({grid.name})" if isinstance(grid, Grid) else "resample"
     levels = (grid if isinstance(grid, Grid) else Grid(grid))[:]
     sigma_max, sigma_min = sigma_max or levels[0], sigma_min or levels[-1]
-    ramp = _ramp(n, sigma_max, sigma_min, name)
+    fractions = ramp(n, sigma_max, sigma_min, name)
     if not (levels[-1] > 0 and math.isfinite(levels[0])):
         raise GridError(f"{name}: a curve in log σ has no ends 0 and ∞. Add them afterwards.")
     logs = [math.log(s) for s in reversed(levels)]  # rising
@@ -99,7 +96,9 @@ def resample(grid: Sequence[float], n: int, sigma_max: float = 0, sigma_min: flo
         return math.exp(logs[j] + (where - j) * (logs[j + 1] - logs[j]))
 
     first, last = place(sigma_max), place(sigma_min)
-    return _between(sigma_max, (read(first + r * (last - first)) for r in ramp), sigma_min, name)
+    return between(
+        sigma_max, (read(first + r * (last - first)) for r in fractions), sigma_min, name
+    )
 
 
 def ays(n: int, sigma_max: float, sigma_min: float, table: str = "sd15") -> Grid:
@@ -123,12 +122,12 @@ def arctan(n: int, sigma_max: float, sigma_min: float, c: float = 0.5) -> Grid:
     x̄ by cos(Δθ) times the exact flow's cos θ_s/cos θ_t, and Π cos Δθ_i is greatest, that is nearest
     to 1, for equal Δθ: then it is cosⁿ(Δθ). c = 0.5 is EDM's σ_data.
     """
-    ramp = _ramp(n, sigma_max, sigma_min, "arctan")
+    fractions = ramp(n, sigma_max, sigma_min, "arctan")
     if not 0 < c < math.inf:
         raise GridError(f"arctan: need 0 < c < ∞, but got c = {c!r}.")
     a, b = math.atan(sigma_max / c), math.atan(sigma_min / c)
-    inner = (c * math.tan(a + r * (b - a)) for r in ramp)
-    return _between(sigma_max, inner, sigma_min, "arctan" if c == 0.5 else f"arctan(c={c:g})")
+    inner = (c * math.tan(a + r * (b - a)) for r in fractions)
+    return between(sigma_max, inner, sigma_min, "arctan" if c == 0.5 else f"arctan(c={c:g})")
 
 
 # ----------------------------------------------------------------------------- a network's own levels
@@ -158,95 +157,3 @@ def round_to(grid: Grid, clock: DiscreteClock) -> Grid:
             )
     whole = Grid(rounded[::-1] if grid.rising else rounded, f"{grid.name}, rounded to {clock}")
     return whole.reversed() if grid.rising else whole
-
-
-# -------------------------------------------------------------------------------------------- DMN
-
-# how the denoiser's error is assumed to grow with σ: σ_t/α_t and σ_t²/α_t of a VP path
-DENOISER_ERROR: dict[str, Callable[[float], float]] = {
-    "pixel": lambda sigma: sigma,
-    "latent": lambda sigma: sigma * sigma / math.hypot(1, sigma),
-}
-
-
-def error_bound(
-    grid: Sequence[float], points: int = 3, error: str = "pixel", split: int = 0
-) -> float:
-    """σ_N Σ_k |W_k| e(σ_k), W_k the weight of x₀(x̄_k, σ_k) in x̄_N/σ_N.            DMN: Xue et al. 2024.
-
-    If the denoiser errs by at most e(σ) at level σ, x̄_N errs by at most this under the exponential
-    Adams method (data chart, polynomials in log σ) with 1, 2, ..., `points` points rising at the
-    start and falling again at the end. It holds nothing of the method's own error.
-    split  in so many first steps weights count by size one by one, before they add up to W_k
-    """
-    weights = [0.0] * (len(grid) - 1)
-    for i, (s, t) in enumerate(pairwise(grid)):
-        k = min(i + 1, len(weights) - i, points)
-        nodes = tuple(grid[i - j] for j in range(k))
-        # not the cache: an optimiser never comes back to the same grid
-        for j, w in enumerate(adams_weights.__wrapped__(DATA, LOG_SIGMA, nodes, s, t)):
-            weights[i - j] += abs(w) if i < split else w
-    e = DENOISER_ERROR[error]
-    return grid[-1] * math.fsum(abs(w) * e(s) for w, s in zip(weights, grid, strict=False))
-
-
-@lru_cache(maxsize=256)
-def dmn(n: int, sigma_max: float, sigma_min: float, points: int = 3, error: str = "pixel") -> Grid:
-    """The grid of least `error_bound`, found on the CPU in seconds.             DMN: Xue et al. 2024 (CVPR).
-
-    points  of the multistep method that it is for: DPMSolverPPM(3), UniPC
-    error   "pixel": e = σ, or "latent": e = σ²/√(1+σ²)
-
-    SciPy's SLSQP on the lengths of the steps in log σ, from even ones; the first 3 steps are split.
-    Xue's code splits them for n <= 7 only, but without it the least bound has all levels but a few
-    near σ_min, and what is found depends on the start. The bound is blind to the method's own error:
-    its grids lie below `log_snr` in the bound, and above it in the error of two-point and
-    three-point methods on this package's exact problems. Measure on yours.
-    """
-    ramp = _ramp(n, sigma_max, sigma_min, "dmn")
-    if sigma_min == 0:
-        raise GridError("dmn works in log σ: give sigma_min > 0, then .to_zero().")
-    if error not in DENOISER_ERROR or points < 1:
-        raise GridError(
-            f"dmn: need points >= 1 and error one of {', '.join(DENOISER_ERROR)}, but got "
-            f"points = {points!r}, error = {error!r}."
-        )
-    from scipy.optimize import minimize
-
-    width = math.log(sigma_max / sigma_min)
-
-    def levels(lengths: Any) -> list[float]:
-        part = [float(h) for h in lengths]
-        inner = (math.fsum(part[: i + 1]) / math.fsum(part) for i in range(n - 1))
-        return [sigma_max, *(sigma_max * math.exp(-width * r) for r in inner), sigma_min]
-
-    def bound(grid: Sequence[float]) -> float:
-        return math.log(error_bound(grid, points, error, split=3))
-
-    even = [b - a for a, b in pairwise(ramp)]
-    found = minimize(
-        lambda lengths: bound(levels(lengths)),
-        even,
-        method="SLSQP",
-        bounds=[(0.02 / n, 1.0)] * n,
-        constraints={"type": "eq", "fun": lambda lengths: sum(lengths) - 1},
-        options={"maxiter": 200, "ftol": 1e-8},
-    )
-    best = _polished(min(levels(found.x), levels(even), key=bound), bound)
-    options = [f"points={points}"] * (points != 3) + [f"error={error}"] * (error != "pixel")
-    return Grid(best, f"dmn({', '.join(options)})" if options else "dmn")
-
-
-def _polished(best: list[float], bound: Callable[[Sequence[float]], float]) -> list[float]:
-    """One level at a time by a few percent, while it helps: SLSQP may stop at a kink of |W|."""
-    least = bound(best)
-    for factor in (1.05, 1.02, 1.01):
-        better = True
-        while better:
-            better = False
-            for i in range(1, len(best) - 1):
-                for level in (best[i] * factor, best[i] / factor):
-                    tried = [*best[:i], level, *best[i + 1 :]]
-                    if tried[i - 1] > level > tried[i + 1] and (new := bound(tried)) < least - 1e-6:
-                        best, least, better = tried, new, True
-    return best

@@ -88,13 +88,13 @@ def measure(
 
     from flowsolve import __version__
 
-    ends = (problem.sigma_max, problem.sigma_min)
+    ends, digest = (problem.sigma_max, problem.sigma_min), problem.digest
     for i in range(0, len(seeds), block):
         part = seeds[i : i + block]
         x = truth = None
         for task in tasks:
             row = Row(
-                problem.name, problem.digest, task.label, task.solver.order, task.spacing, task.asked,
+                problem.name, digest, task.label, task.solver.order, task.spacing, task.asked,
                 sigma_max=ends[0], sigma_min=ends[1], seeds=_seeds(part),
                 samples=len(part), dtype=str(dtype)[6:], device=torch.device(device).type,
                 flowsolve=__version__, torch=torch.__version__, python=platform.python_version(),

@@ -67,7 +67,7 @@ class SeededNoise(Noise):
     """
 
     def __call__(self, x: Tensor, s: float, t: float) -> Tensor:
-        """Z for the interval between s and t."""
+        """z for the interval between s and t."""
         self._check(x)
         return self._draw(x, f"{s.hex()} {t.hex()}")
 

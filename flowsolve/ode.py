@@ -138,7 +138,7 @@ class DiffusionODE(ODE):
         return self._combine(x, c, c.e_skip, c.e_out)
 
     def _combine(self, x: Tensor, c: Coefs, a: float, b: float) -> Tensor:
-        """The sum a x̄ + b F."""
+        """a x̄ + b F."""
         x_in = _scaled(x, c.c_in)
         f = self._answer(x_in, c.t)
         if a == c.c_in:  # a flow: the scaled input is the term
@@ -174,7 +174,7 @@ def _scaled(x: Tensor, c: float) -> Tensor:
 
 
 def _affine(a: float, x: Tensor, b: float, f: Tensor) -> Tensor:
-    """A x + b f in as few operations as the numbers allow."""
+    """a x + b f in as few operations as the numbers allow."""
     if a == 0:
         return _scaled(f, b)
     if b == 1:

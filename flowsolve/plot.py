@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -69,10 +69,8 @@ def _new(width: float, height: float) -> tuple[Figure, Axes]:
     return figure, figure.add_subplot()
 
 
-def _lines(axes: Axes, study: Study, x: object) -> None:
-    at = x if callable(x) else None
-    assert at is not None
-    fixed = {k: rows for k, rows in study.series.items() if rows[0].asked[:3] in ("nfe", "ste")}
+def _lines(axes: Axes, study: Study, at: Callable[[Row], float]) -> None:
+    fixed = {k: rows for k, rows in study.series.items() if rows[0].fixed}
     spacings = {spacing for _, spacing in fixed}
     end = max((at(rows[-1]) for rows in fixed.values()), default=1)
     orders: dict[int, Row] = {}

@@ -58,13 +58,8 @@ class Recorder:
         keep_on: torch.device | str | None,
         last: int,
     ) -> None:
-        self.ode, self.counted, self.keep, self.keep_on, self.last = (
-            ode,
-            counted,
-            keep,
-            keep_on,
-            last,
-        )
+        self.ode, self.counted, self.last = ode, counted, last
+        self.keep, self.keep_on = keep, keep_on
         self.points: list[Point] = []
         self.observations = 0
         self.waiting: tuple[Tensor, float, int] | None = None

@@ -46,7 +46,7 @@ def _numeric(text: str) -> bool:
 
 def errors(study: Study) -> Iterator[RichTable]:
     """RMSE by budget (rows) and solver (columns), the slope below; then the adaptive runs."""
-    series = {k: r for k, r in study.series.items() if _is_fixed(r[0])}
+    series = {k: r for k, r in study.series.items() if r[0].fixed}
     spacings = {spacing for _, spacing in series}
     if series:
         out = RichTable(title="RMS error (evaluations used, where fewer)", title_justify="left")
@@ -61,17 +61,12 @@ def errors(study: Study) -> Iterator[RichTable]:
         out.add_row("slope", *(_slope(study.slope(*name)) for name in series))
         out.add_row("order", *(str(rows[0].order) for rows in series.values()))
         yield out
-    adaptive = [r for rows in study.series.values() for r in rows if not _is_fixed(r)]
+    adaptive = [r for rows in study.series.values() for r in rows if not r.fixed]
     if adaptive:
         lines = [
             [r.solver, r.asked.removeprefix("tol="), str(r.nfe), f"{r.rmse:.2e}"] for r in adaptive
         ]
         yield plain(["solver", "tolerance", "NFE", "RMS error"], lines, "Adaptive")
-
-
-def _is_fixed(row: Row) -> bool:
-    """Whether it is a run on a fixed grid, not one of an adaptive method."""
-    return row.asked.startswith(("nfe=", "steps="))
 
 
 def _slope(s: Slope) -> str:
@@ -91,7 +86,7 @@ def _cell(row: Row | None) -> str:
 
 def notes(study: Study) -> Iterator[str]:
     """What a reader of the table must know: failures, and errors that reach the reference's own."""
-    fixed = [name for name, rows in study.series.items() if _is_fixed(rows[0])]
+    fixed = [name for name, rows in study.series.items() if rows[0].fixed]
     slopes = [study.slope(*name) for name in fixed]
     if any(not (s.settled or math.isnan(s.order)) for s in slopes):
         yield "?: the last two slopes differ by more than 0.15, so it is no order yet"

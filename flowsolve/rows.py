@@ -60,6 +60,11 @@ class Row:
     error: str = ""
 
     @property
+    def fixed(self) -> bool:
+        """Whether it is a run on a fixed grid, not one of an adaptive method."""
+        return self.asked.startswith(("nfe=", "steps="))
+
+    @property
     def key(self) -> tuple[Any, ...]:
         """What makes two measurements the same one."""
         return tuple(getattr(self, name) for name in KEY)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from flowsolve.budget import fit
@@ -120,8 +121,8 @@ def _prepare(ode: ODE, x: Tensor, grid: AnyGrid, solver: Solver, nfe: int | None
             raise BudgetError(
                 "a function n -> Grid needs nfe=, the number of evaluations to spend."
             )
-        return fit(solver, nfe, grid)
-    if nfe is not None:
+        grid = fit(solver, nfe, grid)
+    elif nfe is not None:
         raise BudgetError("nfe= chooses among grids: give it a function n -> Grid, not one grid.")
     grid = grid if isinstance(grid, Grid) else Grid(grid)
     if grid.rising and solver.stochastic:
@@ -160,27 +161,21 @@ def _run(
     with torch.set_grad_enabled(grad and torch.is_grad_enabled()):
         recorder.node(0, grid[0], x)
         steps = walk(counted, x, grid, solver)
-        for i in range(1, len(grid)):
+        for i in itertools.count(1):
             try:
                 x = next(steps)
+            except StopIteration as end:
+                stats.update(end.value)
+                break
             except BudgetError as error:
                 if error.x is not None and error.sigma is not None:
                     x = error.x
                     error.partial = solution(grid.until(error.sigma), recorder.path())
                 raise
             recorder.node(i, grid[i], x)
-        stats.update(_returned(steps))
         path = recorder.path()
         if recorder.observations:
             stats["observations"] = recorder.observations
         if check and not bool(x.isfinite().all()):
             locate_non_finite(ode, first, grid, solver)
     return solution(grid, path)
-
-
-def _returned(steps: Iterable[object]) -> Mapping[str, int]:
-    try:
-        next(iter(steps))
-    except StopIteration as end:
-        return end.value or {}
-    raise AssertionError("walk yields one state for each step of the grid")

@@ -71,7 +71,7 @@ class Study:
         rows = self.series[names[0]]
         unit = {"float64": 2.0**-52, "float32": 2.0**-23}.get(rows[0].dtype, 2.0**-8)
         floor = max(max(10 * r.ref_err, 100 * unit * r.scale) for r in rows)
-        by_steps = {r.steps: r.rmse for r in rows if r.asked[:3] in ("nfe", "ste")}
+        by_steps = {r.steps: r.rmse for r in rows if r.fixed}
         return observed_order([*by_steps], [*by_steps.values()], floor)
 
     def order(self, solver: str | None = None, spacing: str | None = None) -> float:

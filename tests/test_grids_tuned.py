@@ -35,8 +35,9 @@ from flowsolve import (
 )
 from flowsolve.adams import adams_weights
 from flowsolve.discover import find_spacing
+from flowsolve.dmn import DENOISER_ERROR, error_bound
 from flowsolve.errors import GridError, NameUnknown, StateError
-from flowsolve.grid_tuned import AYS, DENOISER_ERROR, error_bound
+from flowsolve.grid_tuned import AYS
 from flowsolve.problems import Gaussian, Mixture
 from flowsolve.reference import reference
 from flowsolve_solvers import DPMSolverPP2M, DPMSolverPPM, Euler

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import weakref
 from collections import Counter
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from flowsolve import (
     DATA,
@@ -26,6 +23,7 @@ from flowsolve import (
     sample,
     solve,
 )
+from flowsolve.meter import SHAPE, Meter, metered
 from flowsolve.precondition import Precondition
 from flowsolve_solvers import (
     ALL,
@@ -41,55 +39,8 @@ from flowsolve_solvers import (
     Heun,
 )
 
-SHAPE = (1, 4, 64, 64)
 STATE_BYTES = 4 * 64 * 64 * 4
 READ_BACKS = {"aten::item", "aten::_local_scalar_dense", "aten::nonzero", "aten::is_nonzero"}
-
-
-class Meter(TorchDispatchMode):
-    """Counts the operations it sees, and the state-sized storages that are alive at once."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.on, self.ops = True, Counter[str]()
-        self.alive: dict[int, object] = {}
-        self.peak = 0
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        out = func(*args, **(kwargs or {}))
-        if self.on:
-            self.ops[func.name().split(".")[0]] += 1
-        if isinstance(out, Tensor):
-            self.holds(out)
-        return out
-
-    def holds(self, x: Tensor) -> None:
-        storage = x.untyped_storage()
-        if storage.nbytes() >= STATE_BYTES and storage.data_ptr() not in self.alive:
-            key = storage.data_ptr()
-            self.alive[key] = weakref.finalize(storage, self.alive.pop, key, None)
-            self.peak = max(self.peak, len(self.alive))
-
-    def network(self, x: Tensor, t: Tensor) -> Tensor:
-        """A network of one operation, which is not counted; its answer is a buffer like any."""
-        self.on = False
-        assert x.shape == SHAPE
-        assert t.shape == (1,)
-        out = torch.sin(x)
-        self.on = True
-        return out
-
-
-def metered(solver: Solver, precondition: Precondition, steps: int) -> tuple[Meter, int]:
-    meter, grid = Meter(), log_snr(steps, 10.0, 0.1)
-    x = torch.randn(SHAPE)
-    solve(
-        DiffusionODE(meter.network, precondition), x, grid, solver
-    )  # weights come from a cache now
-    with meter:
-        meter.holds(x)
-        done = solve(DiffusionODE(meter.network, precondition), x, grid, solver, check=False)
-    return meter, done.nfe
 
 
 def per_evaluation(solver: Solver, precondition: Precondition) -> tuple[float, Counter[str]]:
@@ -155,6 +106,17 @@ def test_operations_of_a_whole_solve(solver: Solver, limit: int) -> None:
     assert meter.ops.total() <= limit * nfe, f"{meter.ops.total()} in 10 steps: {dict(meter.ops)}"
 
 
+@pytest.mark.parametrize("precondition", [EPS, V, X0, FlowPrediction(), EDMPrediction()], ids=repr)
+def test_what_the_network_sees(precondition: Precondition) -> None:
+    def network(x: Tensor, t: Tensor) -> Tensor:
+        assert x.shape == SHAPE
+        assert t.shape == (1,)
+        return torch.sin(x)
+
+    ode = DiffusionODE(network, precondition)
+    solve(ode, torch.randn(SHAPE), log_snr(10, 10.0, 0.1), DPMSolverPP2M())
+
+
 @pytest.mark.parametrize("solver", ALL, ids=repr)
 def test_nothing_is_read_back(solver: Solver) -> None:
     meter, _ = metered(solver, EPS, 10)
@@ -165,7 +127,7 @@ def test_nothing_is_read_back(solver: Solver) -> None:
 
 
 def test_the_check_reads_back_once() -> None:
-    meter = Meter()
+    meter = Meter(STATE_BYTES)
     with meter:
         solve(DiffusionODE(meter.network, EPS), torch.randn(SHAPE), log_snr(10, 10, 0.1), Euler())
     assert sum(meter.ops[name] for name in READ_BACKS) == 1, dict(meter.ops)
@@ -201,7 +163,7 @@ def test_memory_does_not_grow_with_the_grid(solver: Solver) -> None:
 
 
 def test_nothing_outlives_the_solve() -> None:
-    meter = Meter()
+    meter = Meter(STATE_BYTES)
     x = torch.randn(SHAPE)
     with meter:
         done = sample(DiffusionODE(meter.network, V), x, log_snr(10, 10, 0.1), Adams(4))
@@ -213,9 +175,9 @@ def test_nothing_outlives_the_solve() -> None:
 
 
 def measured(body: Callable[[Tensor], object]) -> Meter:
-    meter, x = Meter(), torch.ones(SHAPE)
+    meter, x = Meter(STATE_BYTES), torch.ones(SHAPE)
     with meter:
-        meter.holds(x)
+        meter.hold(x)
         body(x)
     return meter
 

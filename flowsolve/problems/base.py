@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import math
 import secrets
 from collections.abc import Iterable
 from dataclasses import is_dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Self
 from weakref import WeakKeyDictionary
 
 from flowsolve.errors import GridError
@@ -34,7 +35,7 @@ class Problem(ODE):
     exact      whether `flow` is a closed form;  is_network  whether ε is a trained network
     """
 
-    name: ClassVar[str]
+    name: str
     summary: ClassVar[str]
     sigma_max: float
     sigma_min: float
@@ -63,6 +64,14 @@ class Problem(ODE):
         if is_dataclass(self):
             return hashlib.sha256(repr(self).encode()).hexdigest()[:12]
         return _UNIQUE.setdefault(self, secrets.token_hex(6))
+
+    def between(self, sigma_max: float, sigma_min: float) -> Self:
+        """The same problem from sigma_max to sigma_min. Raises GridError unless σ falls."""
+        other = copy.copy(self)
+        object.__setattr__(other, "sigma_max", sigma_max)  # frozen dataclasses among them
+        object.__setattr__(other, "sigma_min", sigma_min)
+        other.check_ends()
+        return other
 
     def check_ends(self) -> None:
         """Raise GridError unless 0 < sigma_min < sigma_max < ∞."""

@@ -36,7 +36,7 @@ class Digits(DiffusionODE, Problem):
     is_network = True
 
     def __init__(self) -> None:
-        super().__init__(_network, EpsPrediction(linear_clock()))
+        super().__init__(_network, EpsPrediction(linear_beta()))
         self.sigma_max, self.sigma_min = self.clock.sigma(999.0), self.clock.sigma(0.0)
 
     def __repr__(self) -> str:
@@ -50,18 +50,12 @@ class Digits(DiffusionODE, Problem):
     @property
     def clock(self) -> Clock:
         """The linear β schedule's."""
-        return linear_clock()
+        return self.precondition.clock
 
     @property
     def digest(self) -> str:
         """Of the weights."""
         return hashlib.sha256(WEIGHTS.read_bytes()).hexdigest()[:12]
-
-
-@cache
-def linear_clock() -> Clock:
-    """DDPM's clock, made once."""
-    return linear_beta()
 
 
 def _network(x: Tensor, t: Tensor) -> Tensor:

@@ -68,7 +68,7 @@ class Mixture1D(Problem):
         return (r * (x[..., None] - z + v * z / total)).sum(-1)
 
     def log_density(self, x: Tensor, sigma: float) -> Tensor:
-        """Log p(x̄) at level σ, like x."""
+        """log p(x̄) at level σ, like x."""
         import torch
 
         w, m, d = (x.new_tensor(a) for a in (self.weights, self.means, self.deviations))
@@ -156,7 +156,7 @@ class Mixture(Problem):
         return r @ m + torch.einsum("bk,bkj,kij->bi", r, z * (lam / (lam + sigma * sigma)), q)
 
     def log_density(self, x: Tensor, sigma: float) -> Tensor:
-        """Log p(x̄) at level σ, (B,)."""
+        """log p(x̄) at level σ, (B,)."""
         import torch
 
         log_w, m, q, lam = _components(self, x.dtype, x.device)
@@ -176,7 +176,7 @@ def _check_weights(weights: Vector, *counts: int) -> None:
 
 @lru_cache(maxsize=64)
 def _components(p: Mixture, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, ...]:
-    """Log w, m, Q and Λ, found in float64 and then cast."""
+    """log w, m, Q and Λ, found in float64 and then cast."""
     import torch
 
     lam, q = torch.linalg.eigh(torch.tensor(p.covariances, dtype=torch.float64))

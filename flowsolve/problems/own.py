@@ -39,7 +39,7 @@ class NetworkProblem(Wrapped, Problem):
         digest: str = "",
     ) -> None:
         super().__init__(ode)
-        self.name = name  # type: ignore[misc]
+        self.name = name
         self._event, self._clock, self._digest = tuple(event), clock or VPSDE(), digest
         self.sigma_max, self.sigma_min = float(sigma_max), float(sigma_min)
         self.check_ends()

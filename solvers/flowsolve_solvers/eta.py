@@ -38,7 +38,7 @@ class DDIMEtaFamily(Eta):
         return "DDIM_ETA"
 
     def split(self, s: float, t: float, eta: float) -> tuple[float, float]:
-        """D = t √(1 - η² + η² t²/s²), which √(t² - v²) would lose to cancellation where s >> t."""
+        """d = t √(1 - η² + η² t²/s²), which √(t² - v²) would lose to cancellation where s >> t."""
         if eta == 0:
             return t, 0.0
         d = math.hypot(t * math.sqrt((1 - eta) * (1 + eta)), eta * t * t / s)
@@ -61,7 +61,7 @@ class SDEEtaFamily(Eta):
         return "SDE_ETA"
 
     def split(self, s: float, t: float, eta: float) -> tuple[float, float]:
-        """D = t (t/s)^η."""
+        """d = t (t/s)^η."""
         if eta == 0 or t == 0:
             return t, 0.0
         log = eta * math.log(t / s)

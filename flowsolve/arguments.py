@@ -1,0 +1,56 @@
+"""Arguments that several commands share, made into what they name."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from flowsolve.errors import WrongUse
+
+if TYPE_CHECKING:
+    import torch
+
+    from flowsolve.problems.base import Problem
+
+
+def positive(args: argparse.Namespace, *names: str) -> None:
+    """Raise WrongUse unless these options are at least 1."""
+    for name in names:
+        value = getattr(args, name)
+        for v in value if isinstance(value, list) else [value]:
+            if v < 1:
+                raise WrongUse(f"--{name} must be at least 1, but got {v}.")
+
+
+def find_problem(args: argparse.Namespace) -> Problem:
+    """The problem with the ends asked for."""
+    from flowsolve.problems import find_problem
+
+    if ":" in args.problem and os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())  # last, so that nothing installed is shadowed from there
+    problem = find_problem(args.problem)
+    given = (args.sigma_max, args.sigma_min)
+    own = (problem.sigma_max, problem.sigma_min)
+    ends = tuple(o if g is None else g for g, o in zip(given, own, strict=True))
+    if ends == own:
+        return problem
+    if not 0 < ends[1] < ends[0] < math.inf:
+        raise WrongUse(
+            f"need 0 < sigma-min < sigma-max < inf, but got {ends[1]:g} and {ends[0]:g}."
+        )
+    return problem.between(*ends)
+
+
+def torch_options(args: argparse.Namespace) -> tuple[torch.dtype, torch.device]:
+    """--dtype, and --device if it is there. Raises WrongUse."""
+    import torch
+
+    try:
+        device = torch.device(args.device)
+        torch.zeros(1, device=device).item()  # a device that holds no values fails here too
+    except (RuntimeError, AssertionError) as error:
+        raise WrongUse(f"cannot use --device {args.device}: {str(error).splitlines()[0]}") from None
+    return getattr(torch, args.dtype), device
