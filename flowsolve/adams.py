@@ -1,4 +1,4 @@
-"""The one integral behind every exponential multistep method."""
+"""The integrals behind exponential methods: of a polynomial (multistep) and of e^z (one-step)."""
 
 from __future__ import annotations
 
@@ -29,6 +29,22 @@ def adams_weights(
         )
         for j in range(len(at))
     )
+
+
+def phi(k: int, z: float) -> float:
+    """φ_k(z) = Σ z^j/(j+k)!, that is φ₀ = e^z and φ_{k+1} = (φ_k - 1/k!)/z, to round-off at any z.
+
+    The weights of exponential Runge-Kutta methods.        Hochbruck and Ostermann 2010, Section 2.
+    """
+    if abs(z) < 2:
+        total = 1.0  # the recurrence cancels here; the series' terms are below 1e-17 from the 25th on
+        for j in range(25, 0, -1):
+            total = 1 + z / (k + j) * total
+        return total / math.factorial(k)
+    value = math.expm1(z) / z if k else math.exp(z)
+    for j in range(1, k):
+        value = (value - 1 / math.factorial(j)) / z
+    return value
 
 
 def _quadrature(s: float, t: float) -> list[tuple[float, float]]:

@@ -85,12 +85,20 @@ def check_solver(solver: object) -> None:
         )
 
 
-def check_option(solver: Solver, name: str, kind: type) -> None:
+def check_option(solver: object, name: str, kind: type) -> None:
     """Raise StateError unless the option `name` of a solver is an instance of `kind`."""
     value = getattr(solver, name)
     if not isinstance(value, kind):
         raise StateError(
             f"{type(solver).__name__}: {name} must be a {kind.__name__}, but is {value!r}."
+        )
+
+
+def check_noise_free(method: object) -> None:
+    """Raise TypeError unless `method` is a OneStep that draws no noise of its own."""
+    if not isinstance(method, OneStep) or method.stochastic:
+        raise TypeError(
+            f"method must be a one-step solver without noise such as Heun(), not {method!r}."
         )
 
 

@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from flowsolve import DATA, NOISE, ODE, Grid, OneStep, karras, log_snr, solve, tabulate
+from flowsolve.adams import phi
 from flowsolve.chart import Chart
 from flowsolve.problems import Dataset, Mixture, Mixture1D
 from flowsolve.reference import reference
 from flowsolve_solvers import RES2S, RES3S, DPMSolver2, DPMSolver3, DPMSolverPP2S
-from flowsolve_solvers.exponential_rk import phi
 
 HS = [1e-3, 0.03, 0.4, 1.0, 2.5, 5.0]
 RES = [RES2S(), RES2S(c2=0.8), RES2S(c2=1.0), RES3S(), RES3S(c2=0.4, c3=0.8), RES3S(0.5, 1)]

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from flowsolve.chart import LOG_SIGMA, Variable
-from flowsolve.errors import BudgetError, NonFiniteError, StateError
+from flowsolve.errors import NonFiniteError, StateError
 from flowsolve.solver import Solver
+from flowsolve_solvers._stops import ran_out, stopped
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -46,13 +47,7 @@ class _Slope:
 
     def __call__(self, tau: Any, x: Tensor) -> Tensor:
         if self.nfe >= self.solver.max_nfe:
-            raise BudgetError(
-                f"{self.solver!r} reached σ = {self.sigma:.6g} on the way from {self.grid[0]:.6g} to "
-                f"{self.grid[-1]:.6g} when max_nfe = {self.solver.max_nfe} ran out. The error's "
-                "`partial` holds that state. Raise max_nfe, rtol or atol.",
-                self.x,
-                self.sigma,
-            )
+            raise ran_out(self.solver, self.grid, self.x, self.sigma)
         self.nfe += 1
         sigma = self.level(float(tau))
         return self.ode.eps(x, sigma) * self.solver.variable.rate(sigma)
@@ -62,10 +57,7 @@ class _Slope:
         return {"accepted": self.accepted, "rejected": self.rejected}
 
     def stopped(self, why: object) -> NonFiniteError:
-        return NonFiniteError(
-            f"{self.solver!r} could not go on from σ = {self.sigma:.6g} after {self.nfe} "
-            f"evaluations: {why}. Usually the network returned NaN or ∞ there."
-        )
+        return stopped(self.solver, self.sigma, self.nfe, why)
 
 
 class _Watched(_Slope):

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from flowsolve.solver import OneStep
+from flowsolve.solver import OneStep, check_noise_free
 from flowsolve_solvers.dpm_solver import DPMSolver2
 from flowsolve_solvers.dpmpp import DPMSolverPP2S
-from flowsolve_solvers.eta import DDIM_ETA, Eta
+from flowsolve_solvers.eta import DDIM_ETA, Eta, check_eta
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -34,11 +34,8 @@ class Ancestral(OneStep):
     family: Eta = DDIM_ETA
 
     def __post_init__(self) -> None:
-        if not isinstance(self.method, OneStep) or self.method.stochastic:
-            raise TypeError(
-                f"method must be a one-step solver without noise such as Heun(), not {self.method!r}."
-            )
-        self.family.check(self.eta, "Ancestral")
+        check_noise_free(self.method)
+        check_eta(self)
 
     @property
     def order(self) -> int:

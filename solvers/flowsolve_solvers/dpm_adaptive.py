@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
-from flowsolve.errors import BudgetError, GridError, NonFiniteError
+from flowsolve.adams import phi
+from flowsolve.errors import BudgetError, GridError
 from flowsolve.solver import Solver
-from flowsolve_solvers.dpm_solver import _phi
+from flowsolve_solvers._stops import ran_out, stopped
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -187,10 +188,10 @@ class _Walker:
             return x.add(eps, alpha=t - s), x.add(eps_m, alpha=t - s)
         s1, s2 = s * math.exp(-h / 3), s * math.exp(-2 * h / 3)
         d1 = self._eps(x.add(eps, alpha=s1 - s), s1) - eps
-        x2 = x.add(eps, alpha=s2 - s).add(d1, alpha=-2 * s2 * _phi(2 * h / 3))
+        x2 = x.add(eps, alpha=s2 - s).add(d1, alpha=-4 / 3 * s2 * h * phi(2, 2 * h / 3))
         d2 = self._eps(x2, s2) - eps
         euler = x.add(eps, alpha=t - s)
-        return euler.add(d1, alpha=1.5 * (t - s)), euler.add(d2, alpha=-1.5 * t * _phi(h))
+        return euler.add(d1, alpha=1.5 * (t - s)), euler.add(d2, alpha=-1.5 * t * h * phi(2, h))
 
     def _error(self, low: Tensor, high: Tensor, sigma: float) -> float:
         a, b = low.detach(), high.detach()
@@ -199,21 +200,12 @@ class _Walker:
         )
         error = float(((a - b) / delta).square().mean().sqrt())
         if not math.isfinite(error):
-            raise NonFiniteError(
-                f"{self.solver!r} could not go on from σ = {self.sigma:.6g} after {self.nfe} "
-                f"evaluations: its error at σ = {sigma:.6g} is {error}. Usually the network "
-                "returned NaN or ∞ there."
-            )
+            why = f"its error at σ = {sigma:.6g} is {error}"
+            raise stopped(self.solver, self.sigma, self.nfe, why)
         return error
 
     def _eps(self, x: Tensor, sigma: float) -> Tensor:
         if self.nfe >= self.solver.max_nfe:
-            raise BudgetError(
-                f"{self.solver!r} reached σ = {self.sigma:.6g} on the way from {self.grid[0]:.6g} "
-                f"to {self.grid[-1]:.6g} when max_nfe = {self.solver.max_nfe} ran out. The error's "
-                "`partial` holds a state on the way. Raise max_nfe, rtol or atol.",
-                self.x,
-                self.sigma,
-            )
+            raise ran_out(self.solver, self.grid, self.x, self.sigma, "a state on the way")
         self.nfe += 1
         return self.ode.eps(x, sigma)

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from flowsolve.adams import phi
 from flowsolve.solver import OneStep
 
 if TYPE_CHECKING:
@@ -68,15 +69,9 @@ class DPMSolver3(OneStep):
         """Euler to s₁, a corrected step to s₂, a corrected step to t."""
         r1, r2, h = self.r1, self.r2, math.log(s / t)
         s1, s2 = s * math.exp(-r1 * h), s * math.exp(-r2 * h)
+        # h φ₂(h) is (e^h - 1)/h - 1
         eps = ode.eps(x, s)
         d1 = ode.eps(x.add(eps, alpha=s1 - s), s1) - eps
-        x2 = x.add(eps, alpha=s2 - s).add(d1, alpha=-s2 * r2 / r1 * _phi(r2 * h))
+        x2 = x.add(eps, alpha=s2 - s).add(d1, alpha=-s2 * r2 / r1 * r2 * h * phi(2, r2 * h))
         d2 = ode.eps(x2, s2) - eps
-        return x.add(eps, alpha=t - s).add(d2, alpha=-t / r2 * _phi(h))
-
-
-def _phi(h: float) -> float:
-    """(e^h - 1)/h - 1 = h/2 + h²/6 + ..., without cancellation at small h."""
-    if abs(h) < 0.1:
-        return math.fsum(h**k / math.factorial(k + 1) for k in range(1, 12))
-    return math.expm1(h) / h - 1
+        return x.add(eps, alpha=t - s).add(d2, alpha=-t / r2 * h * phi(2, h))

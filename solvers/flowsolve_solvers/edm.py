@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from flowsolve.solver import OneStep, Solver
+from flowsolve.solver import OneStep, Solver, check_noise_free
 from flowsolve_solvers.runge_kutta import Heun
 
 if TYPE_CHECKING:
@@ -49,10 +49,7 @@ class EDM(Solver):
                 f"{self.s_churn!r}, s_tmin = {self.s_tmin!r}, s_tmax = {self.s_tmax!r}, s_noise = "
                 f"{self.s_noise!r}."
             )
-        if not isinstance(self.method, OneStep) or self.method.stochastic:
-            raise TypeError(
-                f"method must be a one-step solver without noise such as Heun(), not {self.method!r}."
-            )
+        check_noise_free(self.method)
 
     @property
     def order(self) -> int:

@@ -10,6 +10,9 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import Protocol
+
+from flowsolve.solver import check_option
 
 __all__ = ["DDIM_ETA", "SDE_ETA", "Eta"]
 
@@ -75,3 +78,19 @@ class SDEEtaFamily(Eta):
 
 DDIM_ETA: Eta = DDIMEtaFamily()
 SDE_ETA: Eta = SDEEtaFamily()
+
+
+class HasEta(Protocol):
+    """A solver with η and its meaning."""
+
+    @property
+    def eta(self) -> float: ...
+
+    @property
+    def family(self) -> Eta: ...
+
+
+def check_eta(solver: HasEta) -> None:
+    """Raise StateError for a family that is none, ValueError for an η that it does not have."""
+    check_option(solver, "family", Eta)
+    solver.family.check(solver.eta, type(solver).__name__)

@@ -18,6 +18,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from flowsolve.adams import phi
 from flowsolve.solver import OneStep
 
 if TYPE_CHECKING:
@@ -26,17 +27,6 @@ if TYPE_CHECKING:
     from flowsolve.ode import ODE
 
 __all__ = ["RES2S", "RES3S"]
-
-
-def phi(k: int, z: float) -> float:
-    """φ_k(z) = Σ z^j/(j+k)!, that is φ₀ = e^z and φ_{k+1} = (φ_k - 1/k!)/z, to round-off at any z."""
-    if abs(z) < 2:
-        # the recurrence cancels here; terms below 1e-17 from the 25th on
-        return math.fsum(z**j / math.factorial(j + k) for j in range(26))
-    value = math.expm1(z) / z if k else math.exp(z)
-    for j in range(1, k):
-        value = (value - 1 / math.factorial(j)) / z
-    return value
 
 
 @dataclass(frozen=True, repr=False)

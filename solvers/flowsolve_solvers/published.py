@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from flowsolve.adams import phi
 from flowsolve.chart import DATA, NOISE, Chart
 from flowsolve.solver import Solver
 
@@ -73,8 +74,9 @@ class PublishedDPMSolver(Solver):
             return (whole + half, -half), values
         r1 = widths[2] / h
         # φ₂ multiplies h D', φ₃ multiplies h² D''/2: the published D₂ is h² D''/2, and used as h² D''
-        first = scale * (math.expm1(q) / q - 1)
-        second = scale * ((math.expm1(q) - q) / q**2 - 0.5) * (2 if self.factor_two else 1)
+        # (in the papers' letters (e^q - 1)/q - 1 and ((e^q - 1)/q - 1)/q - 1/2)
+        first = scale * q * phi(2, q)
+        second = scale * q * phi(3, q) * (2 if self.factor_two else 1)
         # D₁₀ = (v₀ - v₁)/r₀, D₁₁ = (v₁ - v₂)/r₁; D₁ = D₁₀ + r₀/(r₀+r₁) (D₁₀ - D₁₁)
         d10, d11 = (1 / r0, -1 / r0, 0.0), (0.0, 1 / r1, -1 / r1)
         share = r0 / (r0 + r1)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -11,6 +10,7 @@ from flowsolve.adams import adams_weights
 from flowsolve.chart import DATA, LOG_SIGMA
 from flowsolve.solver import Solver
 from flowsolve_solvers.eta import SDE_ETA
+from flowsolve_solvers.unipc import half_weights
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -28,7 +28,7 @@ class SASolver(Solver):
     1 evaluation a step: predict x_t with P through the last `predictor` values of x₀ in log σ,
     evaluate x₀ there, correct with P through it and `corrector` - 1 more and with the same z. The
     last step is predicted only; corrector = 0 never corrects. v² = t² (1 - (t/s)^2τ²).
-    published=True takes the slope of a two-point P as H/2, as diffusers does at order 2. There τ is
+    published=True takes the slope of a two-point P as H/2 (bh1), as diffusers does at order 2. There τ is
     a function of the time, 1 inside an interval and 0 outside; here it is constant.
     Order 2, that of the law, with two points or more; the paths converge with order 1.
     """
@@ -94,19 +94,10 @@ class SASolver(Solver):
         v: float,
     ) -> Tensor:
         k = 1 + self.tau**2
+        powers, s, t = tuple(n**k for n in nodes), s**k, t**k
         if self.published and len(nodes) == 2:
-            weights = self._half(nodes, s, t)
+            weights: tuple[float, ...] = half_weights(DATA, "bh1", powers, s, t)
         else:
-            powers = tuple(n**k for n in nodes)
-            weights = adams_weights(DATA, LOG_SIGMA, powers, s**k, t**k)
-        out = DATA.advance(x, s**k, t**k, weights, values)
+            weights = adams_weights(DATA, LOG_SIGMA, powers, s, t)
+        out = DATA.advance(x, s, t, weights, values)
         return out if z is None else out.add(z, alpha=v)
-
-    def _half(self, nodes: list[float], s: float, t: float) -> tuple[float, ...]:
-        """∫ dσ^-k = (1 - e^-H)/t^k in all, and H/2 of h D'."""
-        k = 1 + self.tau**2
-        h = math.log(s / t)
-        other = next(n for n in nodes if n != s)
-        slope = k * h / 2 * h / math.log(s / other) / t**k
-        first = -math.expm1(-k * h) / t**k - slope
-        return (first, slope) if nodes[0] == s else (slope, first)

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from flowsolve.adams import phi
 from flowsolve.solver import OneStep, Solver
-from flowsolve_solvers.eta import DDIM_ETA, SDE_ETA, Eta
+from flowsolve_solvers.eta import DDIM_ETA, SDE_ETA, Eta, check_eta
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -39,7 +40,7 @@ class DPMSolverPPSDE(OneStep):
     def __post_init__(self) -> None:
         if not 0 < self.r <= 1:
             raise ValueError(f"DPMSolverPPSDE needs 0 < r <= 1, but got r = {self.r!r}.")
-        self.family.check(self.eta, "DPMSolverPPSDE")
+        check_eta(self)
 
     @property
     def stochastic(self) -> bool:
@@ -81,7 +82,7 @@ class DPMSolverPP2MSDE(Solver):
     order = 2
 
     def __post_init__(self) -> None:
-        self.family.check(self.eta, "DPMSolverPP2MSDE")
+        check_eta(self)
 
     @property
     def stochastic(self) -> bool:
@@ -95,7 +96,7 @@ class DPMSolverPP2MSDE(Solver):
             D, h = ode.x0(x, s), math.log(s / t)
             d, v = self.family.split(s, t, self.eta)
             H = math.log(s / d)
-            w = -1 / math.expm1(-H) - 1 / H if self.heun else 0.5
+            w = phi(2, -H) / phi(1, -H) if self.heun else 0.5
             D_bar = D if D_prev is None else D_prev.lerp(D, 1 + w * h / h_prev)
             D_prev, h_prev = D, h
             z = ode.noise(x, s, t) if v > 0 else None
@@ -124,7 +125,7 @@ class DPMSolverPP3MSDE(Solver):
     order = 2
 
     def __post_init__(self) -> None:
-        self.family.check(self.eta, "DPMSolverPP3MSDE")
+        check_eta(self)
 
     @property
     def stochastic(self) -> bool:
@@ -142,16 +143,15 @@ class DPMSolverPP3MSDE(Solver):
             z = ode.noise(x, s, t) if v > 0 else None
             x = D.lerp(x, d / s)
             if past:
-                phi2 = 1 + math.expm1(-H) / H
                 r0 = widths[0] / h
                 slope = (D - past[0]) / r0
-                x = x.add(slope, alpha=phi2)
+                # the φ₂ and φ₃ above are H φ₂(-H) and -H φ₃(-H)
+                x = x.add(slope, alpha=H * phi(2, -H))
                 if len(past) == 2:
                     r1 = widths[1] / h
                     bend = (slope - (past[0] - past[1]) / r1) / (r0 + r1)
-                    phi3 = phi2 / H - 0.5
                     factor = 1 if self.published else 2
-                    x = x.add(bend, alpha=phi2 * r0 - factor * phi3)
+                    x = x.add(bend, alpha=H * (r0 * phi(2, -H) + factor * phi(3, -H)))
             past, widths = [D, *past[:1]], [h, *widths[:1]]
             if z is not None:
                 x = x.add(z, alpha=v)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -85,21 +85,25 @@ class UniPC(Solver):
             return values[0] if self.chart == DATA else x.add(values[0], alpha=-s)
         weights = adams_weights(self.chart, LOG_SIGMA, tuple(nodes), s, t)
         if self.variant != "exact" and len(nodes) == 2:
-            weights = self._half(nodes, s, t)
+            weights = half_weights(self.chart, self.variant, nodes, s, t)
         return self.chart.advance(x, s, t, weights, values)
 
-    def _half(self, nodes: list[float], s: float, t: float) -> tuple[float, float]:
-        """Weights with ρ = 1/2: F_s + B(h)/(2 φ₁(h)) (F - F_s)/r, r = log(s/node)/h.
 
-        F is F_t in the corrector (r = 1) and the value before s in the predictor (r < 0).
-        """
-        h = math.log(s / t)
-        signed = h if self.chart == NOISE else -h
-        b = signed if self.variant == "bh1" else math.expm1(signed)
-        other = next(n for n in nodes if n != s)
-        r = math.log(s / other) / h
-        # ∫ du = -t (e^h - 1) for ε and (1 - e^-h)/t for x₀; B stands for that e^h - 1 (e^-h - 1)
-        scale = -t if self.chart == NOISE else -1 / t
-        whole, slope = scale * math.expm1(signed), scale * b / (2 * r)
-        first = (whole - slope, slope)
-        return first if nodes[0] == s else (first[1], first[0])
+def half_weights(
+    chart: Chart, variant: str, nodes: Sequence[float], s: float, t: float
+) -> tuple[float, float]:
+    """Weights with ρ = 1/2: F_s + B(h)/(2 φ₁(h)) (F - F_s)/r, r = log(s/node)/h, h = log(s/t).
+
+    F is F_t in a corrector (r = 1) and the value before s in a predictor (r < 0). B(h) is h in
+    "bh1" and e^h - 1 in "bh2" (of -h in the data chart).
+    """
+    h = math.log(s / t)
+    signed = h if chart == NOISE else -h
+    b = signed if variant == "bh1" else math.expm1(signed)
+    other = next(n for n in nodes if n != s)
+    r = math.log(s / other) / h
+    # ∫ du = -t (e^h - 1) for ε and (1 - e^-h)/t for x₀; B stands for that e^h - 1 (e^-h - 1)
+    scale = -t if chart == NOISE else -1 / t
+    whole, slope = scale * math.expm1(signed), scale * b / (2 * r)
+    first = (whole - slope, slope)
+    return first if nodes[0] == s else (first[1], first[0])
