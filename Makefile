@@ -4,7 +4,6 @@ VENV := .venv
 STAMP := $(VENV)/.installed
 BIN := $(VENV)/bin
 PEERS := .venv-parity
-PARITY_TESTS := $(wildcard tests/test_parity_*.py) tests/test_peer_orders.py
 export OMP_WAIT_POLICY ?= PASSIVE
 
 .PHONY: compare test parity lint docs clean
@@ -13,12 +12,12 @@ compare: $(STAMP)  ## the main job: error against evaluations on a real network
 	$(BIN)/flowsolve compare
 
 test: $(STAMP)  ## every test that this machine can run
-	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile -m "not alone"
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile -m "not alone and not parity"
 	$(BIN)/python -m pytest -m alone
 
 parity: $(PEERS)/.installed  ## the same numbers as diffusers and k-diffusion, which .venv never sees
 	PYTHONPATH=$(PEERS) $(BIN)/python -c "from diffusers import DDIMScheduler; import torchsde"
-	PYTHONPATH=$(PEERS) $(BIN)/python -m pytest -rs $(PARITY_TESTS)
+	PYTHONPATH=$(PEERS) $(BIN)/python -m pytest -rs -m parity
 
 lint: $(STAMP)  ## format, lint, types, import contracts
 	$(BIN)/ruff format --check

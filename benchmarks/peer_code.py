@@ -10,7 +10,9 @@ import importlib
 import importlib.util
 import math
 import sys
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -38,6 +40,40 @@ class Double:
         return getattr(self._module, "float64" if name == "float32" else name)
 
 
+@contextmanager
+def k_diffusion_alone() -> Iterator[None]:
+    """k_diffusion.sampling can be imported here: the package itself wants wandb, clip, kornia, ...
+
+    Afterwards nothing of it is left in sys.modules, so that nobody takes the stub for the package.
+    Raises ImportError if it is not installed.
+    """
+    spec = importlib.util.find_spec("k_diffusion")
+    if spec is None or importlib.util.find_spec("torchsde") is None:
+        raise ImportError(
+            "k-diffusion is not installed: make parity, or pip install flowsolve[parity]"
+        )
+    package, utils = ModuleType("k_diffusion"), ModuleType("k_diffusion.utils")
+    package.__path__ = list(spec.submodule_search_locations or ())
+    vars(utils)["append_dims"] = lambda v, n: v[(...,) + (None,) * (n - v.ndim)]
+    vars(package)["utils"] = utils
+    before = {k: m for k, m in sys.modules.items() if k.partition(".")[0] == "k_diffusion"}
+    sys.modules |= {"k_diffusion": package, "k_diffusion.utils": utils}
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for k in [k for k in sys.modules if k.partition(".")[0] == "k_diffusion"]:
+            del sys.modules[k]
+        sys.modules |= before
+
+
+def k_diffusion_sampling() -> ModuleType:
+    """k_diffusion/sampling.py. Raises ImportError."""
+    with k_diffusion_alone():
+        return importlib.import_module("k_diffusion.sampling")
+
+
 def graded(n: int, high: float, low: float) -> Grid:
     """log_snr, two levels more in its first step, at 1/n and 1/n^(1/3) of it: a start of order 4."""
     even = log_snr(n - 2, high, low)
@@ -58,19 +94,16 @@ class Twice(Problem):
 
 
 @cache
+def source_file(name: str) -> Path:
+    """Where an installed module's code is. Raises ImportError."""
+    with k_diffusion_alone() if name.startswith("k_diffusion") else nullcontext():
+        return Path(str(importlib.import_module(name).__file__))
+
+
+@cache
 def module(name: str, edits: tuple[Edit, ...], double: bool) -> ModuleType:
     """A copy of an installed module, made from its source after the edits."""
-    if name.startswith("k_diffusion") and "k_diffusion" not in sys.modules:
-        spec = importlib.util.find_spec(
-            "k_diffusion"
-        )  # alone: the package imports wandb, clip, ...
-        if spec is None:
-            raise ImportError(name)
-        package, utils = ModuleType("k_diffusion"), ModuleType("k_diffusion.utils")
-        package.__path__ = list(spec.submodule_search_locations or ())
-        vars(utils)["append_dims"] = lambda v, n: v[(...,) + (None,) * (n - v.ndim)]
-        sys.modules |= {"k_diffusion": package, "k_diffusion.utils": utils}
-    file = Path(str(importlib.import_module(name).__file__))
+    file = source_file(name)
     source = file.read_text(encoding="utf-8")
     for old, new in edits:
         if source.count(old) != 1:
@@ -78,7 +111,8 @@ def module(name: str, edits: tuple[Edit, ...], double: bool) -> ModuleType:
         source = source.replace(old, new)
     made = ModuleType(name)
     made.__package__ = name.rpartition(".")[0]
-    exec(compile(source, str(file), "exec"), vars(made))
+    with k_diffusion_alone() if name.startswith("k_diffusion") else nullcontext():
+        exec(compile(source, str(file), "exec"), vars(made))
     for library in ("torch", "np") if double else ():
         if hasattr(made, library):
             setattr(made, library, Double(getattr(made, library)))

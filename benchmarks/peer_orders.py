@@ -8,7 +8,6 @@ They are given the levels, σ_max to σ_min > 0, and the exact ε; how is in pee
 from __future__ import annotations
 
 import argparse
-import importlib
 import importlib.metadata
 import warnings
 from collections.abc import Callable
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from peer_code import LABELS, SDE, Case, Edit, errors, graded
+from peer_code import LABELS, SDE, Case, Edit, errors, graded, source_file
 
 from flowsolve import Grid, karras, log_snr
 from flowsolve.problems import Mixture, Mixture1D, Problem
@@ -172,7 +171,7 @@ def where(case: Case) -> str:
         case.reason
     ]
     edit = TWO_K if case.package == "k-diffusion" else edit
-    file = Path(str(importlib.import_module(case.module_name).__file__))
+    file = source_file(case.module_name)
     text = file.read_text(encoding="utf-8")
     last = edit[0].rindex("def ind_fn") if case.reason == "float32" else 0
     return f"`{file.name}:{text[: text.index(edit[0]) + last].count(chr(10)) + 1}`"

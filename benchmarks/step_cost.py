@@ -13,17 +13,16 @@ import csv
 import importlib
 import importlib.util
 import random
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from statistics import quantiles
-from types import ModuleType
 from typing import Any
 
 import torch
+from peer_code import k_diffusion_sampling
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -130,14 +129,8 @@ def diffusers(name: str, same: Solver, x: Tensor, nfe: int, **config: Any) -> Ca
 
 
 def k_diffusion(name: str, x: Tensor, grid: Grid) -> Case:
-    """A function of k_diffusion/sampling.py, loaded alone: its package imports wandb, clip, ..."""
-    spec = importlib.util.find_spec("k_diffusion")
-    if spec is None:
-        raise ImportError("k_diffusion")
-    package = ModuleType("k_diffusion")
-    package.__path__ = list(spec.submodule_search_locations or ())
-    sys.modules |= {"k_diffusion": package, "k_diffusion.utils": ModuleType("k_diffusion.utils")}
-    sampler = getattr(importlib.import_module("k_diffusion.sampling"), name)
+    """A function of k_diffusion/sampling.py."""
+    sampler = getattr(k_diffusion_sampling(), name)
     sigmas = torch.tensor(grid.levels, dtype=x.dtype)
 
     def run() -> int:

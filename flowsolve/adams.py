@@ -37,7 +37,7 @@ def phi(k: int, z: float) -> float:
     The weights of exponential Runge-Kutta methods.        Hochbruck and Ostermann 2010, Section 2.
     """
     if abs(z) < 2:
-        total = 1.0  # the recurrence cancels here; the series' terms are below 1e-17 from the 25th on
+        total = 1.0  # the recurrence cancels here; the series' 25th term is below 1e-17
         for j in range(25, 0, -1):
             total = 1 + z / (k + j) * total
         return total / math.factorial(k)

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from types import ModuleType
 
 import pytest
 import torch
+
+from benchmarks.peer_code import k_diffusion_sampling
 
 os.environ["COLUMNS"] = "160"  # of the tables of subprocesses; pytest-xdist sets 80
 torch.set_num_threads(1)
@@ -24,8 +28,23 @@ def _own_cache(cache_home: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert os.environ["FLOWSOLVE_CACHE"] == cache_home
 
 
+@pytest.fixture
+def k_sampling() -> Iterator[ModuleType]:
+    """k-diffusion's sampling.py in float64: its levels are torch.tensor(σ)."""
+    try:
+        module = k_diffusion_sampling()
+    except ImportError as missing:
+        pytest.skip(str(missing))
+    torch.set_default_dtype(torch.float64)
+    yield module
+    torch.set_default_dtype(torch.float32)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip what needs a GPU, saying so."""
+    """Skip what needs a GPU, saying so; what asks for k-diffusion is a test of parity."""
+    for item in items:
+        if "k_sampling" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.parity)
     if not torch.cuda.is_available():
         skip = pytest.mark.skip(reason="needs CUDA: torch.cuda.is_available() is false")
         for item in items:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -38,16 +37,6 @@ KINDS: dict[str, type[Precondition]] = {
 NFES = (1, 2, 3, 5, 10, 50)
 TIGHT, SINGLE = 1e-10, 2e-6
 worst: dict[str, float] = {}
-
-
-class Double:
-    """A module in which float32 is float64: the peer's own code, computed in double precision."""
-
-    def __init__(self, module: Any) -> None:
-        self._module = module
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._module, "float64" if name == "float32" else name)
 
 
 @functools.cache

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import math
-import sys
-from collections.abc import Iterator
 from dataclasses import replace
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -305,28 +300,6 @@ def test_a_study_shows_the_cost_of_a_sample(block: int) -> None:
 
 
 # ------------------------------------------------------------------------------------ k-diffusion
-
-
-@pytest.fixture
-def k_sampling() -> Iterator[Any]:
-    """k_diffusion/sampling.py alone (its package imports wandb, clip, ...), in float64 throughout."""
-    spec = importlib.util.find_spec("k_diffusion")
-    if spec is None:
-        pytest.skip("k-diffusion is not installed")
-    package = ModuleType("k_diffusion")
-    package.__path__ = list(spec.submodule_search_locations or ())
-    kept = {k: sys.modules.get(k) for k in ("k_diffusion", "k_diffusion.utils")}
-    sys.modules |= {"k_diffusion": package, "k_diffusion.utils": ModuleType("k_diffusion.utils")}
-    torch.set_default_dtype(torch.float64)  # its levels are torch.tensor(σ)
-    try:
-        yield importlib.import_module("k_diffusion.sampling")
-    finally:
-        torch.set_default_dtype(torch.float32)
-        for name, module in kept.items():
-            if module is None:
-                del sys.modules[name]
-            else:
-                sys.modules[name] = module
 
 
 @pytest.mark.parametrize("order", [2, 3])

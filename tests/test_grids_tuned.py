@@ -139,6 +139,7 @@ def test_ays_in_diffusers() -> None:
     assert clock.sigma(0) == pytest.approx(AYS["sd15"][-1], rel=1e-2)
 
 
+@pytest.mark.parity
 def test_ays_tables_are_those_of_diffusers() -> None:
     utils = pytest.importorskip("diffusers.schedulers.scheduling_utils")
     names = {"sd15": "StableDiffusion", "sdxl": "StableDiffusionXL", "svd": "StableDiffusionVideo"}

@@ -18,6 +18,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from benchmarks.peer_code import Double
 from flowsolve import (
     DATA,
     LOG_SIGMA,
@@ -52,7 +53,6 @@ from tests.parity import (
     NOISE,
     SINGLE,
     TIGHT,
-    Double,
     clock_of,
     difference,
     network,
@@ -64,7 +64,9 @@ diffusers = pytest.importorskip(
     "diffusers", reason="diffusers is not installed: make parity, or pip install flowsolve[parity]"
 )
 
-pytestmark = [  # theirs: np.array(tensor) and np.log(tensor) with numpy 2, and the noise chart
+pytestmark = [
+    pytest.mark.parity,
+    # theirs: np.array(tensor) and np.log(tensor) with numpy 2, and the noise chart
     pytest.mark.filterwarnings("ignore:__array_:DeprecationWarning"),
     pytest.mark.filterwarnings("ignore:.algorithm_types:FutureWarning"),
 ]

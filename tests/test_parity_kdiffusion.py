@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
-import sys
 from collections.abc import Callable, Iterator
 from functools import partial
-from types import ModuleType
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
+from benchmarks.peer_code import k_diffusion_sampling
 from flowsolve import DATA, LOG_SIGMA, Grid, Solver, karras, log_snr, sample, trailing
 from flowsolve.discrete import linear_beta
 from flowsolve_solvers import (
@@ -30,30 +27,12 @@ from flowsolve_solvers import (
 )
 from tests.parity import NFES, NOISE, PROBLEM, TIGHT, difference, note, worst
 
+pytestmark = pytest.mark.parity
 
-def load() -> Any:
-    """k_diffusion/sampling.py alone: its package imports wandb, clip, jsonmerge, ..."""
-    spec = importlib.util.find_spec("k_diffusion")
-    if spec is None or importlib.util.find_spec("torchsde") is None:
-        return None
-    package = ModuleType("k_diffusion")
-    package.__path__ = list(spec.submodule_search_locations or ())
-    utils: Any = ModuleType("k_diffusion.utils")
-    utils.append_dims = lambda v, ndim: v[(...,) + (None,) * (ndim - v.ndim)]
-    sys.modules |= {"k_diffusion": package, "k_diffusion.utils": utils}
-    try:
-        return importlib.import_module("k_diffusion.sampling")
-    finally:  # other tests look for the real package
-        for name in [name for name in sys.modules if name.split(".")[0] == "k_diffusion"]:
-            del sys.modules[name]
-
-
-peer = load()
-if peer is None:
-    pytest.skip(
-        "k-diffusion is not installed: make parity, or pip install flowsolve[parity]",
-        allow_module_level=True,
-    )
+try:
+    peer: Any = k_diffusion_sampling()
+except ImportError as missing:
+    pytest.skip(str(missing), allow_module_level=True)
 
 
 @pytest.fixture(autouse=True)

@@ -9,9 +9,8 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import math
-import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
 from types import ModuleType
@@ -21,6 +20,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from benchmarks.peer_code import k_diffusion_sampling
 from flowsolve import ODE, Grid, Solver, karras, sample, solve
 from flowsolve.noise import BrownianNoise, Noise, WithNoise
 from flowsolve.ode import Wrapped
@@ -48,6 +48,8 @@ PROBLEM = Mixture()
 SEEDS = range(4)
 NOISE = PROBLEM.start(SEEDS, torch.float64) / PROBLEM.sigma_max
 STEPS = [1, 2, 3, 5, 10, 50]
+
+pytestmark = pytest.mark.parity
 
 
 def to_zero(n: int) -> Grid:
@@ -81,28 +83,12 @@ def same(got: Tensor, want: Tensor, tolerance: float) -> None:
     assert error <= tolerance, error
 
 
-def k_diffusion_sampling() -> ModuleType:
-    """k_diffusion/sampling.py alone: its package imports wandb, clip and more."""
-    spec = importlib.util.find_spec("k_diffusion")
-    if spec is None:
-        pytest.skip("k-diffusion is not installed: pip install flowsolve[parity]")
-    package, utils = ModuleType("k_diffusion"), ModuleType("k_diffusion.utils")
-    package.__path__ = list(spec.submodule_search_locations or ())
-    utils.append_dims = lambda x, n: x[(...,) + (None,) * (n - x.ndim)]  # type: ignore[attr-defined]
-    package.utils = utils  # type: ignore[attr-defined]
-    sys.modules |= {"k_diffusion": package, "k_diffusion.utils": utils}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return importlib.import_module("k_diffusion.sampling")
-
-
 @pytest.fixture(scope="module")
-def kd() -> Iterator[ModuleType]:
-    before = {name: m for name, m in sys.modules.items() if name.startswith("k_diffusion")}
-    yield k_diffusion_sampling()
-    for name in [name for name in sys.modules if name.startswith("k_diffusion")]:
-        del sys.modules[name]
-    sys.modules |= before
+def kd() -> ModuleType:
+    try:
+        return k_diffusion_sampling()
+    except ImportError as missing:
+        pytest.skip(str(missing))
 
 
 class NearestNoise:

@@ -16,6 +16,8 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "peer_orders.md"
 UPSTREAM = ROOT / "docs" / "upstream"
+pytestmark = pytest.mark.parity
+
 DIFFUSERS = importlib.util.find_spec("diffusers") is not None
 KDIFFUSION = None not in map(importlib.util.find_spec, ("k_diffusion", "torchsde"))
 HOW = "not installed: make parity, or pip install flowsolve[parity]"
