@@ -9,6 +9,8 @@ from __future__ import annotations
 import contextlib
 import io
 import re
+import shlex
+import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -76,6 +78,32 @@ def test_python_blocks_run(page: Path, monkeypatch: pytest.MonkeyPatch, tmp_path
         if expected is not None:
             shown = [x.rstrip() for x in printed.getvalue().splitlines()]
             assert shown == expected.splitlines(), f"{page.name}, the block at line {line}"
+
+
+CONSOLE = re.findall(
+    r"^```console\n\$ flowsolve (.*)\n((?:.*\n)*?)```$",
+    (DOCS / "cli.md").read_text("utf-8"),
+    re.MULTILINE,
+)
+
+
+@pytest.mark.parametrize(("command", "shown"), CONSOLE, ids=[c.split()[0] for c, _ in CONSOLE])
+def test_the_command_line_prints_what_its_page_shows(
+    command: str, shown: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Without progress, which goes to stderr; "..." stands for lines left out."""
+    monkeypatch.chdir(tmp_path)
+    got = subprocess.run(
+        [sys.executable, "-m", "flowsolve", *shlex.split(command)],
+        capture_output=True,
+        encoding="utf-8",
+    )
+    assert got.returncode == 0, got.stderr
+    printed = "".join(f"{line.rstrip()}\n" for line in got.stdout.splitlines())
+    at = 0
+    for part in shown.split("...\n"):
+        assert part in printed[at:], printed
+        at = printed.index(part, at) + len(part)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
