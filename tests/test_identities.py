@@ -11,10 +11,14 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from mpmath import mp
 from numpy.typing import NDArray
 from scipy.integrate import quad
 from torch import Tensor
@@ -382,6 +386,77 @@ def test_adams_moments(points: int, chart: Chart, variable: Variable, moulton: b
             exact = closed_form(chart, variable, k, s, t)
             scale = max(map(abs, [*terms, exact, (t if chart == NOISE else 1 / t), 1.0]))
             assert math.fsum(terms) == pytest.approx(exact, abs=2e-12 * scale)
+
+
+def exact_weights(
+    chart: Chart, variable: Variable, nodes: list[float], s: float, t: float
+) -> list[Any]:
+    """∫ ℓ_j du to 50 digits, by the powers of τ - τ(s)."""
+    log = variable == LOG_SIGMA
+    at = [mp.log(mp.mpf(n) / s) if log else mp.mpf(n) - s for n in nodes]
+    length = mp.log(mp.mpf(t) / s) if log else mp.mpf(t) - s
+    sign = 1 if chart == NOISE else -1
+    moments = [
+        # ∫ y^m e^(±y) dy by its series, times du/dσ at s
+        mp.mpf(s) ** sign * sign
+        * mp.nsum(lambda i, m=m: sign**i * length ** (m + i + 1) / (mp.factorial(i) * (m + i + 1)), [0, 60])
+        if log
+        else length ** (m + 1) / (m + 1)
+        for m in range(len(nodes))
+    ]  # fmt: skip
+    weights = []
+    for j, a in enumerate(at):
+        powers = [mp.mpf(1)]
+        for k, b in enumerate(at):
+            if k != j:
+                powers = [
+                    (x - b * y) / (a - b)
+                    for x, y in zip([mp.mpf(0), *powers], [*powers, mp.mpf(0)], strict=True)
+                ]
+        weights.append(mp.fdot(powers, moments))
+    return weights
+
+
+@pytest.mark.parametrize(
+    ("chart", "variable"), [(NOISE, SIGMA), (NOISE, LOG_SIGMA), (DATA, LOG_SIGMA)], ids=repr
+)
+def test_adams_weights_on_irregular_grids(chart: Chart, variable: Variable) -> None:
+    """1,000 grids whose steps in log σ are 1e-3 to 1e3 of the one taken, of 0.01 to 2: each weight to 1e-9."""
+    worst = 0.0
+
+    @settings(max_examples=1000, deadline=None)
+    @given(
+        st.floats(-4, 4),
+        st.floats(math.log(1e-2), math.log(2)),
+        st.lists(st.floats(-3, 3), min_size=1, max_size=3),
+    )
+    def each(start: float, width: float, ratios: list[float]) -> None:
+        nonlocal worst
+        s, h = math.exp(start), math.exp(width)
+        nodes = [s]
+        for r in ratios:
+            nodes.append(nodes[-1] * math.exp(min(h * 10**r, 3)))
+        t = s * math.exp(-h)
+        with mp.workdps(50):
+            exact = exact_weights(chart, variable, nodes, s, t)
+            for got, want in zip(
+                adams_weights(chart, variable, tuple(nodes), s, t), exact, strict=True
+            ):
+                worst = max(worst, float(abs(got - want) / abs(want)))
+        assert worst < 1e-9
+
+    each()
+
+
+@pytest.mark.parametrize(("ratio", "loss"), [(1e-3, 1e-10), (1e-6, 1e-7), (1e-9, 1e-4)])
+def test_the_loss_of_adams_weights_beyond(ratio: float, loss: float) -> None:
+    """Nodes so close lose their difference to the rounding of log σ: about 1e-13 over the ratio."""
+    for s in (0.02, 1.3, 77.0):
+        nodes, t = [s, s * math.exp(0.1 * ratio), s * math.exp(0.2)], s * math.exp(-0.1)
+        with mp.workdps(50):
+            exact = exact_weights(DATA, LOG_SIGMA, nodes, s, t)
+            got = adams_weights(DATA, LOG_SIGMA, tuple(nodes), s, t)
+            assert max(abs(a - b) / abs(b) for a, b in zip(got, exact, strict=True)) < loss
 
 
 def test_adams_moments_in_a_clocks_time() -> None:

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 
+from benchmarks.peer_code import graded
 from flowsolve import (
     DATA,
     LOG_SIGMA,
@@ -74,6 +75,9 @@ TWINS: dict[Solver, int] = {
     UniPC(2, NOISE, "bh2"): 3,
     UniPC(3, NOISE, "bh1"): 3,
     UniPC(3, NOISE, "bh2"): 3,
+    UniPC(2, start=Heun()): 3,
+    UniPC(3, start=Heun()): 3,
+    UniPC(3, correct=False, start=DPMSolver3()): 3,
     UniPC(2, lower_order_final=True): 2,
     UniPC(3, NOISE, lower_order_final=True): 2,
     PublishedDPMSolver(2): 2,
@@ -95,13 +99,25 @@ def test_order(solver: Solver, problem: Problem, spacing: object) -> None:
     assert slope.settled, str(result)
 
 
-def test_equal_steps_give_the_order_that_the_weights_have() -> None:
-    """On levels equal in σ, with a start of order 4, the constant weights are Adams's: order 4."""
+@pytest.mark.parametrize("problem", PROBLEMS, ids=lambda p: p.name)
+def test_equal_steps_give_the_order_that_the_weights_have(problem: Problem) -> None:
+    """With a start of order 4, four constant weights are order 4 on levels equal in σ, else 2 (T-42)."""
     for start in (RK4(), PseudoRK4(SIGMA)):
-        result = convergence(
-            PNDM(start=start), PROBLEMS[0], steps=(160, 320, 640), spacing=uniform, seeds=range(8)
-        )
-        assert result.slope().order == pytest.approx(4, abs=0.2), str(result)
+        for spacing, order in ((uniform, 4), (karras, 2)):
+            result = convergence(
+                PNDM(start=start), problem, steps=(160, 320, 640), spacing=spacing, seeds=range(8)
+            )
+            assert result.slope().order == pytest.approx(order, abs=0.2), str(result)
+
+
+@pytest.mark.parametrize("problem", PROBLEMS, ids=lambda p: p.name)
+@pytest.mark.parametrize("chart", [NOISE, DATA], ids=repr)
+def test_the_missing_factor_two_costs_an_order(chart: Chart, problem: Problem) -> None:
+    """From a start that is accurate, because its first steps are short: 3 as derived, 2 as published."""
+    for factor_two, order in ((True, 3), (False, 2)):
+        solver = PublishedDPMSolver(3, chart, factor_two)
+        result = convergence(solver, problem, steps=(160, 320, 640), spacing=graded, seeds=range(8))
+        assert result.slope().order == pytest.approx(order, abs=0.1), str(result)
 
 
 def test_pseudo_runge_kutta_is_kuttas_where_the_middle_is_the_middle() -> None:
@@ -122,7 +138,9 @@ def same(a: Solver, b: Solver, grid: Grid) -> None:
 @pytest.mark.parametrize("chart", [DATA, NOISE], ids=repr)
 @pytest.mark.parametrize("points", [1, 2, 3, 4])
 def test_unip_is_adams(points: int, chart: Chart) -> None:
-    same(UniPC(points, chart, correct=False), Adams(points, chart), IRREGULAR)
+    for start in (None, Heun(), RK4()):
+        a = UniPC(points, chart, correct=False, start=start)
+        same(a, Adams(points, chart, start=start), IRREGULAR)
 
 
 @pytest.mark.parametrize("chart", [DATA, NOISE], ids=repr)
@@ -209,6 +227,8 @@ def test_evaluations(n: int) -> None:
     assert cost(PseudoRK4(), grid) == 4 * n
     for solver in (IPNDM(), UniPC(), UniPC(3, variant="bh1"), PublishedDPMSolver()):
         assert cost(solver, grid) == cost(solver, grid.to_zero()) - 1 == n
+    assert cost(UniPC(3, start=DPMSolver3()), grid) == n + 2 * min(n, 2)
+    assert cost(UniPC(4, start=Heun()), grid) == n + min(n, 3)
     grid = leading(n, clock=linear_beta())
     assert cost(PLMS(), grid) == n + (n > 1)
     assert cost(PNDM(), grid) == n + 3 * min(n - 1, 3)
@@ -277,6 +297,11 @@ def test_lower_order_final_counts_the_step_to_zero() -> None:
 def test_errors(make: object, text: str) -> None:
     with pytest.raises(ValueError, match=text.replace(".", r"\.")):
         make()  # type: ignore[operator]
+
+
+def test_a_start_takes_single_steps() -> None:
+    with pytest.raises(TypeError, match="start must be a one-step solver such as Heun"):
+        UniPC(start=IPNDM())  # type: ignore[arg-type]
 
 
 def test_dpm_solver_3_is_not_the_multistep_method_of_that_name() -> None:

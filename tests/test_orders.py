@@ -18,6 +18,7 @@ from torch import Tensor
 
 from flowsolve import DATA, LOG_SIGMA, ODE, SIGMA, Grid, OneStep, Solver, karras, log_snr, solve
 from flowsolve.adams import adams_weights
+from flowsolve.certify import measuring_steps
 from flowsolve.chart import NOISE, Variable
 from flowsolve.errors import BudgetError
 from flowsolve.grid import Spacing
@@ -65,8 +66,7 @@ class WrongAdams(Solver):
 
 def study(solver: Solver, problem: Problem, spacing: Spacing) -> Study:
     # fine enough to see a 1 % inconsistency under a first-order error, and above round-off at 4
-    quick = isinstance(solver, OneStep) and solver.order > 2
-    steps = (20, 40, 80) if quick else (160, 320, 640)
+    steps = measuring_steps(solver)
     return convergence(solver, problem, steps=steps, spacing=spacing, seeds=range(8))
 
 

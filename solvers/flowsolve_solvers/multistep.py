@@ -45,8 +45,7 @@ class Adams(Solver):
         check_option(self, "variable", Variable)
         if self.points < 1:
             raise ValueError(f"Adams needs points >= 1, but got points = {self.points!r}.")
-        if self.start is not None and not isinstance(self.start, OneStep):
-            raise TypeError(f"start must be a one-step solver such as Heun(), not {self.start!r}.")
+        check_start(self.start)
 
     def __repr__(self) -> str:
         return self.label or super().__repr__()
@@ -70,6 +69,12 @@ class Adams(Solver):
         return march(ode, x, grid, self.chart, weights, self.points, self.start, self.points - 1)
 
 
+def check_start(start: OneStep | None) -> None:
+    """Raise TypeError for a start that cannot take single steps."""
+    if start is not None and not isinstance(start, OneStep):
+        raise TypeError(f"start must be a one-step solver such as Heun(), not {start!r}.")
+
+
 def march(
     ode: ODE,
     x: Tensor,
@@ -91,13 +96,13 @@ def march(
         del values[points - 1 :]  # before the evaluation: one state less in memory
         values.insert(0, chart.value(ode, x, s))
         if start is not None and i < start_steps and t > 0:
-            x = start.step(_Known(ode, chart, x, s, values[0]), x, s, t)
+            x = start.step(Known(ode, chart, x, s, values[0]), x, s, t)
         else:
             x = chart.advance(x, s, t, weights(nodes, s, t), values)
         yield x
 
 
-class _Known(ODE):
+class Known(ODE):
     """An ODE whose value at (x, s) is known: the start method asks for it again, at no cost."""
 
     def __init__(self, ode: ODE, chart: Chart, x: Tensor, s: float, value: Tensor) -> None:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Literal
 
 from flowsolve.adams import adams_weights
 from flowsolve.chart import DATA, LOG_SIGMA, NOISE, Chart
-from flowsolve.solver import Solver
+from flowsolve.solver import OneStep, Solver
+from flowsolve_solvers.multistep import Known, check_start
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -25,8 +26,8 @@ class UniPC(Solver):
     """z_t = z_s + ∫ P du, P in log σ through t and the last values of F.       Zhao et al. 2023, Algorithm 1-2.
 
     1 evaluation a step: predict x_t without F_t, evaluate F there, correct with it, keep the F. The
-    last step is predicted only, and DDIM's to σ = 0. Order min(points + 1, 3): the first predictor
-    is Euler's.
+    last step is predicted only, and DDIM's to σ = 0. Order min(points + 1, 3), the first predictor
+    being Euler's; points + 1 with a `start` of order `points`.
 
     points             values the predictor uses (p of UniPC-p)
     chart              DATA (x₀, the paper's default) or NOISE (ε)
@@ -35,6 +36,8 @@ class UniPC(Solver):
                        predictor and the one-point corrector
     correct            False is UniP: the predictor alone, order min(points, 2)
     lower_order_final  as published: at most as many points as steps are left, so order 2 at most
+    start              a one-step method for the first points - 1 steps, which it shares its first
+                       evaluations with and which are not corrected
     """
 
     points: int = 2
@@ -42,6 +45,7 @@ class UniPC(Solver):
     variant: Literal["exact", "bh1", "bh2"] = "exact"
     correct: bool = True
     lower_order_final: bool = False
+    start: OneStep | None = None
 
     reaches_zero = True
 
@@ -51,11 +55,15 @@ class UniPC(Solver):
                 f"UniPC needs points >= 1 and variant exact, bh1 or bh2, but got points = "
                 f"{self.points!r}, variant = {self.variant!r}."
             )
+        check_start(self.start)
 
     @property
     def order(self) -> int:
-        """min(points + 1, 3); 2 at most without the corrector, or with an Euler step at the end."""
-        full = min(self.points + 1, 3) if self.correct else min(self.points, 2)
+        """That of the corrector, or else the predictor; 2 at most with an Euler step at the end."""
+        first = 1 if self.start is None else self.start.order
+        full = min(self.points, first + 1)
+        if self.correct:
+            full = min(self.points + 1, first + (2 if self.start is None else 1))
         return min(full, 2) if self.lower_order_final else full
 
     def steps(self, ode: ODE, x: Tensor, grid: Grid) -> Iterator[Tensor]:
@@ -64,14 +72,19 @@ class UniPC(Solver):
         values: list[Tensor] = []
         x_s = x
         for i, t in enumerate(grid):
+            started = self.start is not None and 0 < i < self.points and t > 0
             if i:
-                x = self._advance(x_s, nodes, values, nodes[0], t)  # the predictor
+                if self.start is not None and started:
+                    known = Known(ode, self.chart, x_s, nodes[0], values[0])
+                    x = self.start.step(known, x_s, nodes[0], t)
+                else:
+                    x = self._advance(x_s, nodes, values, nodes[0], t)  # the predictor
                 if i == grid.steps:
                     yield x
                     return
             value = self.chart.value(ode, x, t)
             if i:
-                if self.correct:
+                if self.correct and not started:
                     x = self._advance(x_s, [t, *nodes], [value, *values], nodes[0], t)
                 yield x
             left = grid.steps - i
