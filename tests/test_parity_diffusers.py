@@ -46,6 +46,7 @@ from flowsolve_solvers import (
     PseudoRK4,
     PublishedDPMSolver,
     UniPC,
+    WrongNeighbour,
 )
 from tests.parity import (
     LINEAR,
@@ -331,25 +332,6 @@ def test_as_shipped_in_float32(case: Case) -> None:
 # ------------------------------------------------------------------- deviations, by design or theirs
 
 
-@dataclass(frozen=True, repr=False)
-class DiffusersDDIM(Solver):
-    """Steps to the label t - T // n, whatever the next label is, and reads the result there."""
-
-    clock: DiscreteClock
-
-    order = 0
-    reaches_zero = True
-
-    def steps(self, ode: ODE, x: Tensor, grid: Grid) -> Iterator[Tensor]:
-        stride = 1000 // grid.steps
-        for s, t in pairwise(grid):
-            label = round(self.clock.t(s)) - stride
-            wrong = self.clock.sigma(label) if label >= 0 else 0.0
-            x = Euler().step(ode, x, s, wrong)
-            x = x * (math.hypot(1, t) / math.hypot(1, wrong))  # their x_t keeps its VP scale
-            yield x
-
-
 @pytest.mark.usefixtures("in_double")
 @pytest.mark.parametrize(
     ("how", "spacing", "n", "least"),
@@ -361,11 +343,11 @@ def test_their_ddim_steps_to_a_level_that_is_not_the_next(
 ) -> None:
     """DDIM takes the next label for t - T // n: on linspace, or where n does not divide T, it is not.
 
-    Ours walks the grid. The solver above does as theirs; there is no switch for it in the library.
+    Ours walks the grid; WrongNeighbour does as theirs.
     """
     peer = run("DDIMScheduler", n, **plain, **how)
     grid = spacing(n, clock=peer.clock)
-    compare("DDIM, their wrong neighbours", peer, DiffusersDDIM(peer.clock), grid)
+    compare("DDIM, their wrong neighbours", peer, WrongNeighbour(peer.clock), grid)
     assert least < difference(ours(Euler(), grid, peer.clock).x, peer.x) < 0.2
 
 

@@ -27,16 +27,19 @@ from flowsolve import (
     log_snr,
     sample,
     solve,
+    unit_noise,
     ve_start,
     vp_start,
 )
 from flowsolve.budget import cost
 from flowsolve.errors import BudgetError, GridError, NonFiniteError, StateError
+from flowsolve.noise import SeededNoise, WithNoise
 from flowsolve.problems import Mixture, Mixture1D, exact_network
 from flowsolve_solvers import (
     ALL,
     LMS,
     RK4,
+    STOCHASTIC,
     Adams,
     DPMSolver3,
     DPMSolverPP2M,
@@ -44,6 +47,7 @@ from flowsolve_solvers import (
     Heun,
     Scipy,
     Torchdiffeq,
+    UniPC,
 )
 
 PROBLEM = Mixture()
@@ -353,6 +357,25 @@ def test_samples_do_not_see_each_other(solver: Solver) -> None:
         torch.testing.assert_close(whole[i : i + 1], alone, rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=str)
+@pytest.mark.parametrize("solver", [*ALL, *STOCHASTIC], ids=repr)
+def test_samples_do_not_see_each_other_to_the_bit(solver: Solver, dtype: torch.dtype) -> None:
+    """With a network that does not mind its batch; 64 numbers a sample leave no odd ends of a vector."""
+
+    class Rational(ODE):
+        def eps(self, x: Tensor, sigma: float) -> Tensor:
+            return x * sigma / (x * x + sigma * sigma + 0.3)
+
+    def run(x: Tensor, seeds: range) -> Tensor:
+        return solve(WithNoise(Rational(), SeededNoise(seeds)), x, GRID, solver).x
+
+    x = unit_noise(range(5), (64,), dtype) * GRID[0]
+    whole = run(x, range(5))
+    for i in range(5):
+        assert whole[i : i + 1].equal(run(x[i : i + 1], range(i, i + 1)))
+    assert whole[1:4].equal(run(x[1:4], range(1, 4)))
+
+
 @pytest.mark.parametrize("shape", [(3,), (3, 1), (3, 2, 4), (3, 1, 2, 2, 1)])
 @each
 def test_any_event_shape(solver: Solver, shape: tuple[int, ...]) -> None:
@@ -439,8 +462,9 @@ def test_zero_is_reached_by_a_ddim_step_or_by_the_method(solver: Solver) -> None
             solve(PROBLEM, X, GRID.to_zero(), solver)
     else:
         assert end.equal(solve(PROBLEM, X, GRID.to_zero(), solver).x)
-        lowered = getattr(solver, "lower_order_final", False)  # below `near` is another walk then
-        torch.testing.assert_close(end, tail, rtol=0.1, atol=0.15 if lowered else 0.05)
+        # the level of `near` is reached otherwise if it is not the last: corrected, or at full order
+        other = isinstance(solver, UniPC) or getattr(solver, "lower_order_final", False)
+        torch.testing.assert_close(end, tail, rtol=0.1, atol=0.15 if other else 0.05)
         if isinstance(solver, Euler | Adams):  # the others: test_multistep_family
             own_step = isinstance(solver, Adams) and solver.points > 1
             assert ((end - tail).abs().max() > 1e-6) == own_step  # Euler's is the DDIM step

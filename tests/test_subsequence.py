@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -21,13 +22,19 @@ from flowsolve import (
     leading,
     linear_beta,
     linspace,
+    sample,
     scaled_linear_beta,
+    solve,
+    tabulate,
     tau_linear,
     tau_quadratic,
     trailing,
 )
+from flowsolve.budget import cost
 from flowsolve.discrete import DiscreteClock
 from flowsolve.errors import GridError
+from flowsolve.problems import Mixture
+from flowsolve_solvers import Euler, WrongNeighbour
 
 CLOCK = linear_beta()
 COUNTS = (1, 2, 3, 5, 7, 10, 50, 61, 100, 333, 999, 1000)
@@ -231,3 +238,46 @@ def test_errors(make: Callable[[], Grid], text: str) -> None:
 def test_no_torch() -> None:
     code = "import flowsolve, sys; flowsolve.trailing; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+# ------------------------------------------------------------------- diffusers' wrong neighbour (T-14)
+
+PROBLEM = Mixture(sigma_max=CLOCK.sigma(999), sigma_min=CLOCK.sigma(0))
+
+
+def test_the_wrong_neighbour_is_ddim_where_labels_are_evenly_apart() -> None:
+    for grid in (leading(10, clock=CLOCK), trailing(20, clock=CLOCK)):
+        a, b = (tabulate(solver, grid) for solver in (WrongNeighbour(CLOCK), Euler()))
+        np.testing.assert_allclose(a.matrix, b.matrix, rtol=1e-9, atol=1e-9)
+        assert cost(WrongNeighbour(CLOCK), grid) == grid.steps
+
+
+def test_the_wrong_neighbour_by_its_labels() -> None:
+    """linspace(3) is 999, 500, 0: it goes from 999 to 666 and calls it 500, from there to 167, from 0 to 0."""
+    x = want = PROBLEM.start(range(4), torch.float64)
+    grid = linspace(3, clock=CLOCK)
+    assert labels(grid) == pytest.approx([999, 500, 0], abs=1e-6)
+    for s, reached, t in ((999, 666, 500), (500, 167, 0)):
+        want = want + (sigma(reached) - sigma(s)) * PROBLEM.eps(want, sigma(s))
+        want = want * math.sqrt((1 + sigma(t) ** 2) / (1 + sigma(reached) ** 2))
+    want = PROBLEM.x0(want, sigma(0))
+    got = sample(PROBLEM, x / grid[0], grid, WrongNeighbour(CLOCK)).x
+    torch.testing.assert_close(got, want, rtol=1e-9, atol=1e-9)
+
+
+def test_the_wrong_neighbour_does_not_converge() -> None:
+    errors = []
+    for solver in (Euler(), WrongNeighbour(CLOCK)):
+        x = PROBLEM.start(range(16), torch.float64)
+        ends = [
+            sample(PROBLEM, x / PROBLEM.sigma_max, linspace(n, clock=CLOCK), solver).x
+            for n in (600, 900)
+        ]
+        errors.append(float((ends[0] - ends[1]).abs().max()))
+    assert errors[0] < 0.05 < 0.1 < errors[1]
+
+
+def test_the_wrong_neighbour_only_goes_down() -> None:
+    x = PROBLEM.start(range(2), torch.float64)
+    with pytest.raises(GridError, match=r"WrongNeighbour goes down the labels of a clock, not up"):
+        solve(PROBLEM, x, leading(5, clock=CLOCK, final="first").reversed(), WrongNeighbour(CLOCK))

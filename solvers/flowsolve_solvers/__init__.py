@@ -46,6 +46,7 @@ from flowsolve_solvers.sde_dpmpp import DPMSolverPP2MSDE as DPMSolverPP2MSDE
 from flowsolve_solvers.sde_dpmpp import DPMSolverPP3MSDE as DPMSolverPP3MSDE
 from flowsolve_solvers.sde_dpmpp import DPMSolverPPSDE as DPMSolverPPSDE
 from flowsolve_solvers.unipc import UniPC as UniPC
+from flowsolve_solvers.wrong_neighbour import WrongNeighbour as WrongNeighbour
 
 _ADAMS: list[Solver] = [
     Adams(points, chart, variable, start)
@@ -74,7 +75,7 @@ _FAMILY: list[Solver] = [
     *(UniPC(points, variant=variant) for points in (2, 3) for variant in ("bh1", "bh2")),
     UniPC(3, variant="bh2", lower_order_final=True),
     UniPC(3, start=DPMSolver3()),
-    UniPC(3, NOISE, start=DPMSolver3()),
+    UniPC(4, NOISE, start=RK4(LOG_SIGMA)),
     UniPC(4, start=RK4(LOG_SIGMA)),
     UniPC(2, NOISE, "bh1"),
     UniPC(2, variant="bh1", correct=False),
