@@ -314,7 +314,7 @@ def test_the_two_meanings_of_eta(s: float, ratio: float) -> None:
 @pytest.mark.parametrize("ratio", [0.999, 0.5, 1e-4])
 @pytest.mark.parametrize("eta", [0.3, 1.0, 4.0])
 def test_the_noise_scale_of_er_sde(s: float, ratio: float, eta: float) -> None:
-    """d = s φ(t)/φ(s) as it stands, while it does not overflow; 0 < d < t always; a semigroup."""
+    """d = s φ(t)/φ(s) as it stands, while it does not overflow; 0 <= d < t always; a semigroup."""
     t, m = s * ratio, s * math.sqrt(ratio)
     d, v = ER_SDE.split(s, t, eta)
     assert math.hypot(d, v) == pytest.approx(t, rel=1e-15)
