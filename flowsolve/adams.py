@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import math
 from functools import cache, lru_cache
+from typing import Protocol
 
-from flowsolve.chart import Chart, Variable
+from flowsolve.chart import Variable
+
+
+class Measure(Protocol):
+    """The u of ∫ · du: a chart, or the kernel of an SDE."""
+
+    def du_dlog(self, sigma: float) -> float:
+        """du/d(log σ)."""
 
 
 @lru_cache(maxsize=65536)
 def adams_weights(
-    chart: Chart, variable: Variable, nodes: tuple[float, ...], s: float, t: float
+    chart: Measure, variable: Variable, nodes: tuple[float, ...], s: float, t: float
 ) -> tuple[float, ...]:
     """w_j = ∫_s^t ℓ_j(τ(σ)) du(σ),  ℓ_j the Lagrange polynomials in τ on τ(nodes).
 

@@ -17,7 +17,9 @@ from flowsolve_solvers.dpm_solver import DPMSolver3 as DPMSolver3
 from flowsolve_solvers.dpmpp import DPMSolverPP2M as DPMSolverPP2M
 from flowsolve_solvers.dpmpp import DPMSolverPP2S as DPMSolverPP2S
 from flowsolve_solvers.edm import EDM as EDM
+from flowsolve_solvers.er_sde import ERSDE as ERSDE
 from flowsolve_solvers.eta import DDIM_ETA as DDIM_ETA
+from flowsolve_solvers.eta import ER_SDE as ER_SDE
 from flowsolve_solvers.eta import SDE_ETA as SDE_ETA
 from flowsolve_solvers.euler import DDIM as DDIM
 from flowsolve_solvers.euler import Euler as Euler
@@ -120,6 +122,7 @@ STOCHASTIC: list[Solver] = [
     DDIMEta(eta=0.5),
     DDPM(larger_variance=True),
     Ancestral(),
+    Ancestral(Euler(), family=ER_SDE),
     DPM2Ancestral(eta=0.5),
     DPMSolverPP2SAncestral(),
     EDM(),
@@ -130,10 +133,16 @@ STOCHASTIC: list[Solver] = [
     DPMSolverPP2MSDE(),
     DPMSolverPP2MSDE(heun=True),
     DPMSolverPP2MSDE(eta=0.5, family=DDIM_ETA),
+    DPMSolverPP2MSDE(family=ER_SDE),
     DPMSolverPP3MSDE(),
     DPMSolverPP3MSDE(published=True),
     SASolver(),
     SASolver(published=True),
     SASolver(predictor=3, corrector=3),
     SASolver(predictor=2, corrector=0),
+    ERSDE(),
+    ERSDE(2, eta=2.0),
+    ERSDE(eta=0.5, family=SDE_ETA),
+    ERSDE(4, family=SDE_ETA),
+    ERSDE(published=True),
 ]
