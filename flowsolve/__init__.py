@@ -15,6 +15,9 @@ from flowsolve.discrete import linear_beta as linear_beta
 from flowsolve.discrete import scaled_linear_beta as scaled_linear_beta
 from flowsolve.discrete import squared_cosine as squared_cosine
 from flowsolve.dmn import dmn as dmn
+from flowsolve.gits import GITS as GITS
+from flowsolve.gits import gits as gits
+from flowsolve.gits_table import gits_table as gits_table
 from flowsolve.grid import Grid as Grid
 from flowsolve.grid import exponential as exponential
 from flowsolve.grid import karras as karras

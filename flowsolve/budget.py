@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 
-from flowsolve.errors import BudgetError
+from flowsolve.errors import BudgetError, GridError
 from flowsolve.grid import Grid, log_snr
 from flowsolve.ode import ODE
 from flowsolve.walk import walk
@@ -85,7 +85,8 @@ def _run(solver: Solver, grid: Grid, x: Tensor) -> int:
 def fit(solver: Solver, nfe: int, spacing: Callable[[int], Grid]) -> Grid:
     """The largest grid spacing(n) on which `solver` costs at most `nfe` evaluations.
 
-    Raises BudgetError if even spacing(1) costs more.
+    Raises BudgetError if even spacing(1) costs more, and the spacing's GridError if it has no grid
+    long enough to spend them.
     """
     if isinstance(nfe, bool) or not isinstance(nfe, int) or nfe < 1:
         raise BudgetError(f"nfe must be a whole number of at least 1, but got {nfe!r}.")
@@ -95,10 +96,22 @@ def fit(solver: Solver, nfe: int, spacing: Callable[[int], Grid]) -> Grid:
             f"{solver!r} needs at least {least} evaluations (one step), but nfe = {nfe}. "
             "Give a larger budget, or a method with fewer evaluations a step."
         )
+    refused: dict[int, GridError] = {}
+
+    def fits(n: int) -> bool:
+        try:
+            return cost(solver, spacing(n)) <= nfe
+        except GridError as error:  # a spacing with a longest grid, which the search may overshoot
+            refused[n] = error
+            return False
+
     low, high = 1, 2
-    while cost(solver, spacing(high)) <= nfe:
+    while fits(high):
         low, high = high, 2 * high
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (middle, high) if cost(solver, spacing(middle)) <= nfe else (low, middle)
-    return spacing(low)
+        low, high = (middle, high) if fits(middle) else (low, middle)
+    grid = spacing(low)
+    if high in refused and cost(solver, grid) < nfe:
+        raise refused[high]
+    return grid

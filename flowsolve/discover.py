@@ -23,6 +23,7 @@ from flowsolve.budget import per_step
 from flowsolve.dmn import dmn
 from flowsolve.errors import NameClash, NameUnknown
 from flowsolve.expression import evaluate, plain
+from flowsolve.gits_table import gits_table
 from flowsolve.grid import Grid, Spacing
 from flowsolve.schedule import Clock
 from flowsolve.solver import Solver, docline
@@ -119,7 +120,7 @@ def make_solver(text: str) -> Solver:
 
 SPACINGS: tuple[Callable[..., Grid], ...] = (
     grid.karras, grid.log_snr, grid.exponential, grid.uniform, grid.uniform_t, grid.quadratic_t,
-    grid_tuned.beta, grid_tuned.beta_t, grid_tuned.ays, grid_tuned.arctan, dmn,
+    grid_tuned.beta, grid_tuned.beta_t, grid_tuned.ays, grid_tuned.arctan, dmn, gits_table,
 )  # fmt: skip
 
 
