@@ -2,7 +2,8 @@
 
 Solvers are found through the entry-point group `flowsolve.solvers`. An entry names a package or
 module, all of whose solvers are provided (what its modules list in `__all__`: Solver classes, and
-functions that return one), or "package:Class" for a single one.
+functions that return one), or "package:Class" for a single one. What else a module lists and is no
+callable, like a meaning of η, can be given by its name to an option that has such a default.
 """
 
 from __future__ import annotations
@@ -98,6 +99,19 @@ def provided() -> dict[str, Provided]:
     return found
 
 
+@cache
+def constants() -> dict[str, Any]:
+    """What the installed packages list beside solvers and is no class and no function, by plain name."""
+    listed = (
+        (name, getattr(module, name))
+        for entry in entry_points(group=GROUP)
+        if not entry.attr
+        for module in _modules(entry.load())
+        for name in getattr(module, "__all__", ())
+    )
+    return {plain(name): thing for name, thing in listed if not callable(thing)}
+
+
 def certified() -> list[Solver]:
     """Every configuration that the installed packages list in `ALL`."""
     modules = (entry.load() for entry in entry_points(group=GROUP) if not entry.attr)
@@ -108,11 +122,12 @@ def make_solver(text: str) -> Solver:
     """A solver from its name and options: `heun`, `adams:points=3,chart=data,start=heun`,
 
     or as its repr reads: `Adams(points=3, chart=DATA, start=Heun())`. Options may be numbers, charts
-    (noise, data), variables (sigma, log, a clock's name for its time), clocks and solvers.
+    (noise, data), variables (sigma, log, a clock's name for its time), clocks, solvers and constants
+    of the packages (family=SDE_ETA).
     Raises NameUnknown, which lists the near names, and StateError for wrong options.
     """
     makers = {key: p.make for key, p in provided().items()}
-    solver = evaluate(text, makers, "solver")
+    solver = evaluate(text, makers, "solver", constants())
     if not isinstance(solver, Solver):
         raise NameUnknown(f"{text!r} is not a solver, but {solver!r}.")
     return solver

@@ -38,10 +38,16 @@ def plain(name: str) -> str:
     return re.sub(r"[-_\s]", "", name.lower().replace("+", "p"))
 
 
-def evaluate(text: str, makers: Mapping[str, Callable[..., Any]], kind: str) -> Any:
+def evaluate(
+    text: str,
+    makers: Mapping[str, Callable[..., Any]],
+    kind: str,
+    constants: Mapping[str, Any] | None = None,
+) -> Any:
     """The object that `text` describes. A bare name of something callable is called.
 
-    makers  what may be called besides clocks, by plain name;  kind  what they are, for messages
+    makers     what may be called besides clocks, by plain name;  kind  what they are, for messages
+    constants  by plain name: what an option may be whose default is one of them
     """
     source = text.strip()
     colon = re.fullmatch(r"([^:()]+?)\s*(?::(.*))?", source, re.DOTALL)
@@ -53,7 +59,7 @@ def evaluate(text: str, makers: Mapping[str, Callable[..., Any]], kind: str) -> 
         raise NameUnknown(
             f"cannot read {text!r}. Write name, name:option=value,option=value or Name(option=value)."
         ) from None
-    return _Reader(makers, kind).value(tree)
+    return _Reader(makers, kind, constants or {}).value(tree)
 
 
 def _identifier(name: str) -> str:
@@ -65,8 +71,10 @@ def _identifier(name: str) -> str:
 
 
 class _Reader:
-    def __init__(self, makers: Mapping[str, Callable[..., Any]], kind: str) -> None:
-        self.kind = kind
+    def __init__(
+        self, makers: Mapping[str, Callable[..., Any]], kind: str, constants: Mapping[str, Any]
+    ) -> None:
+        self.kind, self.constants = kind, constants
         self.makers: dict[str, Callable[..., Any]] = {**CLOCKS, "clocktime": ClockTime, **makers}
         self.shown = list(makers)
 
@@ -88,14 +96,7 @@ class _Reader:
                 given = [w.arg for w in words]
                 if None in given or len({*given}) < len(given):
                     raise NameUnknown(f"{name}: give each option once, by its name.")
-                texts = self.text_options(name)
-                options = {
-                    w.arg: w.value.id
-                    if w.arg in texts and isinstance(w.value, ast.Name)
-                    else self.value(w.value)
-                    for w in words
-                    if w.arg
-                }
+                options = {w.arg: self.option(name, w.arg, w.value) for w in words if w.arg}
                 return self.call(name, [self.value(a) for a in args], options)
         raise NameUnknown(f"cannot read {ast.unparse(node)!r} as the value of an option.")
 
@@ -105,11 +106,20 @@ class _Reader:
             raise NameUnknown(f"{ast.unparse(node)!r} is not a number.")
         return x
 
-    def text_options(self, name: str) -> set[str]:
-        """Options that take text, which needs no quotes here: torchdiffeq:method=dopri5."""
+    def option(self, name: str, option: str, node: ast.expr) -> Any:
+        """Text needs no quotes here, torchdiffeq:method=dopri5, and constants go before callables."""
         make = self.makers.get(plain(name))
-        options = inspect.signature(make).parameters.values() if make else ()
-        return {p.name for p in options if p.annotation in ("str", str)}
+        known = inspect.signature(make).parameters.get(option) if make else None
+        if known is None or not isinstance(node, ast.Name):
+            return self.value(node)
+        if known.annotation in ("str", str):
+            return node.id
+        if any(known.default is c for c in self.constants.values()):
+            if plain(node.id) in self.constants:
+                return self.constants[plain(node.id)]
+            names = ", ".join(sorted(map(repr, self.constants.values())))
+            raise NameUnknown(f"{name}: there is no {option} {node.id!r}. It is one of {names}.")
+        return self.value(node)
 
     def call(self, name: str, args: list[Any], options: dict[str, Any]) -> Any:
         word = plain(name)

@@ -22,7 +22,16 @@ from flowsolve.errors import NameUnknown, StateError
 from flowsolve.rows import Row, read_jsonl
 from flowsolve.schedule import VPSDE
 from flowsolve.table import Table
-from flowsolve_solvers import ALL, Adams, DPMSolverPP2M, Heun, Torchdiffeq
+from flowsolve_solvers import (
+    ALL,
+    ER_SDE,
+    STOCHASTIC,
+    Adams,
+    Ancestral,
+    DPMSolverPP2M,
+    Heun,
+    Torchdiffeq,
+)
 
 COMMAND = str(Path(sys.executable).parent / "flowsolve")
 SMALL = ["compare", "mixture_1d", "--seeds", "8", "--nfe", "4", "8", "--solvers", "heun"]
@@ -489,9 +498,21 @@ def test_options_are_not_ignored() -> None:
     assert make_solver("dpmsolver2:r=0.8") != make_solver("dpmsolver2")
 
 
-@pytest.mark.parametrize("solver", ALL, ids=repr)
+@pytest.mark.parametrize("solver", [*ALL, *STOCHASTIC], ids=repr)
 def test_every_solver_is_made_again_from_its_repr(solver: Any) -> None:
     assert make_solver(repr(solver)) == solver
+
+
+def test_constants_by_name() -> None:
+    """Also where a solver has the same name but for its case: DDIMEta, ERSDE."""
+    made = make_solver("ancestral:method=heun,family=er_sde,eta=0.5")
+    assert made == Ancestral(Heun(), 0.5, ER_SDE)
+    with pytest.raises(
+        NameUnknown, match=r"ersde: there is no family 'x'. It is one of DDIM_ETA, ER"
+    ):
+        make_solver("ersde:family=x")
+    with pytest.raises(StateError, match="ERSDE: family must be a NoiseScale, but is DDIM_ETA"):
+        make_solver("ersde:family=DDIM_ETA")
 
 
 @pytest.mark.parametrize(
