@@ -46,6 +46,7 @@ from flowsolve.problems import Gaussian, Mixture, Mixture1D
 from flowsolve_solvers import (
     ALL,
     DEIS,
+    IPNDMV,
     LMS,
     RK4,
     Adams,
@@ -257,7 +258,7 @@ def test_ddim_is_euler(other: Solver, grid: Grid) -> None:
 @pytest.mark.parametrize("points", [1, 2, 3, 4, 5])
 def test_lms_is_deis_rho_ab(points: int, grid: Grid) -> None:
     same(LMS(points), KLMS(points), grid)
-    assert RhoAB(points) == LMS(points)
+    assert RhoAB(points) == IPNDMV(points) == LMS(points)
 
 
 PAPERS: list[tuple[Solver, Solver]] = [

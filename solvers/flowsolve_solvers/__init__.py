@@ -28,6 +28,7 @@ from flowsolve_solvers.euler import EulerInVariance as EulerInVariance
 from flowsolve_solvers.exponential_rk import RES2S as RES2S
 from flowsolve_solvers.exponential_rk import RES3S as RES3S
 from flowsolve_solvers.multistep import DEIS as DEIS
+from flowsolve_solvers.multistep import IPNDMV as IPNDMV
 from flowsolve_solvers.multistep import LMS as LMS
 from flowsolve_solvers.multistep import Adams as Adams
 from flowsolve_solvers.multistep import DPMSolverM as DPMSolverM

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from flowsolve.grid import Grid
 
-__all__ = ["DEIS", "LMS", "Adams", "DPMSolverM", "DPMSolverPPM", "RhoAB"]
+__all__ = ["DEIS", "IPNDMV", "LMS", "Adams", "DPMSolverM", "DPMSolverPPM", "RhoAB"]
 
 
 @dataclass(frozen=True, repr=False)
@@ -128,11 +128,11 @@ def _label(name: str, points: int, start: OneStep | None, more: str = "") -> str
 
 
 def LMS(points: int = 4, start: OneStep | None = None) -> Adams:
-    """∫ P(σ) dσ, P through the last ε.                                 k-diffusion's LMS; DEIS-ρAB."""
+    """∫ P(σ) dσ, P through the last ε.                                 k-diffusion's LMS; DEIS-ρAB; iPNDM_v."""
     return Adams(points, NOISE, SIGMA, start, _label("LMS", points, start))
 
 
-RhoAB = LMS
+RhoAB = IPNDMV = LMS
 
 
 def DEIS(points: int = 3, clock: Clock = VPSDE(), start: OneStep | None = None) -> Adams:
