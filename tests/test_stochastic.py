@@ -627,7 +627,26 @@ def test_s_noise_changes_the_law() -> None:
     assert abs(math.log2(law_error(solver, coarse) / law_error(solver, fine))) < 0.1
 
 
-@each
+@dataclass(frozen=True, repr=False)
+class NoisyAB2(Solver):
+    """Adams-Bashforth in σ to d, then noise: it remembers ε, where the others remember x₀."""
+
+    order = 1
+    stochastic = True
+
+    def steps(self, ode: ODE, x: Tensor, grid: Grid) -> Iterator[Tensor]:
+        last = None
+        for s, t in pairwise(grid):
+            d, v = DDIM_ETA.split(s, t, 1.0)
+            eps = ode.eps(x, s)
+            last = eps if last is None else last
+            x = x.add(eps, alpha=1.5 * (d - s)).add(last, alpha=-0.5 * (d - s))
+            last = eps
+            x = x.add(ode.noise(x, s, t), alpha=v)
+            yield x
+
+
+@pytest.mark.parametrize("solver", [*STOCHASTIC, NoisyAB2()], ids=repr)
 def test_quadrature_finds_the_exact_moments(solver: Solver) -> None:
     """On Gaussian data the end is Gaussian, of the mean and variance that its own weights give."""
     grid = karras(40, 1.0, 0.2)
