@@ -10,14 +10,18 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 from matplotlib.image import imread
 
+from flowsolve import commands
+from flowsolve.certify import STOCHASTIC as STOCHASTIC_MARK
 from flowsolve.chart import DATA
-from flowsolve.discover import find_spacing, make_solver
+from flowsolve.cli import main
+from flowsolve.discover import certified, find_spacing, make_solver
 from flowsolve.errors import NameUnknown, StateError
 from flowsolve.rows import Row, read_jsonl
 from flowsolve.schedule import VPSDE
@@ -28,6 +32,7 @@ from flowsolve_solvers import (
     STOCHASTIC,
     Adams,
     Ancestral,
+    DDIMEta,
     DPMSolverPP2M,
     Heun,
     Torchdiffeq,
@@ -411,6 +416,36 @@ def test_order(tmp_path: Path) -> None:
     assert {p.name for p in (tmp_path / "o").iterdir()} == {
         "settings.json", "convergence.png", "convergence.svg",
     }  # fmt: skip
+
+
+@dataclass(frozen=True, repr=False)
+class Overclaims(DDIMEta):
+    """DDIM with noise, which says that its law converges with order 2."""
+
+    order = 2
+
+
+def test_certify(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    """In this process, so that a wrong method can be had; a row that does not hold is exit code 1."""
+    monkeypatch.setenv("OMP_WAIT_POLICY", "PASSIVE")
+    monkeypatch.setattr(commands, "make_solver", lambda text: eval(text))
+    out = tmp_path / "table.md"
+    assert main(["certify", "DDIMEta()", "Heun()", "--out", str(out)]) == 0
+    shown = capsys.readouterr().out
+    assert "DDIMEta()  order 1  measured 1.00 1.00, of the paths " in shown
+    assert "2 of 2 certified." in shown
+    plain, noisy = (part.splitlines() for part in out.read_text().split(STOCHASTIC_MARK))
+    assert plain[2].startswith("| `Heun()` | 2 | 2.00 |")
+    assert noisy[2].startswith("| solver | order | law, karras | law, log_snr | paths |")
+    assert noisy[4].startswith("| `DDIMEta()` | 1 | 1.00 | 1.00 |")
+    assert main(["certify", "Overclaims()"]) == 1
+    shown = capsys.readouterr().out
+    assert re.search(r"Overclaims\(\)  order 2  measured 1.00 1.00, .*  DOES NOT HOLD", shown)
+    assert "0 of 1 certified." in shown
+
+
+def test_what_is_certified_by_default() -> None:
+    assert certified() == [*ALL, *STOCHASTIC]
 
 
 def test_table(tmp_path: Path) -> None:
