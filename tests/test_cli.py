@@ -574,15 +574,23 @@ def test_nothing_else_is_run(text: str, error: Any) -> None:
 
 @pytest.mark.alone
 def test_the_default_comparison_is_done_in_three_minutes_and_again_in_one(tmp_path: Path) -> None:
-    """With as many threads as torch takes; the seconds are printed (pytest -s)."""
+    """Of two cores: in CPU time, which other work on the machine stretches less than the clock.
+
+    With as many threads as torch takes; both are printed (pytest -s).
+    """
     env = {k: v for k, v in os.environ.items() if k not in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")}
     env["FLOWSOLVE_CACHE"] = str(tmp_path / "cache")
     seconds: list[float] = []
+    cpu: list[float] = []
     for out in ("fresh", "cached"):
-        begin = time.perf_counter()
+        begin, used = time.perf_counter(), os.times()
         made = subprocess.run([COMMAND, "compare", "--out", out], cwd=tmp_path, env=env,
                               capture_output=True, text=True, timeout=600)  # fmt: skip
         seconds.append(time.perf_counter() - begin)
+        now = os.times()
+        cpu.append(
+            now.children_user - used.children_user + now.children_system - used.children_system
+        )
         assert made.returncode == 0, made.stderr[-2000:]
         rows = read_jsonl(tmp_path / out / "rows.jsonl")
         assert len(rows) == 48
@@ -592,11 +600,13 @@ def test_the_default_comparison_is_done_in_three_minutes_and_again_in_one(tmp_pa
         assert {r.samples for r in rows} == {256}
         for name in ("error_vs_nfe.png", "error_vs_nfe.svg", "rows.csv", "orders.csv"):
             assert (tmp_path / out / name).stat().st_size > 0
-    print(f"flowsolve compare: {seconds[0]:.0f} s with its reference, {seconds[1]:.0f} s without")
+    print(
+        f"flowsolve compare: {seconds[0]:.0f} s with its reference, {seconds[1]:.0f} s without; {cpu=}"
+    )
     a, b = (read_jsonl(tmp_path / out / "rows.jsonl") for out in ("fresh", "cached"))
     assert [r.rmse for r in a] == pytest.approx([r.rmse for r in b], rel=1e-3)
-    assert seconds[0] < 180
-    assert seconds[1] < 60
+    assert cpu[0] < 2 * 180
+    assert cpu[1] < 2 * 60
 
 
 def test_rows_have_the_columns_that_the_documents_name() -> None:
