@@ -1,0 +1,1 @@
+"""Networks and programs of other projects, in both directions, one module each."""
