@@ -1,0 +1,1 @@
+"""Models and schedulers of other libraries. Nothing here imports them before it needs them."""
