@@ -142,6 +142,11 @@ class Run:
         """Whether the end of the grid is reached."""
         return self.k == len(self.recurrence.stages)
 
+    @property
+    def sigma(self) -> float:
+        """σ of the state: of the next evaluation, or of the end."""
+        return self.recurrence.levels[-1] if self.done else self.recurrence.stages[self.k].sigma
+
     def start(self, x: Tensor, noise: Callable[[Tensor, float, float], Tensor]) -> Tensor:
         """x_1 from x̄_T (the unit noise, if the grid starts at σ = ∞)."""
         return self._combine(self.recurrence.start, x, {}, noise)
