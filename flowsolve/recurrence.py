@@ -158,8 +158,9 @@ class Run:
         if self.done:
             raise StateError(f"all {self.k} evaluations of {self.recurrence.solver} were made.")
         stage = self.recurrence.stages[self.k]
+        out = self._combine(stage, x, {stage.number: answer}, noise)
         self.k += 1
-        return self._combine(stage, x, {stage.number: answer}, noise)
+        return out
 
     def _combine(
         self,

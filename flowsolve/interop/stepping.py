@@ -10,7 +10,7 @@ from flowsolve.budget import per_step
 from flowsolve.discrete import DiscreteClock
 from flowsolve.errors import GridError, StateError, TableError
 from flowsolve.grid import Grid
-from flowsolve.interop.timesteps import begun, cached, position, upwards
+from flowsolve.interop.timesteps import begun, cached, drawn, position, upwards
 from flowsolve.ode import ODE, DiffusionODE
 from flowsolve.recurrence import Recurrence, Run
 from flowsolve.solve import vp_start
@@ -20,9 +20,8 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
+    from flowsolve.interop.timesteps import Generators
     from flowsolve.precondition import Precondition
-
-    Generators = torch.Generator | list[torch.Generator] | None
 
 
 class StepOutput(NamedTuple):
@@ -68,8 +67,7 @@ class Stepping:
         self.order = per_step(solver) or 1
         self.num_inference_steps: int | None = None
         self._begin: int | None = None
-        self._index: int | None = None
-        self._run: Run | None = None
+        self._run: tuple[int, Run] | None = None  # the evaluation that it began at
         self._whole: Recurrence | None = None
 
     def set_timesteps(
@@ -113,7 +111,7 @@ class Stepping:
         self._labels: list[float] = on_host.tolist()
         self.timesteps = on_host.to(device)
         self.sigmas = torch.tensor([*(s.sigma for s in whole.stages), grid[-1]])
-        self._begin = self._index = self._run = None
+        self._begin = self._run = None
 
     def levels(self, sigmas: Sequence[float]) -> Grid:
         """The grid of `set_timesteps(sigmas=)`: the levels, the last one included."""
@@ -136,12 +134,12 @@ class Stepping:
 
     @property
     def step_index(self) -> int | None:
-        """The number of the evaluation that comes next."""
-        return self._index
+        """The number of the evaluation that comes next, once a run has begun."""
+        return None if self._run is None else self._run[0] + self._run[1].k
 
     def set_begin_index(self, begin_index: int = 0) -> None:
         """Begin a new run at timesteps[begin_index], which must be the first evaluation of a step."""
-        self._begin, self._index, self._run = begin_index, None, None
+        self._begin, self._run = begin_index, None
 
     def scale_model_input(self, sample: Tensor, timestep: object = None) -> Tensor:
         """The sample: x_t is what these networks see."""
@@ -166,12 +164,12 @@ class Stepping:
 
         Raises StateError for a timestep that is not the next one, and after the last.
         """
+        run = self._next(timestep)
+        stage = run.recurrence.stages[run.k]
         if eta and eta != getattr(self.solver, "eta", 0):
             raise StateError(
                 f"eta = {eta} is not {self.solver!r}'s: it belongs to the method, such as DDIMEta(eta=1)."
             )
-        run = self._next(timestep)
-        stage = run.recurrence.stages[run.k]
         if variance_noise is not None and len(stage.draws) != 1:
             raise StateError(
                 f"this step of {self.solver!r} draws {len(stage.draws)} noises, not one: "
@@ -179,7 +177,7 @@ class Stepping:
             )
 
         def noise(x: Tensor, s: float, t: float) -> Tensor:
-            z = _randn(sample, generator) if variance_noise is None else variance_noise
+            z = drawn(sample, generator) if variance_noise is None else variance_noise
             return z.to(x)
 
         half = sample.dtype.itemsize < 4
@@ -198,22 +196,22 @@ class Stepping:
         if self._whole is None:
             raise StateError("call set_timesteps before step.")
         if self._run is None:
-            self._index = self.index_for_timestep(timestep) if self._begin is None else self._begin
-            self._run = Run(begun(self.solver, self._whole, self._index))
-        assert self._index is not None
-        if self._index == len(self._labels):
+            first = self.index_for_timestep(timestep) if self._begin is None else self._begin
+            self._run = first, Run(begun(self.solver, self._whole, first))
+        first, run = self._run
+        index = first + run.k
+        if run.done:
             raise StateError(
-                f"all {self._index} timesteps were stepped. For another run call set_timesteps."
+                f"all {index} timesteps were stepped. For another run call set_timesteps."
             )
         where = position(timestep, self.timesteps, self._labels)
-        if where is not None and self._index not in where:
+        if where is not None and index not in where:
             raise StateError(
-                f"the next timestep is number {self._index}, {self._labels[self._index]:g}, but step "
-                f"was given {float(timestep):g}. Take them in order, one run at a time: every "
-                "pipeline needs a scheduler of its own (copy.deepcopy)."
+                f"the next timestep is number {index}, {self._labels[index]:g}, but step was given "
+                f"{float(timestep):g}. Take them in order, one run at a time: every pipeline needs "
+                "a scheduler of its own (copy.deepcopy)."
             )
-        self._index += 1
-        return self._run
+        return run
 
     def index_for_timestep(self, timestep: float | Tensor) -> int:
         """The number of this timestep; the last, where several evaluations have the same label."""
@@ -242,14 +240,3 @@ class Stepping:
         if self._whole is not None and t in self._labels:
             return self._whole.stages[self._labels.index(t)].sigma
         return self.precondition.clock.sigma(t)
-
-
-def _randn(x: Tensor, generator: Generators) -> Tensor:
-    """N(0, I) like x, in the order of diffusers: on the generator's device, sample by sample if many."""
-    import torch
-
-    if isinstance(generator, list):
-        rows = (x[i : i + 1] for i in range(len(x)))
-        return torch.cat([_randn(row, g) for row, g in zip(rows, generator, strict=True)])
-    device = x.device if generator is None else generator.device
-    return torch.randn(x.shape, generator=generator, device=device, dtype=x.dtype).to(x.device)

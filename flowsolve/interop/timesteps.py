@@ -1,4 +1,4 @@
-"""Where a run of a scheduler stands: which evaluation a timestep is, and a run begun in the middle."""
+"""What pipelines hand in: which evaluation a timestep is, where a run begins, noise from generators."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ from flowsolve.recurrence import Recurrence, recurrence
 from flowsolve.solver import Solver
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
+
+    Generators = torch.Generator | list[torch.Generator] | None
 
 cached = lru_cache(maxsize=64)(recurrence)
 
@@ -62,3 +65,14 @@ def upwards(grid: Grid) -> Grid:
     """The grid from its last level above 0 to its highest below ∞."""
     falling = [s for s in (grid.reversed() if grid.rising else grid) if 0 < s < math.inf]
     return Grid(falling, grid.name).reversed()
+
+
+def drawn(x: Tensor, generator: Generators) -> Tensor:
+    """N(0, I) like x, in the order of diffusers: on the generator's device, sample by sample if many."""
+    import torch
+
+    if isinstance(generator, list):
+        rows = (x[i : i + 1] for i in range(len(x)))
+        return torch.cat([drawn(row, g) for row, g in zip(rows, generator, strict=True)])
+    device = x.device if generator is None else generator.device
+    return torch.randn(x.shape, generator=generator, device=device, dtype=x.dtype).to(x.device)
