@@ -7,7 +7,7 @@ diffusers when they are asked for, so that saved pipelines find both here.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -110,7 +110,7 @@ class FromConfig(Stepping):
             self._read.precondition,
             spacing or (_needs_mu if late else self._read.spacing),
             start=self._read.start,
-            wrap=wrap or ((lambda ode: Limited(ode, limits)) if limits != Limits() else None),
+            wrap=wrap or (partial(Limited, limits=limits) if limits != Limits() else None),
             inverse=inverse,
         )
         given = [name for name, made in zip(CALLABLES, (spacing, wrap), strict=True) if made]
