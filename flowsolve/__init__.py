@@ -31,6 +31,11 @@ from flowsolve.grid_tuned import beta as beta
 from flowsolve.grid_tuned import beta_t as beta_t
 from flowsolve.grid_tuned import resample as resample
 from flowsolve.grid_tuned import round_to as round_to
+from flowsolve.guidance import Guided as Guided
+from flowsolve.guidance_scale import cfgpp as cfgpp
+from flowsolve.guidance_scale import interval as interval
+from flowsolve.limits import Clip as Clip
+from flowsolve.limits import Threshold as Threshold
 from flowsolve.noise import BrownianNoise as BrownianNoise
 from flowsolve.noise import Noise as Noise
 from flowsolve.noise import SeededNoise as SeededNoise

@@ -23,7 +23,7 @@ class ScheduleError(FlowsolveError, ValueError):
 
 
 class NetworkError(FlowsolveError, ValueError):
-    """A network that returned something other than one tensor like its input."""
+    """A network that returned something other than one tensor like its input, or what it is given."""
 
 
 class StateError(FlowsolveError, TypeError):
