@@ -63,5 +63,9 @@ class NameClash(FlowsolveError, LookupError):
     """Two packages that provide one name."""
 
 
+class MissingExtra(FlowsolveError, ImportError):
+    """A library that an optional part needs; the message says which extra to install."""
+
+
 class WrongUse(FlowsolveError):
     """Arguments of the command line that cannot be meant."""
