@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 
 from flowsolve.grid import Grid
 from flowsolve.interop.diffusers_report import Report
+from flowsolve.limits import Clip, Threshold
+from flowsolve.ode import ODE
 from flowsolve.precondition import Precondition
 from flowsolve.schedule import Clock
 
@@ -28,6 +30,16 @@ class Limits:
     clip: float | None = None
     threshold_ratio: float | None = None
     threshold_max: float = 1.0
+
+    def around(self, ode: ODE, keep_eps: Grid | None = None) -> ODE:
+        """The ODE under these limits, or itself without any.
+
+        keep_eps  the grid that Euler() walks, for what DDIM of diffusers does unless told
+                  use_clipped_model_output: the network's ε beside the limited x₀. None: ε follows x₀.
+        """
+        if self.threshold_ratio is not None:
+            return Threshold(ode, self.threshold_ratio, self.threshold_max, keep_eps=keep_eps)
+        return ode if self.clip is None else Clip(ode, -self.clip, self.clip, keep_eps=keep_eps)
 
 
 @dataclass(frozen=True)
