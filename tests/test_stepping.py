@@ -31,7 +31,6 @@ from flowsolve import (
 )
 from flowsolve.errors import GridError, NetworkError, StateError, TableError
 from flowsolve.interop.diffusers_reading import Limits
-from flowsolve.interop.limited import Limited
 from flowsolve.interop.stepping import Stepping
 from flowsolve.precondition import Precondition
 from flowsolve.problems import Mixture, exact_network
@@ -314,28 +313,14 @@ def test_adding_noise_before_set_timesteps() -> None:
     "limits", [Limits(clip=0.5), Limits(threshold_ratio=0.8, threshold_max=1.5)], ids=str
 )
 def test_wrapped(limits: Limits) -> None:
-    def wrap(ode: ODE) -> ODE:
-        return Limited(ode, limits)
-
-    ode = wrap(DiffusionODE(network_of(EPS), EPS))
+    ode = limits.around(DiffusionODE(network_of(EPS), EPS))
     expected = sample(ode, NOISE, even(8), Heun(), start=vp_start).x
-    torch.testing.assert_close(pipeline(Stepping(Heun(), EPS, even, wrap=wrap)), expected, **TIGHT)
+    torch.testing.assert_close(
+        pipeline(Stepping(Heun(), EPS, even, wrap=limits.around)), expected, **TIGHT
+    )
     plain = pipeline(Stepping(Heun(), EPS, even))
     assert (plain - expected).abs().max() > 1e-3
     assert expected.abs().max() <= 1
-
-
-def test_limits_by_hand() -> None:
-    class Fixed(ODE):
-        def eps(self, x: Tensor, sigma: float) -> Tensor:
-            return (x - torch.tensor([[-4.0, 0.5, 1.0, 2.0]])) / sigma
-
-    x = torch.ones(1, 4)
-    clipped = Limited(Fixed(), Limits(clip=1.5))
-    torch.testing.assert_close(clipped.x0(x, 2.0), torch.tensor([[-1.5, 0.5, 1.0, 1.5]]))
-    torch.testing.assert_close(clipped.eps(x, 2.0), (x - clipped.x0(x, 2.0)) / 2)
-    bounded = Limited(Fixed(), Limits(threshold_ratio=2 / 3, threshold_max=9.0))
-    torch.testing.assert_close(bounded.x0(x, 2.0), torch.tensor([[-1.0, 0.25, 0.5, 1.0]]))
 
 
 # ------------------------------------------------------------------------- upwards, and refusals

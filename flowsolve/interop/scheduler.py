@@ -7,7 +7,7 @@ diffusers when they are asked for, so that saved pipelines find both here.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,6 @@ from flowsolve.grid import Grid
 from flowsolve.interop.diffusers_config import read_config
 from flowsolve.interop.diffusers_grid import FlowSpacing
 from flowsolve.interop.diffusers_reading import Limits, Reading
-from flowsolve.interop.limited import Limited
 from flowsolve.interop.stepping import Stepping
 from flowsolve.ode import ODE
 from flowsolve.precondition import FlowPrediction
@@ -110,7 +109,7 @@ class FromConfig(Stepping):
             self._read.precondition,
             spacing or (_needs_mu if late else self._read.spacing),
             start=self._read.start,
-            wrap=wrap or (partial(Limited, limits=limits) if limits != Limits() else None),
+            wrap=wrap or (limits.around if limits != Limits() else None),
             inverse=inverse,
         )
         given = [name for name, made in zip(CALLABLES, (spacing, wrap), strict=True) if made]
