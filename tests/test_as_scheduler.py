@@ -379,7 +379,7 @@ def test_two_pipelines() -> None:
 def test_flow(how: dict[str, Any]) -> None:
     """Flux's call too: sigmas and mu. By default their end is shifted twice, ours if asked."""
     config = {"use_dynamic_shifting": True} if "mu" in how else {"shift": 3.0}
-    theirs = diffusers.FlowMatchEulerDiscreteScheduler(**config)
+    theirs = diffusers.FlowMatchEulerDiscreteScheduler(**config, shift_terminal=terminal)
     mine = as_scheduler(Euler(), theirs, as_shipped=True)
     ends = []
     for s in (theirs, mine):

@@ -17,6 +17,7 @@ from flowsolve import (
     FlowClock,
     FlowPrediction,
     Grid,
+    Replay,
     Solver,
     VPrediction,
     Wrapped,
@@ -26,6 +27,7 @@ from flowsolve import (
     linspace,
     sample,
     solve,
+    tabulate,
     unit_noise,
     vp_start,
 )
@@ -356,6 +358,24 @@ def test_methods_that_cannot_be_stepped() -> None:
     ode = Drawn(DiffusionODE(network_of(EPS), EPS))
     expected = sample(ode, NOISE, linspace(10, clock=CLOCK), later, start=vp_start)
     torch.testing.assert_close(x, expected.x, **LABELS)
+
+
+def test_a_table_on_its_grid() -> None:
+    s = Stepping(Replay(tabulate(UniPC(3), even(8))), EPS, even)
+    torch.testing.assert_close(pipeline(s), pipeline(Stepping(UniPC(3), EPS, even)), **TIGHT)
+    with pytest.raises(TableError, match="Tabulate the method on this grid"):
+        s.set_timesteps(9)
+
+
+@pytest.mark.parametrize("solver", [Heun(), DPMSolverPP2M(), DDIMEta()], ids=repr)
+def test_nothing_is_read_back_from_the_device(solver: Solver) -> None:
+    """Tensors on "meta" have no values to read."""
+    s = Stepping(solver, EPS, even)
+    s.set_timesteps(10, device="meta")
+    x = torch.empty(2, 3, device="meta")
+    for t in s.timesteps:
+        x = s.step(x / 2, t, x, variance_noise=x if solver.stochastic else None).prev_sample
+    assert s.step_index == len(s.timesteps)
 
 
 def test_labels_between_whole_ones() -> None:

@@ -147,7 +147,11 @@ class FromConfig(Stepping):
         if not isinstance(self.precondition, FlowPrediction):
             return super().levels(sigmas)
         shift = spacing.shift if isinstance(spacing, FlowSpacing) else 1.0
-        return Grid([*(shift * odds(float(t)) for t in sigmas), 0.0], "sigmas")
+        levels = [shift * odds(float(t)) for t in sigmas]
+        if isinstance(spacing, FlowSpacing) and spacing.terminal:  # as `flow_uniform`
+            last = (1 + levels[-1]) * (1 - spacing.terminal)
+            levels = [(1 + s) / last - 1 for s in levels]
+        return Grid([*levels, 0.0], "sigmas")
 
     @property
     def alphas_cumprod(self) -> Tensor:

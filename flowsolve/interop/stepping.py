@@ -64,7 +64,10 @@ class Stepping:
             raise GridError(f"{solver!r} draws noise, so it only goes down the grid, not up.")
         self.solver, self.precondition, self.spacing = solver, precondition, spacing
         self.start, self.wrap, self.inverse = start, wrap, inverse
-        self.order = per_step(solver) or 1
+        try:
+            self.order = per_step(solver) or 1
+        except TableError:  # a table, which has one grid
+            self.order = 1
         self.num_inference_steps: int | None = None
         self._begin: int | None = None
         self._run: tuple[int, Run] | None = None  # the evaluation that it began at
