@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -20,7 +22,7 @@ from torch import Tensor
 import flowsolve as fs
 from flowsolve import ODE, Grid, OneStep, Solver
 from flowsolve.errors import NetworkError
-from flowsolve.interop.diffusers import Reading, from_diffusers, load, read_config
+from flowsolve.interop.diffusers import Imported, Reading, from_diffusers, load, read_config
 from flowsolve_solvers import LMS, PLMS, DPMSolver2, Euler, Heun, PublishedDPMSolver, UniPC
 
 diffusers = pytest.importorskip(
@@ -517,6 +519,40 @@ def test_load_says_what_is_missing(saved: Path, tmp_path: Path) -> None:
         load(saved, subfolder="vae")
     with pytest.raises(NetworkError, match="is not a saved pipeline"):
         load(saved / "unet")
+
+
+def test_the_blocks_of_the_page_that_need_diffusers(saved: Path) -> None:
+    """docs/diffusers.md marks them as not run, for they need what is given here."""
+    page = Path(__file__).parents[1] / "docs" / "diffusers.md"
+    blocks = re.findall(
+        r"<!-- not run -->\n```python\n(.*?)```", page.read_text("utf-8"), re.DOTALL
+    )
+    text_unet = unet(
+        "UNet2DConditionModel", down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"), cross_attention_dim=8,
+    )  # fmt: skip
+    scheduler = diffusers.DPMSolverMultistepScheduler(**SD21)
+    space: dict[str, Any] = {
+        "pipeline": SimpleNamespace(unet=unet(), scheduler=scheduler),
+        "folder": saved,
+        "text_unet": text_unet,
+        "scheduler": scheduler,
+        "prompt": torch.randn(4, 5, 8),
+        "empty": torch.zeros(4, 5, 8),
+    }
+    assert len(blocks) == 3
+    for block in blocks:
+        exec(block, space)
+        assert isinstance(space["m"], Imported)
+    assert (space["result"].nfe, space["result"].forwards) == (20, 40)
+
+
+@pytest.mark.parametrize("name", ["DPMSolverMultistep", "UniPCMultistep"])
+def test_flows_of_the_dpm_solver_family(name: str) -> None:
+    scheduler = getattr(diffusers, f"{name}Scheduler")(**flow)
+    m = from_diffusers(unet(), read_config(scheduler, as_shipped=True))
+    mine = fs.sample(m.ode, NOISE, m.spacing(20), SOLVERS[f"{name}Scheduler"], start=m.start)
+    assert difference(mine.x, theirs(scheduler, 20, unet()), f"{name}, flow") < 1e-5
 
 
 @pytest.fixture(scope="module", autouse=True)
