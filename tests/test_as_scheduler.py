@@ -371,12 +371,14 @@ def test_two_pipelines() -> None:
 # -------------------------------------------------------------------------------------- flows
 
 
+SIGMAS = [1.0, 0.8, 0.5, 0.1]
+
+
+@pytest.mark.parametrize("terminal", [None, 0.05])
 @pytest.mark.parametrize(
-    "how",
-    [{}, {"sigmas": [1.0, 0.8, 0.5, 0.1]}, {"mu": 0.9}, {"mu": 0.9, "sigmas": [1.0, 0.6, 0.3]}],
-    ids=str,
+    "how", [{}, {"sigmas": SIGMAS}, {"mu": 0.9}, {"mu": 0.9, "sigmas": SIGMAS}], ids=str
 )
-def test_flow(how: dict[str, Any]) -> None:
+def test_flow(how: dict[str, Any], terminal: float | None) -> None:
     """Flux's call too: sigmas and mu. By default their end is shifted twice, ours if asked."""
     config = {"use_dynamic_shifting": True} if "mu" in how else {"shift": 3.0}
     theirs = diffusers.FlowMatchEulerDiscreteScheduler(**config, shift_terminal=terminal)

@@ -51,7 +51,8 @@ def load(
     kind = _class(diffusers, part, index[part])
     if not (isinstance(kind, type) and issubclass(kind, diffusers.ModelMixin)):
         raise NetworkError(f"{part} is a {index[part][1]}, which is not a model of diffusers.")
-    if local and not allow_pickle and not any((Path(pretrained) / part).glob("*.safetensors")):
+    safe = any((Path(pretrained) / part).glob("*.safetensors")) if local else not allow_pickle
+    if not (safe or allow_pickle):
         raise NetworkError(
             f"{Path(pretrained) / part} has no safetensors. Pickled weights may run code of whoever "
             "wrote them: convert them, or say allow_pickle=True if you trust the writer."
@@ -60,7 +61,7 @@ def load(
         pretrained,
         subfolder=part,
         torch_dtype=torch_dtype,
-        use_safetensors=None if allow_pickle else True,
+        use_safetensors=safe,
         local_files_only=local,
     )
     if scheduler is None:

@@ -173,7 +173,7 @@ class Stepping:
             raise StateError(
                 f"eta = {eta} is not {self.solver!r}'s: it belongs to the method, such as DDIMEta(eta=1)."
             )
-        if variance_noise is not None and len(stage.draws) != 1:
+        if variance_noise is not None and (len(stage.draws) > 1 or not self.solver.stochastic):
             raise StateError(
                 f"this step of {self.solver!r} draws {len(stage.draws)} noises, not one: "
                 "leave variance_noise out, and give a generator."
