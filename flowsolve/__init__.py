@@ -4,11 +4,16 @@ DDIM is Euler's method on it. Methods live in the package flowsolve_solvers; thi
 and draws them. Importing it loads no torch.
 """
 
+from flowsolve.betas import exponential_alpha_bar as exponential_alpha_bar
+from flowsolve.betas import laplace as laplace
+from flowsolve.betas import sigmoid_beta as sigmoid_beta
+from flowsolve.betas import zero_terminal_snr as zero_terminal_snr
 from flowsolve.chart import DATA as DATA
 from flowsolve.chart import LOG_SIGMA as LOG_SIGMA
 from flowsolve.chart import NOISE as NOISE
 from flowsolve.chart import SIGMA as SIGMA
 from flowsolve.chart import ClockTime as ClockTime
+from flowsolve.discrete import from_alpha_bar as from_alpha_bar
 from flowsolve.discrete import from_alphas_cumprod as from_alphas_cumprod
 from flowsolve.discrete import from_betas as from_betas
 from flowsolve.discrete import linear_beta as linear_beta
@@ -31,6 +36,11 @@ from flowsolve.grid_tuned import beta as beta
 from flowsolve.grid_tuned import beta_t as beta_t
 from flowsolve.grid_tuned import resample as resample
 from flowsolve.grid_tuned import round_to as round_to
+from flowsolve.guidance import Guided as Guided
+from flowsolve.guidance_scale import cfgpp as cfgpp
+from flowsolve.guidance_scale import interval as interval
+from flowsolve.limits import Clip as Clip
+from flowsolve.limits import Threshold as Threshold
 from flowsolve.noise import BrownianNoise as BrownianNoise
 from flowsolve.noise import Noise as Noise
 from flowsolve.noise import SeededNoise as SeededNoise
@@ -48,6 +58,8 @@ from flowsolve.schedule import VESDE as VESDE
 from flowsolve.schedule import VPSDE as VPSDE
 from flowsolve.schedule import EDMClock as EDMClock
 from flowsolve.schedule import FlowClock as FlowClock
+from flowsolve.shift import dynamic_shift as dynamic_shift
+from flowsolve.shift import flow_uniform as flow_uniform
 from flowsolve.solution import Point as Point
 from flowsolve.solution import Solution as Solution
 from flowsolve.solve import sample as sample

@@ -1,10 +1,13 @@
-"""Clocks made of a table ᾱ_0 > ᾱ_1 > ... > ᾱ_{T-1}: the labels 0 ... T-1 of DDPM-type networks."""
+"""Clocks made of a table ᾱ_0 > ᾱ_1 > ... > ᾱ_{T-1}: the labels 0 ... T-1 of DDPM-type networks.
+
+ᾱ_{T-1} = 0 is zero terminal SNR (Lin et al. 2023): the last label is σ = ∞.
+"""
 
 from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -13,19 +16,22 @@ from typing import Literal
 from flowsolve.errors import ScheduleError
 from flowsolve.schedule import Clock
 
-Between = Literal["smooth", "log_sigma", "log_alpha", "nearest"]
+Between = Literal["smooth", "log_sigma", "log_alpha", "sigma", "nearest"]
 Piece = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True)
 class DiscreteClock(Clock):
-    """σ_t = √((1 - ᾱ_t)/ᾱ_t) at t = 0, 1, ..., T-1, and in between by one of four conventions.
+    """σ_t = √((1 - ᾱ_t)/ᾱ_t) at t = 0, 1, ..., T-1, and in between by one of five conventions.
 
     between = "smooth":    a C² cubic spline of log σ in t (a monotone C¹ one, PCHIP, if that spline
                            would not rise everywhere). Only this one keeps orders above two.
               "log_sigma": linear in log σ, as k-diffusion. Its kinks limit every order to two.
               "log_alpha": linear in log α, as the official DPM-Solver. Kinks likewise.
+              "sigma":     linear in σ, as diffusers' Euler, Heun and LMS on "linspace". Kinks likewise.
               "nearest":   the entry nearest in log σ: a network that changes in jumps.
+
+    If ᾱ_{T-1} = 0, then σ = σ_{T-2}/(T-1-t) above label T-2, whatever the convention (but "nearest").
     """
 
     alphas_cumprod: tuple[float, ...]
@@ -34,13 +40,15 @@ class DiscreteClock(Clock):
 
     def __post_init__(self) -> None:
         a = self.alphas_cumprod
-        if self.between not in ("smooth", "log_sigma", "log_alpha", "nearest"):
+        if self.between not in ("smooth", "log_sigma", "log_alpha", "sigma", "nearest"):
             raise ScheduleError(
-                f"between = {self.between!r} is not one of smooth, log_sigma, log_alpha, nearest."
+                f"between = {self.between!r} is not one of smooth, log_sigma, log_alpha, sigma, nearest."
             )
-        if len(a) < 2 or not all(1 > b > c > 0 for b, c in pairwise(a)):
+        finite = a[:-1] if a and a[-1] == 0 else a
+        if len(finite) < 2 or not all(1 > b > c > 0 for b, c in pairwise(finite)):
             raise ScheduleError(
-                f"alphas_cumprod must fall strictly inside (0, 1), at least two of them, "
+                "alphas_cumprod must fall strictly inside (0, 1), at least two of them (one more, "
+                "0, is zero terminal SNR), "
                 f"but got {len(a)} from {a[0] if a else None!r} to {a[-1] if a else None!r}."
             )
 
@@ -51,54 +59,73 @@ class DiscreteClock(Clock):
     @cached_property
     def log_sigmas(self) -> list[float]:
         """log σ_t at t = 0, ..., T-1."""
-        return [0.5 * (math.log1p(-a) - math.log(a)) for a in self.alphas_cumprod]
+        return [
+            0.5 * (math.log1p(-a) - math.log(a)) if a else math.inf for a in self.alphas_cumprod
+        ]
 
     @cached_property
     def _curve(self) -> tuple[list[float], list[Piece]]:
         """Knots y_i at t = i and cubic pieces y = ((a u + b) u + c) u + y_i, u = t - i.
 
-        y is what the convention interpolates: log σ, or -log α.
+        y is what the convention interpolates, log σ, -log α or σ, at the labels where σ is finite.
         """
+        y = [v for v in self.log_sigmas if v < math.inf]
         if self.between == "log_alpha":
-            y = [-0.5 * math.log(a) for a in self.alphas_cumprod]
-        else:
-            y = self.log_sigmas
+            y = [-0.5 * math.log(a) for a in self.alphas_cumprod[: len(y)]]
+        elif self.between == "sigma":
+            y = [math.exp(v) for v in y]
         if self.between != "smooth":
             return y, [(0.0, 0.0, b - a, a) for a, b in pairwise(y)]
         from scipy.interpolate import CubicSpline, PchipInterpolator
 
-        spline = CubicSpline(range(len(y)), y)
+        ends: tuple[str, object] = ("not-a-knot", "not-a-knot")
+        if len(y) < len(self.alphas_cumprod):  # the slope of -log(T-1-t) at T-2
+            ends = ("not-a-knot", (1, 1.0))
+        spline = CubicSpline(range(len(y)), y, bc_type=ends)
         pieces = spline.c.T.tolist()
         if not all(map(_rises, pieces)):
             pieces = PchipInterpolator(range(len(y)), y).c.T.tolist()
         return y, [(a, b, c, d) for a, b, c, d in pieces]
 
     def _to_sigma(self, y: float) -> float:
+        if self.between == "sigma":
+            return y
         return math.sqrt(math.expm1(2 * y)) if self.between == "log_alpha" else math.exp(y)
 
     def _from_sigma(self, sigma: float) -> float:
+        if self.between == "sigma":
+            return sigma
         log = self.between == "log_alpha"
         return 0.5 * math.log1p(sigma * sigma) if log else math.log(sigma)
 
     def sigma(self, t: float) -> float:
         """σ at label t, 0 <= t <= T-1."""
         y, pieces = self._curve
-        t = self._inside(t, 0, len(pieces))
+        last = len(self.alphas_cumprod) - 1
+        t = self._inside(t, 0, last)
         if self.between == "nearest":
-            return math.exp(y[round(t)])
+            return math.exp(self.log_sigmas[round(t)])
+        if t > len(pieces):  # towards σ = ∞
+            return math.inf if t == last else self._to_sigma(y[-1]) / (last - t)
         i = min(int(t), len(pieces) - 1)
         a, b, c, d = pieces[i]
         u = t - i
         return self._to_sigma(((a * u + b) * u + c) * u + d)
 
     def t(self, sigma: float) -> float:
-        """The label of σ, between σ_0 and σ_{T-1} (to a relative 1e-12)."""
+        """The label of σ, between σ_0 and σ_{T-1} (to a relative 1e-12); T-1 at σ = ∞ if that is there."""
         y, pieces = self._curve
+        last = len(self.alphas_cumprod) - 1
+        if sigma == math.inf and len(pieces) < last:
+            return float(last)
         v = self._from_sigma(self._positive(sigma))
-        if v < y[0] and math.isclose(v, y[0], rel_tol=0, abs_tol=1e-12):
+        if v < y[0] and v > y[0] - 1e-12 * max(1, y[0]):
             return 0.0
-        if v > y[-1] and math.isclose(v, y[-1], rel_tol=0, abs_tol=1e-12):
+        if v > y[-1] and v < y[-1] + 1e-12 * max(1, y[-1]):
             return float(len(pieces))
+        if v > y[-1] and len(pieces) < last:  # towards σ = ∞
+            rest = self._to_sigma(y[-1]) / sigma
+            return len(pieces) + (0.0 if self.between == "nearest" else 1 - rest)
         if not y[0] <= v <= y[-1]:
             raise ScheduleError(
                 f"σ = {sigma!r} is outside {self}, which knows σ from {self._to_sigma(y[0]):.6g} "
@@ -114,9 +141,15 @@ class DiscreteClock(Clock):
         if self.between == "nearest":
             raise ScheduleError(f"{self} moves in jumps, so dσ/dt has no value.")
         sigma, pieces = self.sigma(t), self._curve[1]
+        if sigma == math.inf:
+            raise ScheduleError(f"{self}: σ(t) has no derivative at t = {t!r}, where σ = ∞.")
+        if t > len(pieces):
+            return sigma / (len(self.alphas_cumprod) - 1 - t)
         i = min(int(t), len(pieces) - 1)
         a, b, c, _ = pieces[i]
         slope = (3 * a * (t - i) + 2 * b) * (t - i) + c
+        if self.between == "sigma":
+            return slope
         return slope * (sigma + 1 / sigma if self.between == "log_alpha" else sigma)
 
 
@@ -182,13 +215,24 @@ def scaled_linear_beta(
     return from_betas([r * r for r in roots], between, f"scaled_linear_beta(T={T})")
 
 
+def from_alpha_bar(
+    f: Callable[[float], float],
+    T: int = 1000,
+    max_beta: float = 0.999,
+    between: Between = "smooth",
+    name: str = "",
+) -> DiscreteClock:
+    """1 - β_t = f((t+1)/T)/f(t/T), β_t <= max_beta.                    Nichol, Dhariwal 2021, Eq. 13."""
+    betas = [min(1 - f((t + 1) / T) / f(t / T), max_beta) for t in range(T)]
+    return from_betas(betas, between, name)
+
+
 def squared_cosine(
     T: int = 1000, max_beta: float = 0.999, between: Between = "smooth"
 ) -> DiscreteClock:
     """1 - β_t = f(t+1)/f(t), f(t) = cos²(π/2 (t/T + 0.008)/1.008), β_t <= 0.999.  Nichol, Dhariwal 2021."""
 
-    def f(t: float) -> float:
-        return math.cos((t / T + 0.008) / 1.008 * math.pi / 2) ** 2
+    def f(u: float) -> float:
+        return math.cos((u + 0.008) / 1.008 * math.pi / 2) ** 2
 
-    betas = [min(1 - f(t + 1) / f(t), max_beta) for t in range(T)]
-    return from_betas(betas, between, f"squared_cosine(T={T})")
+    return from_alpha_bar(f, T, max_beta, between, f"squared_cosine(T={T})")

@@ -23,7 +23,7 @@ class ScheduleError(FlowsolveError, ValueError):
 
 
 class NetworkError(FlowsolveError, ValueError):
-    """A network that returned something other than one tensor like its input."""
+    """A network that returned something other than one tensor like its input, or what it is given."""
 
 
 class StateError(FlowsolveError, TypeError):
@@ -61,6 +61,10 @@ class ResultsError(FlowsolveError, OSError):
 
 class NameClash(FlowsolveError, LookupError):
     """Two packages that provide one name."""
+
+
+class MissingExtra(FlowsolveError, ImportError):
+    """A library that an optional part needs; the message says which extra to install."""
 
 
 class WrongUse(FlowsolveError):

@@ -70,6 +70,22 @@ class Grid(Sequence[float]):
         """The same levels walked the other way: from data towards noise, or back again."""
         return self._with(self.levels[::-1], not self.rising)
 
+    def gain(self, sigma: float) -> float:
+        """s/(s - t), s = sigma and t the level after it, 0 after the last; 1 at s = ∞.
+
+        Euler's step x_t = (t/s) x_s + (1 - t/s) x₀ takes in a part of x₀; this is one over that part.
+        Raises GridError where sigma is not a level.
+        """
+        if math.isinf(sigma):
+            return 1.0
+        if sigma not in self.levels:
+            raise GridError(
+                f"σ = {sigma!r} is not a level of the grid ({self}) that was given to say where the step "
+                "from it goes. Give the grid that is walked, and take Euler(), which asks only there."
+            )
+        after = (*self.levels, 0.0)[self.levels.index(sigma) + 1]
+        return 1 / (1 - after / sigma)
+
     def until(self, sigma: float) -> Grid:
         """A walk cut short at sigma: the start and sigma, or only the start if no step was made."""
         return self._with(tuple(dict.fromkeys((self[0], sigma))), self.rising)

@@ -10,17 +10,19 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Self
 
+from flowsolve.condition import ask, check_kind
 from flowsolve.errors import NetworkError, StateError
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
+    from flowsolve.condition import Condition
     from flowsolve.precondition import Coefs, Precondition
 
-Network = Callable[["Tensor", "Tensor"], "Tensor"]
+Network = Callable[..., "Tensor"]
 
 
 class ODE(ABC):
@@ -87,11 +89,15 @@ class DiffusionODE(ODE):
 
     network       (x, t) -> F; x is c_in x̄ of shape (B, *event), t the label, shape (B,), at least
                   float32. F must come back with the shape, dtype and device of x.
+    condition     what the network is given besides: a tensor c as network(x, t, c), a dictionary as
+                  network(x, t, **c). Its tensors have one row for each sample and are passed as they
+                  are, in the dtype that the network takes.
     precondition  what F means: EpsPrediction(clock), VPrediction(clock), FlowPrediction(), ...
     dtype         the dtype of the network where it differs from the state's: x is cast to it, F back.
     autocast      a dtype for torch.autocast around the network (weights stay as they are).
 
-    Raises NetworkError when F is not one tensor like x.  Not a torch Module, and holds no state.
+    Raises NetworkError when F is not one tensor like x, or the condition does not fit the batch.  Not
+    a torch Module, and holds no state.
     """
 
     def __init__(
@@ -99,6 +105,7 @@ class DiffusionODE(ODE):
         network: Network,
         precondition: Precondition,
         *,
+        condition: Condition = None,
         dtype: torch.dtype | None = None,
         autocast: torch.dtype | None = None,
     ) -> None:
@@ -108,8 +115,16 @@ class DiffusionODE(ODE):
             raise NetworkError(
                 f"precondition must be an instance such as EpsPrediction(clock), not {precondition!r}."
             )
-        self.network, self.precondition = network, precondition
+        check_kind(condition)
+        self.network, self.precondition, self.condition = network, precondition, condition
         self.dtype, self.autocast = dtype, autocast
+
+    def given(self, condition: Condition) -> Self:
+        """The same network under another condition."""
+        check_kind(condition)
+        other = copy.copy(self)
+        other.condition = condition
+        return other
 
     def alpha(self, sigma: float) -> float:
         """The signal scale of the path that the network was trained on."""
@@ -119,9 +134,9 @@ class DiffusionODE(ODE):
         """A copy whose network reports the rows of every forward pass."""
         network = self.network
 
-        def counted(x: Tensor, t: Tensor) -> Tensor:
+        def counted(x: Tensor, *rest: Any, **condition: Any) -> Tensor:
             count(len(x))
-            return network(x, t)
+            return network(x, *rest, **condition)
 
         other = copy.copy(self)
         other.network = counted
@@ -151,7 +166,7 @@ class DiffusionODE(ODE):
         # half-precision labels would round 751 to 752
         label = inner.new_full(x.shape[:1], t, dtype=_label_dtype(inner))
         with self._autocast(x):
-            out = self.network(inner, label)
+            out = ask(self.network, inner, label, self.condition)
         _check(out, inner, self.dtype is not None or self.autocast is not None)
         return out if out.dtype == x.dtype else out.to(x.dtype)
 

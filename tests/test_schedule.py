@@ -345,7 +345,10 @@ def test_float32_products_as_checkpoints_hold_them() -> None:
 
 # --- what is refused, with its text --------------------------------------------------------------
 
-FALL = "alphas_cumprod must fall strictly inside (0, 1), at least two of them, but got "
+FALL = (
+    "alphas_cumprod must fall strictly inside (0, 1), at least two of them (one more, 0, is zero "
+    "terminal SNR), but got "
+)
 BETA = "every beta must lie strictly between 0 and 1."
 REFUSED: dict[str, tuple[Callable[[], object], str]] = {
     "VPSDE beyond 1": (
@@ -412,7 +415,7 @@ REFUSED: dict[str, tuple[Callable[[], object], str]] = {
     ),
     "unknown convention": (
         lambda: linear_beta(between="linear"),
-        "between = 'linear' is not one of smooth, log_sigma, log_alpha, nearest.",
+        "between = 'linear' is not one of smooth, log_sigma, log_alpha, sigma, nearest.",
     ),
     "no table": (lambda: from_alphas_cumprod([]), FALL + "0 from None to None."),
     "one entry": (lambda: from_alphas_cumprod([0.5]), FALL + "1 from 0.5 to 0.5."),
@@ -422,7 +425,7 @@ REFUSED: dict[str, tuple[Callable[[], object], str]] = {
         lambda: from_alphas_cumprod([0.9, 0.5, 0.5]),
         FALL + "3 from 0.9 to 0.5.",
     ),
-    "zero terminal SNR": (
+    "one entry before zero terminal SNR": (
         lambda: from_alphas_cumprod([0.9, 0.0]),
         FALL + "2 from 0.9 to 0.0.",
     ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+from collections.abc import Mapping
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,7 +27,8 @@ WEIGHTS = Path(__file__).with_name("digits.safetensors")
 class Digits(DiffusionODE, Problem):
     """An ε-network on 1x8x8 images in [-1, 1], DDPM's linear β, T = 1000, continuous t.
 
-    Runs in the state's dtype and on its device. The ends are the first and the last level of its
+    Runs in the state's dtype and on its device. `given(labels)`, (B,) in 0..9, asks for digits; 10 is
+    no class, as without a condition. The ends are the first and the last level of its
     clock. Trained by examples/train_digits.py; data and licence in DIGITS.md beside this file.
     """
 
@@ -54,12 +56,14 @@ class Digits(DiffusionODE, Problem):
 
     @property
     def digest(self) -> str:
-        """Of the weights."""
-        return hashlib.sha256(WEIGHTS.read_bytes()).hexdigest()[:12]
+        """Of the weights, and of the labels if it was given any."""
+        c = self.condition["label"] if isinstance(self.condition, Mapping) else self.condition
+        labels = "" if c is None else str(c.tolist())
+        return hashlib.sha256(WEIGHTS.read_bytes() + labels.encode()).hexdigest()[:12]
 
 
-def _network(x: Tensor, t: Tensor) -> Tensor:
-    out: Tensor = digits_network(x.dtype, x.device)(x, t)
+def _network(x: Tensor, t: Tensor, label: Tensor | None = None) -> Tensor:
+    out: Tensor = digits_network(x.dtype, x.device)(x, t, label)
     return out
 
 

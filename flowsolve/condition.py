@@ -1,0 +1,98 @@
+"""What a network is given besides x and t: a class, a text embedding, a picture.
+
+A tensor becomes the third argument, network(x, t, c), and a dictionary becomes keywords,
+network(x, t, **c). Tensors in it, at any depth, have one row for each sample; numbers, tensors without
+dimensions and everything else belong to all samples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Union
+
+from flowsolve.errors import NetworkError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Condition = Union["Tensor", Mapping[str, Any], None]
+
+
+def check_kind(condition: object) -> None:
+    """Raise NetworkError unless it is a tensor, a dictionary whose keys are texts, or None."""
+    import torch
+
+    if isinstance(condition, Mapping):
+        good = all(isinstance(k, str) for k in condition)
+    else:
+        good = condition is None or isinstance(condition, torch.Tensor)
+    if not good:
+        raise NetworkError(
+            "a condition is a tensor, given as network(x, t, c), or a dictionary, given as "
+            f"network(x, t, **c), but got {condition!r:.80}."
+        )
+
+
+def ask(network: Callable[..., Tensor], x: Tensor, t: Tensor, condition: Condition) -> Tensor:
+    """The network's answer under the condition, after a look at the condition's shape and device."""
+    if condition is None:
+        return network(x, t)
+    for name, c in _rows(condition, "the condition"):
+        if len(c) != len(x):
+            raise NetworkError(
+                f"{name} has shape {tuple(c.shape)} for {len(x)} samples: give one row for each, for "
+                "example by c.expand(B, ...)."
+            )
+        if c.device != x.device:
+            raise NetworkError(f"{name} is on {c.device}, but the state is on {x.device}.")
+    return (
+        network(x, t, **condition) if isinstance(condition, Mapping) else network(x, t, condition)
+    )
+
+
+def join(first: Any, second: Any, name: str = "the condition") -> Any:
+    """The conditions of two batches as one: rows concatenated, what has no rows shared.
+
+    Raises NetworkError where rows do not fit, or where shared things differ.
+    """
+    import torch
+
+    a, b = first, second
+    if isinstance(a, torch.Tensor) and isinstance(b, torch.Tensor) and a.ndim and b.ndim:
+        if a.shape == b.shape and a.dtype == b.dtype and a.device == b.device:
+            return torch.cat((a, b))
+    elif isinstance(a, Mapping) and isinstance(b, Mapping):
+        if a.keys() == b.keys():
+            return {k: join(a[k], b[k], f"{name}[{k!r}]") for k in a}
+    elif isinstance(a, list | tuple) and isinstance(b, list | tuple):
+        if len(a) == len(b):
+            return [join(p, q, f"{name}[{i}]") for i, (p, q) in enumerate(zip(a, b, strict=True))]
+    elif a is b or (isinstance(a, str | int | float) and type(a) is type(b) and a == b):
+        return a
+    raise NetworkError(
+        f"batched=True evaluates both sides at once, so {name} must be alike on both, but one is "
+        f"{_words(a)} and the other {_words(b)}. Make them alike, or leave batched out: two passes."
+    )
+
+
+def _rows(value: object, name: str) -> Iterator[tuple[str, Tensor]]:
+    """Every tensor with rows, and where it stands."""
+    import torch
+
+    if isinstance(value, torch.Tensor):
+        if value.ndim:
+            yield name, value
+    elif isinstance(value, Mapping):
+        for k, v in value.items():
+            yield from _rows(v, f"{name}[{k!r}]")
+    elif isinstance(value, list | tuple):
+        for i, v in enumerate(value):
+            yield from _rows(v, f"{name}[{i}]")
+
+
+def _words(value: object) -> str:
+    import torch
+
+    if isinstance(value, torch.Tensor):
+        return f"{tuple(value.shape)} of {value.dtype} on {value.device}"
+    return f"a dictionary of {sorted(value)}" if isinstance(value, Mapping) else f"{value!r:.40}"
