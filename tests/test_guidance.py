@@ -405,7 +405,7 @@ def test_cfgpp_is_euler_with_a_scale_that_knows_the_grid(lam: float) -> None:
 
 
 def test_cfgpp_has_no_limit() -> None:
-    """w grows with the steps: halving them moves the answer more and more, and guidance less and less."""
+    """The scale grows with the steps: doubling them moves the answer more and more, and w = 3's less."""
     x = 10 * ALL_OF_IT.start(range(64), torch.float64)
     grids = [log_snr(n, 10.0, 0.05) for n in (80, 160, 320, 640)]
 
@@ -414,8 +414,8 @@ def test_cfgpp_has_no_limit() -> None:
         return [float((a - b).square().mean().sqrt()) for a, b in pairwise(ends)]
 
     wild, tame = moves(lambda g: cfgpp(g, 0.6)), moves(lambda g: 3.0)
-    assert all(b / a > 1.3 for a, b in pairwise(wild)), wild
-    assert all(b / a == pytest.approx(0.5, abs=0.02) for a, b in pairwise(tame)), tame
+    assert wild == pytest.approx([0.125, 0.214, 0.373], rel=0.01)
+    assert tame == pytest.approx([0.00407, 0.00204, 0.00102], rel=0.01)
     largest = [max(map(cfgpp(g, 0.6), g[:-1])) for g in grids]
     assert all(b / a == pytest.approx(2, abs=0.1) for a, b in pairwise(largest)), largest
 
