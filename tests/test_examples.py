@@ -96,3 +96,17 @@ def test_examples_are_short_and_say_what_they_are(path: Path) -> None:
     lines = path.read_text(encoding="utf-8").splitlines()
     assert lines[0].startswith('"""')
     assert len(lines) < 80
+
+
+def test_brightness(out: Path) -> None:
+    """0.5 ± 0.25 in the data: each fix comes nearer. Guidance overexposes; its rescale mends that, darker."""
+    text = run("brightness.py", out)
+    mean, spread, over = (
+        numbers(pattern, text) for pattern in ("brightness NUMBER", "± NUMBER", "over 1: NUMBER%")
+    )
+    assert mean[:4] == sorted(mean[:4])
+    assert mean[0] < 0.12 < 0.45 < mean[3]
+    assert spread[0] < 0.15 < 0.18 < spread[3]
+    assert over[4] > 3 * over[3]
+    assert over[5] < over[4] / 5
+    assert mean[5] < mean[4] - 0.2
