@@ -15,7 +15,7 @@ class WholeLabels(Clock):
 
     by = "round":    to the nearest, half to even: diffusers' DPM-Solver, DEIS and UniPC on Karras levels.
          "truncate": down: the same schedulers on exponential, beta and flow levels (409.97 gives 409).
-    The network then sees steps in t, which limit every method to order one on fine grids.
+    What the network is told then moves in jumps, while σ does not.
     """
 
     clock: Clock
