@@ -39,7 +39,6 @@ from flowsolve.grid_tuned import round_to as round_to
 from flowsolve.guidance import Guided as Guided
 from flowsolve.guidance_scale import cfgpp as cfgpp
 from flowsolve.guidance_scale import interval as interval
-from flowsolve.labels import WholeLabels as WholeLabels
 from flowsolve.limits import Clip as Clip
 from flowsolve.limits import Threshold as Threshold
 from flowsolve.noise import BrownianNoise as BrownianNoise

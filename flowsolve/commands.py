@@ -109,8 +109,9 @@ def certify(args: argparse.Namespace) -> int:
 
     def show(row: c.Certificate) -> None:
         slopes = " ".join(f"{slope:.2f}" for _, slope in row.slopes)
+        paths = "" if row.paths is None else f", of the paths {row.paths:.2f}"
         verdict = "" if row.holds else "  DOES NOT HOLD"
-        print(f"{row.solver}  order {row.order}  measured {slopes}{verdict}", flush=True)
+        print(f"{row.solver}  order {row.order}  measured {slopes}{paths}{verdict}", flush=True)
 
     chosen = [make_solver(text) for text in args.solvers] or certified()
     done = c.certify(chosen, show)

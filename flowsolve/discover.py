@@ -113,9 +113,10 @@ def constants() -> dict[str, Any]:
 
 
 def certified() -> list[Solver]:
-    """Every configuration that the installed packages list in `ALL`."""
-    modules = (entry.load() for entry in entry_points(group=GROUP) if not entry.attr)
-    return [solver for module in modules for solver in getattr(module, "ALL", [])]
+    """Every configuration that the installed packages list in `ALL`, then those in `STOCHASTIC`."""
+    modules = [entry.load() for entry in entry_points(group=GROUP) if not entry.attr]
+    lists = [getattr(m, name, []) for name in ("ALL", "STOCHASTIC") for m in modules]
+    return [solver for solvers in lists for solver in solvers]
 
 
 def make_solver(text: str) -> Solver:

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from flowsolve.grid import log_snr
-from flowsolve.ode import DiffusionODE
+from flowsolve.ode import ODE, DiffusionODE, Wrapped
 from flowsolve.precondition import Precondition
 from flowsolve.solve import solve
 from flowsolve.solver import Solver
@@ -56,11 +56,22 @@ class Meter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return out
 
 
+class _Metered(Wrapped):
+    """Noise is one operation too, which is not counted."""
+
+    def __init__(self, ode: ODE, meter: Meter) -> None:
+        super().__init__(ode)
+        self.meter = meter
+
+    def noise(self, x: Tensor, s: float, t: float) -> Tensor:
+        return self.meter.network(x, x)
+
+
 def metered(solver: Solver, precondition: Precondition, steps: int) -> tuple[Meter, int]:
     """A solve of `steps` steps under a Meter, and its evaluations; the caller's start is held."""
     grid, x = log_snr(steps, 10.0, 0.1), torch.ones(SHAPE)
     meter = Meter(x.untyped_storage().nbytes())
-    ode = DiffusionODE(meter.network, precondition)
+    ode = _Metered(DiffusionODE(meter.network, precondition), meter)
     solve(ode, x, grid, solver)  # what methods cache, such as weights, is made by a first run
     with meter:
         meter.hold(x)

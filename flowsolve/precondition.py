@@ -4,19 +4,21 @@
 
 | F predicts       | c_in         | c_skip         | c_out          |
 |------------------|--------------|----------------|----------------|
-| ε (VP)           | 1/√(1+σ²)    | 1              | -σ             |
+| ε                | α            | 1              | -σ             |
 | v = αε - s x₀    | 1/√(1+σ²)    | 1/(1+σ²)       | -σ/√(1+σ²)     |
-| x₀ (VP)          | 1/√(1+σ²)    | 0              | 1              |
+| x₀               | α            | 0              | 1              |
 | EDM              | 1/√(σ²+σ_d²) | σ_d²/(σ²+σ_d²) | σσ_d/√(σ²+σ_d²) |
 | flow u = ε - x₀  | 1/(1+σ)      | 1/(1+σ)        | -σ/(1+σ)       |
 
-At σ = ∞ there is no x̄: there the coefficients apply to the unit noise x̄/σ.
+α is the path's: 1/√(1+σ²) on VP, where ε and x₀ are unless told otherwise. At σ = ∞ there is no x̄: there
+the coefficients apply to the unit noise x̄/σ.
 """
 
 from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -35,22 +37,84 @@ class Coefs(NamedTuple):
     t: float
 
 
+class Path(ABC):
+    """The signal scale of x_t = α x₀ + s ε = α x̄ as a function of σ = s/α: VP, SUB_VP, VE or FLOW."""
+
+    @abstractmethod
+    def alpha(self, sigma: float) -> float: ...
+
+
+class _VP(Path):
+    """α² + s² = 1."""
+
+    def __repr__(self) -> str:
+        return "VP"
+
+    def alpha(self, sigma: float) -> float:
+        """1/√(1+σ²)."""
+        return 1 / math.hypot(1, sigma)
+
+
+class _SubVP(Path):
+    """α² + s = 1.                                                         Song et al. 2021, Eq. 29."""
+
+    def __repr__(self) -> str:
+        return "SUB_VP"
+
+    def alpha(self, sigma: float) -> float:
+        """2/(σ + √(σ²+4)), the root of 1/α - α = σ."""
+        return 2 / (sigma + math.hypot(sigma, 2))
+
+
+class _VE(Path):
+    """α = 1."""
+
+    def __repr__(self) -> str:
+        return "VE"
+
+    def alpha(self, sigma: float) -> float:
+        """1."""
+        return 1.0
+
+
+class _Flow(Path):
+    """α + s = 1."""
+
+    def __repr__(self) -> str:
+        return "FLOW"
+
+    def alpha(self, sigma: float) -> float:
+        """1/(1+σ)."""
+        return 1 / (1 + sigma)
+
+
+VP: Path = _VP()
+SUB_VP: Path = _SubVP()
+VE: Path = _VE()
+FLOW: Path = _Flow()
+
+
 @dataclass(frozen=True)
 class Precondition(ABC):
     """σ -> Coefs, for a network that predicts one of the quantities above."""
 
     clock: Clock
 
+    path = VP
+
     @abstractmethod
     def __call__(self, sigma: float) -> Coefs: ...
 
     def alpha(self, sigma: float) -> float:
-        """The signal scale α of x_t = α x̄: 1/√(1+σ²) on a variance-preserving path."""
-        return 1 / math.hypot(1, sigma)
+        """The signal scale α of x_t = α x̄."""
+        return self.path.alpha(sigma)
 
 
+@dataclass(frozen=True)
 class EpsPrediction(Precondition):
     """F = ε: DDPM, LDM, Stable Diffusion 1.  Blind at σ = ∞, where x₀ = x̄ - σε has no value."""
+
+    path: Path = VP
 
     def __call__(self, sigma: float) -> Coefs:
         if math.isinf(sigma):
@@ -73,8 +137,11 @@ class VPrediction(Precondition):
         return Coefs(alpha, alpha * alpha, -s, s * alpha, alpha, t)
 
 
+@dataclass(frozen=True)
 class X0Prediction(Precondition):
-    """F = x₀, for a network that sees x_t = α x̄ on a variance-preserving path."""
+    """F = x₀, for a network that sees x_t = α x̄.  On VE that is a denoiser D(x̄, σ)."""
+
+    path: Path = VP
 
     def __call__(self, sigma: float) -> Coefs:
         t = self.clock.t(sigma)
@@ -90,9 +157,7 @@ class EDMPrediction(Precondition):
     clock: Clock = EDMClock()
     sigma_data: float = 0.5
 
-    def alpha(self, sigma: float) -> float:
-        """x_t = x̄."""
-        return 1.0
+    path = VE
 
     def __call__(self, sigma: float) -> Coefs:
         t, d = self.clock.t(sigma), self.sigma_data
@@ -111,9 +176,7 @@ class FlowPrediction(Precondition):
 
     clock: Clock = FlowClock()
 
-    def alpha(self, sigma: float) -> float:
-        """α = 1/(1+σ)."""
-        return 1 / (1 + sigma)
+    path = FLOW
 
     def __call__(self, sigma: float) -> Coefs:
         t = self.clock.t(sigma)
@@ -121,3 +184,24 @@ class FlowPrediction(Precondition):
             return Coefs(1.0, 1.0, -1.0, 1.0, 0.0, t)
         alpha = self.alpha(sigma)
         return Coefs(alpha, alpha, -sigma * alpha, alpha, alpha, t)
+
+
+@dataclass(frozen=True, init=False)
+class Scaled(Precondition):
+    """F = factor(σ) × what `inner` predicts: a score is -ε/s, a velocity towards the data is -u."""
+
+    inner: Precondition
+    factor: Callable[[float], float]
+
+    def __init__(self, inner: Precondition, factor: Callable[[float], float]) -> None:
+        object.__setattr__(self, "clock", inner.clock)
+        object.__setattr__(self, "inner", inner)
+        object.__setattr__(self, "factor", factor)
+
+    def alpha(self, sigma: float) -> float:
+        """The inner path's."""
+        return self.inner.alpha(sigma)
+
+    def __call__(self, sigma: float) -> Coefs:
+        c, k = self.inner(sigma), self.factor(sigma)
+        return c._replace(c_out=c.c_out / k, e_out=c.e_out / k)

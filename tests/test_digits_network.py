@@ -16,7 +16,10 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
+from flowsolve import karras, sample, vp_start
+from flowsolve.problems import Digits
 from flowsolve.problems.unet import NO_CLASS, DigitsUNet
+from flowsolve_solvers import Heun
 
 ROOT = Path(__file__).parents[1]
 SCRIPT = ROOT / "examples" / "train_digits.py"
@@ -33,7 +36,7 @@ def net() -> DigitsUNet:
 
 @pytest.fixture(scope="module")
 def script() -> ModuleType:
-    """Import the training script, for its data and its sampler."""
+    """Import the training script, for its data."""
     pytest.importorskip("sklearn")
     spec = importlib.util.spec_from_file_location("train_digits", SCRIPT)
     assert spec is not None
@@ -96,16 +99,28 @@ def test_smooth_in_time(net: DigitsUNet, batch: tuple[Tensor, Tensor]) -> None:
 
 
 def test_training_runs(tmp_path: Path) -> None:
-    """The script trains for 20 steps and writes weights that load."""
+    """The script trains for 20 steps and writes weights that load, and their figure."""
     pytest.importorskip("sklearn")
     out = tmp_path / "x.safetensors"
-    path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+    ours = (str(ROOT), str(ROOT / "solvers"), os.environ.get("PYTHONPATH"))
+    path = os.pathsep.join(filter(None, ours))
     env = os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, str(SCRIPT), "--steps", "20", "--out", str(out)]
+    figure = tmp_path / "x.png"
+    command = [
+        sys.executable,
+        str(SCRIPT),
+        "--steps",
+        "20",
+        "--out",
+        str(out),
+        "--figure",
+        str(figure),
+    ]
     done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     assert "step     20" in done.stdout
     DigitsUNet().load_state_dict(load_file(out))
+    assert figure.stat().st_size > 10_000
 
 
 def energy_test(x: Tensor, y: Tensor, permutations: int = 999) -> tuple[float, float]:
@@ -125,12 +140,14 @@ def energy_test(x: Tensor, y: Tensor, permutations: int = 999) -> tuple[float, f
 
 @pytest.mark.parametrize(("steps", "accept"), [(40, lambda p: p > 0.01), (4, lambda p: p <= 0.001)])
 def test_samples_match_the_data(
-    net: DigitsUNet, script: ModuleType, steps: int, accept: Callable[[float], bool]
+    script: ModuleType, steps: int, accept: Callable[[float], bool]
 ) -> None:
     """512 samples pass for 512 real images, and the same test sees through too few steps."""
     g = torch.Generator().manual_seed(1)
     images, _ = script.digits()
     real = images[torch.randperm(len(images), generator=g)[:512]]
-    fake = script.sample(net, torch.randn(512, 1, 8, 8, generator=g), steps=steps)
+    problem, noise = Digits(), torch.randn(512, 1, 8, 8, generator=g)
+    grid = karras(steps, problem.sigma_max, problem.sigma_min)
+    fake = sample(problem, noise, grid, Heun(), start=vp_start).x
     _, p = energy_test(fake, real)
     assert accept(p)

@@ -18,8 +18,10 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from flowsolve import certify
 from flowsolve.discover import provided
-from flowsolve_solvers import ALL
+from flowsolve.paths import PATH_ORDER
+from flowsolve_solvers import ALL, STOCHASTIC
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -142,11 +144,13 @@ def test_every_solver_has_its_words() -> None:
 
 def test_the_certificate_lists_all() -> None:
     """Its measured columns are made by `flowsolve certify`, and its slopes must hold."""
-    listed = [s for s in ALL if not s.adaptive and not s.stochastic]
-    lines = TABLE.read_text(encoding="utf-8").splitlines()
-    found = [[c.strip() for c in line.strip("|").split("|")] for line in lines[2:]]
+    plain, noisy = TABLE.read_text(encoding="utf-8").split(f"\n{certify.STOCHASTIC}\n\n")
     again = "run: flowsolve certify --out docs/certificate.md --overwrite"
-    assert [row[:2] for row in found] == [[f"`{s!r}`", str(s.order)] for s in listed], again
-    for solver, row in zip(listed, found, strict=True):
-        for measured in row[2:6]:
-            assert abs(float(measured) - solver.order) < 0.2, row
+    for text, solvers, slopes, paths in ((plain, ALL, 4, False), (noisy, STOCHASTIC, 2, True)):
+        lines = text.splitlines()[2:]
+        rows = [[c.strip() for c in line.strip("|").split("|")] for line in lines]
+        assert [row[:2] for row in rows] == [[f"`{s!r}`", str(s.order)] for s in solvers], again
+        for solver, row in zip(solvers, rows, strict=True):
+            claims = [solver.order] * slopes + [PATH_ORDER] * paths
+            for measured, claim in zip(row[2:], claims, strict=False):
+                assert abs(float(measured) - claim) < certify.TOLERANCE, row

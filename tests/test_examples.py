@@ -95,4 +95,4 @@ def test_your_own_network(out: Path) -> None:
 def test_examples_are_short_and_say_what_they_are(path: Path) -> None:
     lines = path.read_text(encoding="utf-8").splitlines()
     assert lines[0].startswith('"""')
-    assert len(lines) < (80 if path.name != "train_digits.py" else 160)
+    assert len(lines) < 80

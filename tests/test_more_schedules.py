@@ -1,4 +1,4 @@
-"""Zero terminal SNR, more β schedules, σ linear between labels, whole labels, and shifted flow grids."""
+"""Zero terminal SNR, more β schedules, σ linear between labels, and shifted flow grids."""
 
 from __future__ import annotations
 
@@ -144,18 +144,6 @@ def test_linear_in_sigma_is_numpys_interp() -> None:
         assert clock.sigma(float(t)) == pytest.approx(np.interp(t, range(1000), table), rel=1e-12)
     assert clock.rate(10.5) == pytest.approx(table[11] - table[10], rel=1e-9)
     assert clock.t(table[-1] * (1 + 3e-16)) == 999.0
-
-
-def test_whole_labels() -> None:
-    clock = fs.linear_beta(between="log_sigma")
-    rounded, cut = fs.WholeLabels(clock), fs.WholeLabels(clock, "truncate")
-    sigma = clock.sigma(409.97)
-    assert (rounded.t(sigma), cut.t(sigma)) == (410.0, 409.0)
-    assert cut.t(clock.sigma(500.0)) == rounded.t(clock.sigma(500.0)) == 500.0
-    assert rounded.sigma(409.97) == sigma
-    assert rounded.rate(3.5) == clock.rate(3.5)
-    with pytest.raises(ScheduleError, match='must be "round" or "truncate", but got \'up\''):
-        fs.WholeLabels(clock, "up")  # type: ignore[arg-type]
 
 
 # --- flow ----------------------------------------------------------------------------------------

@@ -44,9 +44,12 @@ from flowsolve_solvers import (
     PNDM,
     RK4,
     Adams,
+    DPMSolver2,
     DPMSolver3,
     DPMSolverPP2M,
+    DPMSolverPP2S,
     Euler,
+    GridSinglestep,
     Heun,
     PseudoRK4,
     PublishedDPMSolver,
@@ -290,6 +293,7 @@ def test_lower_order_final_counts_the_step_to_zero() -> None:
         (lambda: PNDM(points=5), "PNDM has 1 to 4 points, but got points = 5."),
         (lambda: IPNDM(0), "IPNDM has 1 to 4 points, but got points = 0."),
         (lambda: PublishedDPMSolver(1), "PublishedDPMSolver has 2 or 3 points, not 1."),
+        (lambda: GridSinglestep(4), "GridSinglestep has 1 to 3 points, but got points = 4."),
         (lambda: UniPC(0), "UniPC needs points >= 1 and variant exact, bh1 or bh2, but got points = 0"),
         (lambda: UniPC(2, variant="bh3"), "variant = 'bh3'."),
     ],
@@ -306,3 +310,40 @@ def test_a_start_takes_single_steps() -> None:
 
 def test_dpm_solver_3_is_not_the_multistep_method_of_that_name() -> None:
     assert cost(DPMSolver3(), IRREGULAR) == 3 * cost(PublishedDPMSolver(3, NOISE), IRREGULAR)
+
+
+@pytest.mark.parametrize("data", [True, False])
+def test_a_group_of_steps_is_one_step_of_the_singlestep_method(data: bool) -> None:
+    """1, 2 is DPM-Solver(++)-2 with the middle level of the grid for its stage."""
+    s, m, t = 10.0, 4.0, 1.0
+    r = math.log(s / m) / math.log(s / t)
+    method: Solver = DPMSolverPP2S(r) if data else DPMSolver2(r)
+    chart = DATA if data else NOISE
+    solver = GridSinglestep(2, chart, lower_order_final=False)
+    a, b = (tabulate(z, Grid(g)) for z, g in ((solver, [s, m, t]), (method, [s, t])))
+    np.testing.assert_allclose(a.matrix, b.matrix, **CLOSE)
+
+
+@pytest.mark.parametrize("chart", [NOISE, DATA], ids=repr)
+def test_groups_of_three(chart: Chart) -> None:
+    """Order 3 where the last group is whole, for r₂ tends to 2/3; 2 with the lowered end."""
+    solver = GridSinglestep(3, chart, lower_order_final=False)
+    for problem in PROBLEMS:
+        for spacing in SPACINGS:
+            result = convergence(
+                solver, problem, steps=(150, 300, 600), spacing=spacing, seeds=range(8)
+            )
+            assert result.slope().order == pytest.approx(3, abs=0.1), str(result)
+            lowered = convergence(
+                GridSinglestep(3, chart), problem, steps=(150, 300, 600, 1200), spacing=spacing,
+                seeds=range(8),
+            )  # fmt: skip
+            assert lowered.slope().order == pytest.approx(2, abs=0.1), str(lowered)
+
+
+def test_places_in_a_group() -> None:
+    """As DPMSolverSinglestepScheduler.get_order_list."""
+    ends = {3: [1, 2, 1], 4: [1, 2, 3, 1], 5: [1, 2, 3, 1, 2], 6: [1, 2, 3, 1, 2, 1]}
+    assert {n: GridSinglestep(3)._group(n) for n in ends} == ends
+    assert [GridSinglestep(2)._group(n)[-2:] for n in (2, 3, 4)] == [[1, 1], [2, 1], [1, 1]]
+    assert cost(GridSinglestep(3), log_snr(7, 10, 0.1)) == 7

@@ -1,10 +1,9 @@
 """The stochastic methods: their noise, their moments, their order.
 
-The order of a stochastic method is here that of the law: the rate at which the law of its samples,
-started from the exact law at the first level, comes to the exact law at the last. Taken by quadrature
-(one-step methods) or by exact moments and by common random numbers (the others), on a mixture:
-on a single Gaussian every method is linear and some errors are not seen. The paths converge too
-(strong order), with order 1, which is what additive noise allows a method that sees increments only.
+The order of a stochastic method is that of the law: the rate at which the law of its samples, started
+from the exact law at the first level, comes to the exact law at the last. `flowsolve.law` takes it by
+quadrature on a mixture, and is held here against exact moments and against draws. The paths converge
+too (strong order), with order 1.
 """
 
 from __future__ import annotations
@@ -17,9 +16,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
 from scipy.integrate import quad
-from scipy.interpolate import CubicSpline
 from torch import Tensor
 
 from flowsolve import (
@@ -38,9 +35,13 @@ from flowsolve import (
 )
 from flowsolve.budget import cost
 from flowsolve.errors import GridError, StateError, TableError
+from flowsolve.law import FUNCTIONS, exact_expectations, expectations, law_error, law_slope
+from flowsolve.law import PROBLEM as NARROW
 from flowsolve.noise import BrownianNoise, SeededNoise, WithNoise
 from flowsolve.ode import Wrapped
+from flowsolve.paths import PATH_ORDER, path_slope
 from flowsolve.problems import Mixture, Mixture1D
+from flowsolve.response import responses
 from flowsolve_solvers import (
     DDIM_ETA,
     DDPM,
@@ -71,7 +72,6 @@ from flowsolve_solvers.ddim import posterior
 from flowsolve_solvers.eta import NoiseScale
 from flowsolve_solvers.multistep import march
 
-Array = NDArray[np.float64]
 each = pytest.mark.parametrize("solver", STOCHASTIC, ids=repr)
 PROBLEM = Mixture()
 SEEDS = range(8)
@@ -761,131 +761,85 @@ class Wrong2M(DPMSolverPP2MSDE):
             yield x
 
 
-# γ = s_churn/N is what it says only from N = 2.4 s_churn on: at 40, from 97 steps
-CERTIFIED = [EDM(3.0, method=s.method) if isinstance(s, EDM) else s for s in STOCHASTIC]
-ONE_STEP = [s for s in CERTIFIED if isinstance(s, OneStep | EDM)]
-MULTISTEP = [s for s in CERTIFIED if s not in ONE_STEP]
-NARROW = Mixture1D(sigma_max=1.0, sigma_min=0.2)
-FUNCTIONS: list[Callable[[Array], Array]] = [
-    lambda x: x * x,
-    lambda x: np.sin(2 * x),
-    lambda x: np.cos(3 * x),
-]
-AXIS = np.linspace(-9, 9, 1001)
+MULTISTEP = [s for s in STOCHASTIC if not isinstance(s, OneStep | EDM)]
 
 
-def expectations(sigma: float) -> Array:
-    """E f(x̄) for the FUNCTIONS, exact."""
-    w, m, d = (np.array(a) for a in (NARROW.weights, NARROW.means, NARROW.deviations))
-    v = d * d + sigma * sigma
-    parts = [m * m + v, np.exp(-2 * v) * np.sin(2 * m), np.exp(-4.5 * v) * np.cos(3 * m)]
-    return np.array([(w * part).sum() for part in parts])
-
-
-class Listed(Wrapped):
-    """Noises from a list."""
-
-    def __init__(self, ode: ODE, noises: Sequence[Tensor]) -> None:
-        super().__init__(ode)
-        self.noises = iter(noises)
-
-    def noise(self, x: Tensor, s: float, t: float) -> Tensor:
-        return next(self.noises)
-
-
-def law_error(solver: Solver, n: int) -> float:
-    """|E f(x_N) - E f| by quadrature: u(x_s) = E u(x_t), backwards, Gauss-Hermite in the noises."""
-    z, w = np.polynomial.hermite_e.hermegauss(7)
-    w = w / w.sum()
-    two = isinstance(solver, DPMSolverPPSDE)
-    z1, z2 = (a.ravel() for a in np.meshgrid(z, z if two else [0.0], indexing="ij"))
-    weights = np.outer(w, w if two else [1.0]).ravel()
-    noises = [torch.tensor(np.tile(a, AXIS.size)) for a in (z1, z2)]
-    x = torch.tensor(np.repeat(AXIS, weights.size))
-    if isinstance(solver, EDM):  # it is asked for one step of n
-        solver = replace(solver, s_churn=solver.s_churn / n)
-    values = [f(AXIS) for f in FUNCTIONS]
-    grid = log_snr(n, 1.0, 0.2)
-    for s, t in reversed([*pairwise(grid)]):
-        (y,) = solver.steps(Listed(NARROW, noises), x, Grid([s, t]))
-        values = [
-            (CubicSpline(AXIS, u)(y.numpy()).reshape(AXIS.size, -1) * weights).sum(1)
-            for u in values
-        ]
-    density = NARROW.log_density(torch.tensor(AXIS), 1.0).exp().numpy()
-    error = np.array([np.trapezoid(u * density, AXIS) for u in values]) - expectations(0.2)
-    return float(np.sqrt((error**2).mean()))
-
-
-def law_slope(solver: Solver) -> float:
-    coarse, fine = law_error(solver, 40), law_error(solver, 80)
-    return math.log2(coarse / fine)
-
-
-@pytest.mark.parametrize("solver", ONE_STEP, ids=repr)
+@each
 def test_order_of_the_law_on_a_mixture(solver: Solver) -> None:
     slope = law_slope(solver)
-    assert abs(slope - solver.order) < (0.3 if solver == ONE_STEP[-1] else 0.2), slope
+    assert slope.settled
+    assert abs(slope.order - solver.order) < 0.2, slope
 
 
-def test_unrelated_noises_are_caught() -> None:
-    assert law_slope(Unrelated()) < 1.3
-
-
-def gaussian_slope(solver: Solver) -> float:
-    errors = []
-    for n in (640, 1280):
-        mean, variance = law(solver, log_snr(n, 1.0, 0.2))
-        errors.append(abs(variance - V - 0.04))
-        assert mean == pytest.approx(M, rel=1e-12)
-    return math.log2(errors[0] / errors[1])
-
-
-@pytest.mark.parametrize("solver", MULTISTEP, ids=repr)
-def test_order_of_the_variance_on_a_gaussian(solver: Solver) -> None:
-    """Exact arithmetic, no sampling. k-diffusion's 3M has the smallest second-order part, and comes
-    down slowest: 2.89, 2.83, 2.71, 2.56, 2.39 from n = 40 to 1280.
-    """
-    slope = gaussian_slope(solver)
-    slow = solver == DPMSolverPP3MSDE(published=True)
-    assert -0.2 < slope - solver.order < (0.5 if slow else 0.2), slope
+@pytest.mark.parametrize("wrong", [Unrelated(), Wrong2M()], ids=lambda s: type(s).__name__)
+def test_wrong_methods_are_caught(wrong: Solver) -> None:
+    assert wrong.order == 2
+    assert law_slope(wrong).order < 1.3
 
 
 def test_s_noise_changes_the_law() -> None:
     """EDM's S_noise > 1 leaves variance behind however many steps there are, so the order is 0."""
     solver = EDM(3.0, s_noise=1.1)
     assert (solver.order, EDM(0.0, s_noise=1.1).order, EDM(3.0).order) == (0, 2, 2)
-    errors = [law(solver, log_snr(n, 1.0, 0.2))[1] - V - 0.04 for n in (80, 160)]
+    coarse, fine = (log_snr(n, 1.0, 0.2) for n in (80, 160))
+    errors = [law(solver, grid)[1] - V - 0.04 for grid in (coarse, fine)]
     assert errors == pytest.approx([0.025] * 2, rel=0.2)
-    assert abs(gaussian_slope(solver)) < 0.1
+    assert abs(math.log2(law_error(solver, coarse) / law_error(solver, fine))) < 0.1
 
 
-def test_a_wrong_slope_is_caught() -> None:
-    assert gaussian_slope(Wrong2M()) < 1.3
+@dataclass(frozen=True, repr=False)
+class NoisyAB2(Solver):
+    """Adams-Bashforth in σ to d, then noise: it remembers ε, where the others remember x₀."""
+
+    order = 1
+    stochastic = True
+
+    def steps(self, ode: ODE, x: Tensor, grid: Grid) -> Iterator[Tensor]:
+        last = None
+        for s, t in pairwise(grid):
+            d, v = DDIM_ETA.split(s, t, 1.0)
+            eps = ode.eps(x, s)
+            last = eps if last is None else last
+            x = x.add(eps, alpha=1.5 * (d - s)).add(last, alpha=-0.5 * (d - s))
+            last = eps
+            x = x.add(ode.noise(x, s, t), alpha=v)
+            yield x
 
 
-COARSE, FINEST, MANY = (4, 8, 16), 32, 60_000
+@pytest.mark.parametrize("solver", [*STOCHASTIC, NoisyAB2()], ids=repr)
+def test_quadrature_finds_the_exact_moments(solver: Solver) -> None:
+    """On Gaussian data the end is Gaussian, of the mean and variance that its own weights give."""
+    grid = karras(40, 1.0, 0.2)
+    mean, variance = law(solver, grid)
+    end = Mixture1D((1.0,), (mean,), (math.sqrt(variance),))
+    got = expectations(solver, grid, LINE)
+    far = solver == ERSDE(4, family=SDE_ETA)  # three remembered answers, and weights up to 55/24
+    np.testing.assert_allclose(
+        got, exact_expectations(0.0, end), rtol=0, atol=3e-6 if far else 3e-7
+    )
+
+
+MANY, FINE = 60_000, 40
 
 
 class Path(Wrapped):
-    """One Brownian path for each of many samples on the nested grids of FINEST steps."""
+    """One Brownian path for each of many samples on the nested grids of FINE steps."""
 
-    def __init__(self, ode: ODE) -> None:
+    def __init__(self, ode: Mixture1D) -> None:
         super().__init__(ode)
         generator = torch.Generator().manual_seed(1)
-        self.levels = log_snr(FINEST, 1.0, 0.2).levels
+        self.levels = log_snr(FINE, 1.0, 0.2).levels
 
         def normal(*shape: int) -> Tensor:
             return torch.randn(*shape, dtype=torch.float64, generator=generator)
 
         w, m, d = (
-            torch.tensor(a, dtype=torch.float64)
-            for a in (NARROW.weights, NARROW.means, NARROW.deviations)
+            torch.tensor(a, dtype=torch.float64) for a in (ode.weights, ode.means, ode.deviations)
         )
         which = torch.multinomial(w, MANY, True, generator=generator)
         self.start = m[which] + d[which] * normal(MANY) + normal(MANY)
         widths = torch.tensor([s - t for s, t in pairwise(self.levels)], dtype=torch.float64)
-        self.increments = normal(FINEST, MANY) * widths.sqrt()[:, None]
+        self.increments = normal(FINE, MANY) * widths.sqrt()[:, None]
 
     def noise(self, x: Tensor, s: float, t: float) -> Tensor:
         i, j = self.levels.index(s), self.levels.index(t)
@@ -898,38 +852,70 @@ def path() -> Path:
 
 
 @pytest.mark.parametrize("solver", MULTISTEP, ids=repr)
-def test_law_of_multistep_methods_on_a_mixture(path: Path, solver: Solver) -> None:
-    """E f(x_n) - E f(x_2n) on the same paths falls 16 times from n = 4 to 16 at order 2, 4 at order 1;
-    and the finest run agrees with the exact expectations within four standard errors.
-    """
-    ends = [
-        solve(path, path.start, path.levels[:: FINEST // n], solver).x.numpy()
-        for n in (*COARSE, FINEST)
-    ]
-    changes = [[(f(a) - f(b)).mean() for f in FUNCTIONS] for a, b in pairwise(ends)]
-    sizes = [math.sqrt(np.square(c).mean()) for c in changes]
-    assert sizes[0] > 7 * sizes[2], sizes
-    for f, exact, change in zip(FUNCTIONS, expectations(0.2), changes[-1], strict=True):
-        values = f(ends[-1])
-        assert abs(values.mean() - exact) < 4 * values.std() / math.sqrt(MANY) + abs(change)
+def test_quadrature_finds_what_draws_do(path: Path, solver: Solver) -> None:
+    """On a mixture, with memory: E f(x_20) - E f(x_40), drawn on the same paths, in four errors."""
+    grids = [Grid(path.levels[:: FINE // n]) for n in (FINE // 2, FINE)]
+    ends = [solve(path, path.start, grid, solver).x.numpy() for grid in grids]
+    coarse, fine = (expectations(solver, grid) for grid in grids)
+    for f, change in zip(FUNCTIONS, coarse - fine, strict=True):
+        drawn = f(ends[0]) - f(ends[1])
+        assert abs(drawn.mean() - change) < 4 * drawn.std() / math.sqrt(MANY)
+
+
+# --- what the quadrature rests on: a step's weights, and what it remembers
+
+
+MEMORY: list[tuple[Solver, int]] = [
+    (DDIMEta(), 0), (EDM(3.0), 0), (DPMSolverPPSDE(), 0), (DPMSolverPP2MSDE(), 1),
+    (DPMSolverPP3MSDE(), 2), (SASolver(), 2), (SASolver(predictor=3, corrector=3), 3),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("solver", "memory"), MEMORY, ids=repr)
+def test_memory(solver: Solver, memory: int) -> None:
+    steps = responses(solver, log_snr(6, 1.0, 0.2))
+    assert not steps[0].memory
+    assert len(steps[3].memory) == memory
+    last = DPMSolverPPSDE() == solver
+    assert [sum(g.kind == "noise" for g in step.asked) for step in steps] == [1 + last] * 6
+
+
+@dataclass(frozen=True, repr=False)
+class Remembers(Solver):
+    """The noise of the step before, once more."""
+
+    order = 0
+    stochastic = True
+
+    def steps(self, ode: ODE, x: Tensor, grid: Grid) -> Iterator[Tensor]:
+        last = torch.zeros_like(x)
+        for s, t in pairwise(grid):
+            z = ode.noise(x, s, t)
+            x = x + 0.1 * (z + last)
+            last = z
+            yield x
+
+
+@dataclass(frozen=True, repr=False)
+class Looks(DDIMEta):
+    """Another step for states that are large."""
+
+    def step(self, ode: ODE, x: Tensor, s: float, t: float) -> Tensor:
+        return super().step(ode, x.clamp(-0.5, 0.5), s, t)
+
+
+@pytest.mark.parametrize(
+    ("solver", "text"), [(Remembers(), "remembers noise"), (Looks(), "other weights for other")]
+)
+def test_no_law(solver: Solver, text: str) -> None:
+    with pytest.raises(TableError, match=text):
+        responses(solver, log_snr(4, 1.0, 0.2))
 
 
 # --- order of the paths
 
-WIDE = Mixture1D(deviations=(0.6, 0.5), sigma_max=1.0, sigma_min=0.2)
-NESTED = [log_snr(n, 1.0, 0.2) for n in (16, 32, 64, 512)]
 
-
-@pytest.mark.parametrize("solver", CERTIFIED, ids=repr)
+@each
 def test_order_of_the_paths(solver: Solver) -> None:
-    """1, on one Brownian path for all grids, against 512 steps of the same method."""
-    grids = [*(Grid(NESTED[-1][:: 512 // n]) for n in (16, 32, 64)), NESTED[-1]]
-    x = BrownianNoise(range(2), (0.0, 1.0))(torch.zeros(2, 300, dtype=torch.float64), 1.0, 0.0)
-    asked = Asked(WIDE)
-    for grid in grids:
-        solve(asked, x, grid, solver)
-    noise = BrownianNoise(range(2), {s for pair in asked.intervals for s in pair})
-    *ends, truth = (solve(WithNoise(WIDE, noise), x, grid, solver).x for grid in grids)
-    errors = [float((y - truth).square().mean().sqrt()) for y in ends]
-    slope = math.log2(errors[0] / errors[-1]) / 2
-    assert abs(slope - 1) < 0.25, (slope, errors)
+    slope = path_slope(solver)
+    assert abs(slope.order - PATH_ORDER) < 0.2, slope

@@ -1,1 +1,1 @@
-"""Models and schedulers of other libraries. Nothing here imports them before it needs them."""
+"""Networks and programs of other projects, in both directions, one module each."""

@@ -30,7 +30,9 @@ class Adams(Solver):
     Without `start` the points ramp 1, 2, 3, ...: the first step is Euler's, and the order is 2 at
     most. With a one-step method as `start` (it takes the first points - 1 steps, its evaluation at
     each node shared) the order is min(points, start's order + 1).
-    `label` is how it prints: LMS(3) is Adams(3, NOISE, SIGMA), equal to it and called by its name.
+    lower_order_final=True takes at most as many points as steps are left, and so order 2 at most: diffusers'
+    option of that name, which its DEIS turns on below 15 steps.
+    `label` is the name it prints: LMS(3) is Adams(3, NOISE, SIGMA), equal to it and called by its name.
     Not constant-coefficient Adams (iPNDM, torchdiffeq's explicit_adams), which need uniform steps.
     """
 
@@ -38,6 +40,7 @@ class Adams(Solver):
     chart: Chart = NOISE
     variable: Variable = LOG_SIGMA
     start: OneStep | None = None
+    lower_order_final: bool = False
     label: str = field(default="", compare=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -48,17 +51,25 @@ class Adams(Solver):
         check_start(self.start)
 
     def __repr__(self) -> str:
-        return self.label or super().__repr__()
+        if not self.label:
+            return super().__repr__()
+        options = [str(self.points)]
+        if isinstance(self.variable, ClockTime) and self.variable.clock != VPSDE():
+            options.append(f"clock={self.variable.clock!r}")
+        options += [f"start={self.start!r}"] * (self.start is not None)
+        options += ["lower_order_final=True"] * self.lower_order_final
+        return f"{self.label}({', '.join(options)})"
 
     @property
     def order(self) -> int:
-        """min(points, 2) with an Euler start, else min(points, start.order + 1)."""
-        return min(self.points, 2 if self.start is None else self.start.order + 1)
+        """min(points, 2) with an Euler start or end, else min(points, start.order + 1)."""
+        ends = self.start is None or self.lower_order_final
+        return min(self.points, 2 if ends or self.start is None else self.start.order + 1)
 
     @property
     def reaches_zero(self) -> bool:
-        """∫ P dσ has an end at 0 if P is a polynomial in σ, as in LMS."""
-        return self.chart == NOISE and self.variable == SIGMA
+        """∫ P dσ has an end at 0 if P is a polynomial in σ, as in LMS; P of one point has one."""
+        return self.lower_order_final or (self.chart == NOISE and self.variable == SIGMA)
 
     def steps(self, ode: ODE, x: Tensor, grid: Grid) -> Iterator[Tensor]:
         """Evaluate, remember `points` values, integrate P exactly."""
@@ -66,7 +77,8 @@ class Adams(Solver):
         def weights(nodes: tuple[float, ...], s: float, t: float) -> Sequence[float]:
             return adams_weights(self.chart, self.variable, nodes, s, t)
 
-        return march(ode, x, grid, self.chart, weights, self.points, self.start, self.points - 1)
+        first, low = self.points - 1, self.lower_order_final
+        return march(ode, x, grid, self.chart, weights, self.points, self.start, first, low)
 
 
 def check_start(start: OneStep | None) -> None:
@@ -84,16 +96,22 @@ def march(
     points: int,
     start: OneStep | None = None,
     start_steps: int = 0,
+    lower_order_final: bool = False,
 ) -> Iterator[Tensor]:
     """z_t = z_s + Σ weights(nodes, s, t) · values, on the newest `points` nodes and values of F.
 
     `start` takes the first `start_steps` steps; the evaluation at each node is made once.
+    lower_order_final: at most as many points as steps are left; the last step is then DDIM's.
     """
     nodes: tuple[float, ...] = ()
     values: list[Tensor] = []
     for i, (s, t) in enumerate(pairwise(grid)):
-        nodes = (s, *nodes[: points - 1])
-        del values[points - 1 :]  # before the evaluation: one state less in memory
+        k = min(points, grid.steps - i) if lower_order_final else points
+        nodes = (s, *nodes[: k - 1])
+        del values[k - 1 :]  # before the evaluation: one state less in memory
+        if lower_order_final and t == 0:
+            yield ode.x0(x, s)
+            return
         values.insert(0, chart.value(ode, x, s))
         if start is not None and i < start_steps and t > 0:
             x = start.step(Known(ode, chart, x, s, values[0]), x, s, t)
@@ -122,30 +140,33 @@ class Known(ODE):
         return x.add(self.known_eps, alpha=-sigma) if self.known_x0 is None else self.known_x0
 
 
-def _label(name: str, points: int, start: OneStep | None, more: str = "") -> str:
-    started = "" if start is None else f"start={start!r}"
-    return f"{name}({', '.join(filter(None, (str(points), more, started)))})"
-
-
-def LMS(points: int = 4, start: OneStep | None = None) -> Adams:
+def LMS(points: int = 4, start: OneStep | None = None, lower_order_final: bool = False) -> Adams:
     """∫ P(σ) dσ, P through the last ε.                                 k-diffusion's LMS; DEIS-ρAB; iPNDM_v."""
-    return Adams(points, NOISE, SIGMA, start, _label("LMS", points, start))
+    return Adams(points, NOISE, SIGMA, start, lower_order_final, "LMS")
 
 
 RhoAB = IPNDMV = LMS
 
 
-def DEIS(points: int = 3, clock: Clock = VPSDE(), start: OneStep | None = None) -> Adams:
+def DEIS(
+    points: int = 3,
+    clock: Clock = VPSDE(),
+    start: OneStep | None = None,
+    lower_order_final: bool = False,
+) -> Adams:
     """∫ P(t(σ)) dσ, P through the last ε in the time t.                   DEIS-tAB: Zhang and Chen 2023."""
-    known = "" if clock == VPSDE() else f"clock={clock!r}"
-    return Adams(points, NOISE, ClockTime(clock), start, _label("DEIS", points, start, known))
+    return Adams(points, NOISE, ClockTime(clock), start, lower_order_final, "DEIS")
 
 
-def DPMSolverM(points: int = 3, start: OneStep | None = None) -> Adams:
+def DPMSolverM(
+    points: int = 3, start: OneStep | None = None, lower_order_final: bool = False
+) -> Adams:
     """∫ P(log σ) dσ, P through the last ε.       Multistep DPM-Solver, exact weights: Lu et al. 2022a."""
-    return Adams(points, NOISE, LOG_SIGMA, start, _label("DPMSolverM", points, start))
+    return Adams(points, NOISE, LOG_SIGMA, start, lower_order_final, "DPMSolverM")
 
 
-def DPMSolverPPM(points: int = 3, start: OneStep | None = None) -> Adams:
+def DPMSolverPPM(
+    points: int = 3, start: OneStep | None = None, lower_order_final: bool = False
+) -> Adams:
     """∫ P(log σ) d(1/σ), P through the last x₀.    DPM-Solver++(kM), exact weights: Lu et al. 2022b."""
-    return Adams(points, DATA, LOG_SIGMA, start, _label("DPMSolverPPM", points, start))
+    return Adams(points, DATA, LOG_SIGMA, start, lower_order_final, "DPMSolverPPM")

@@ -1,0 +1,84 @@
+"""Singlestep DPM-Solver whose stages are the next levels of the grid: diffusers' DPMSolverSinglestep."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from flowsolve.adams import phi
+from flowsolve.chart import DATA, NOISE, Chart
+from flowsolve.solver import Solver, check_option
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from flowsolve.grid import Grid
+    from flowsolve.ode import ODE
+
+__all__ = ["GridSinglestep"]
+
+
+@dataclass(frozen=True, repr=False)
+class GridSinglestep(Solver):
+    """x_t from x_b, b the first level of its group: DPM-Solver-1, -2, -3, again.   diffusers, after Lu et al.
+
+    z_t = z_b + (F_b + c (F_s - F_b)/r) ∫_b^t du, r = log(b/s)/log(b/t); c = 1/2 in the second step of
+    a group and exact in the third. 1 evaluation a step. lower_order_final (as theirs by default) ends
+    n steps of 2 points with 1, 1 or 1, and of 3 points with 1, 2, 1 or 1, 2 or 1; without it a rest is
+    a shorter group. The step to σ = 0 is DDIM's.
+    Order min(points, 2) for any n; 3 of 3 points on smooth grids whose n is a multiple of 3 without
+    lower_order_final. Not DPMSolver2 and DPMSolver3, which choose their stages: there a step is what
+    a group is here.
+    """
+
+    points: int = 2
+    chart: Chart = DATA
+    lower_order_final: bool = True
+
+    reaches_zero = True
+
+    def __post_init__(self) -> None:
+        check_option(self, "chart", Chart)
+        if self.points not in (1, 2, 3):
+            raise ValueError(f"GridSinglestep has 1 to 3 points, but got points = {self.points!r}.")
+
+    @property
+    def order(self) -> int:
+        """min(points, 2)."""
+        return min(self.points, 2)
+
+    def steps(self, ode: ODE, x: Tensor, grid: Grid) -> Iterator[Tensor]:
+        """Every step of a group starts again from its first level."""
+        base, b, values = x, grid[0], list["Tensor"]()
+        for k, (s, t) in zip(self._group(grid.steps), pairwise(grid), strict=True):
+            if k == 1:
+                base, b, values = x, s, []
+            if t == 0:
+                yield ode.x0(x, s)
+                return
+            values.append(self.chart.value(ode, x, s))
+            x = self.chart.advance(base, b, t, *self._weights(k, b, s, t, values))
+            yield x
+
+    def _group(self, n: int) -> list[int]:
+        """The place of each step in its group."""
+        p = self.points
+        places = [1 + i % p for i in range(n)]
+        if self.lower_order_final and p > 1 and n % p == 0:
+            places[-1] = 1
+        return places
+
+    def _weights(
+        self, k: int, b: float, s: float, t: float, values: list[Tensor]
+    ) -> tuple[tuple[float, ...], list[Tensor]]:
+        h = math.log(b / t)
+        q = h if self.chart == NOISE else -h
+        scale = -t if self.chart == NOISE else -1 / t
+        whole = scale * math.expm1(q)
+        if k == 1:
+            return (whole,), values
+        part = (whole / 2 if k == 2 else scale * q * phi(2, q)) * h / math.log(b / s)
+        return (whole - part, part), [values[0], values[-1]]
