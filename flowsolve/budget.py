@@ -39,7 +39,7 @@ class _Nothing:
 
 class _Count(ODE):
     def __init__(self) -> None:
-        self.calls = 0
+        self.calls = self.draws = 0
 
     def eps(self, x: Tensor, sigma: float) -> Tensor:
         self.calls += 1
@@ -50,11 +50,17 @@ class _Count(ODE):
         return x
 
     def noise(self, x: Tensor, s: float, t: float) -> Tensor:
+        self.draws += 1
         return x
 
 
 def cost(solver: Solver, grid: Grid) -> int:
     """The evaluations of `solver` on `grid`, ends included. Raises BudgetError if it is adaptive."""
+    return counts(solver, grid)[0]
+
+
+def counts(solver: Solver, grid: Grid) -> tuple[int, int]:
+    """The evaluations, and the noises drawn. Raises BudgetError if the solver is adaptive."""
     if solver.adaptive:
         raise BudgetError(
             f"{solver!r} chooses its own evaluations, so it has no cost beforehand and takes no "
@@ -75,11 +81,11 @@ def per_step(solver: Solver) -> int | None:
     return round((cost(solver, log_snr(48, 10, 0.1)) - cost(solver, log_snr(36, 10, 0.1))) / 12)
 
 
-def _run(solver: Solver, grid: Grid, x: Tensor) -> int:
+def _run(solver: Solver, grid: Grid, x: Tensor) -> tuple[int, int]:
     ode = _Count()
     for _ in walk(ode, x, grid, solver):
         pass
-    return ode.calls
+    return ode.calls, ode.draws
 
 
 def fit(solver: Solver, nfe: int, spacing: Callable[[int], Grid]) -> Grid:

@@ -2,6 +2,8 @@
 
 | family                        | label                                 | clock                          |
 |-------------------------------|---------------------------------------|--------------------------------|
+| diffusers, Karras levels      | the nearest, in the label             | Labels(clock, nearest)         |
+| diffusers, beta, flow, ...    | cut to an integer                     | Labels(clock, whole)           |
 | k-diffusion, over a table     | fractional in log σ, or nearest; ends | k_diffusion_labels(ᾱ)          |
 | DPM-Solver's code             | 1000 (t - 1/T), log α linear          | dpm_solver_labels(ᾱ)           |
 | EDM's iDDPM networks          | the entry nearest in σ                | iddpm_labels()                 |
@@ -128,7 +130,7 @@ def nearest_sigma(clock: Clock, sigma: float) -> float:
 
 def whole(clock: Clock, sigma: float) -> float:
     """The whole label at or below t(σ): what a cast to an integer makes of it."""
-    return float(math.floor(clock.t(sigma) + 1e-9))  # t(σ(7)) may be 7 - 1e-13
+    return float(math.floor(clock.t(sigma) + 1e-6))  # t(σ(7)) may be 7 - 1e-9
 
 
 @dataclass(frozen=True, repr=False)

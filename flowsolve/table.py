@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flowsolve.budget import cost
+from flowsolve.budget import counts
 from flowsolve.errors import BudgetError, TableError
 from flowsolve.grid import Grid
 from flowsolve.ode import ODE
@@ -105,19 +105,33 @@ class Table:
         return cls.from_dict(data)
 
 
-class _Probe(ODE):
-    """ε of evaluation k is the basis vector k, whatever the state."""
+class Probe(ODE):
+    """ε of an evaluation is the next basis vector, whatever the state; so is every noise.
+
+    asked    (number, σ, state) of the evaluations;  drawn: (number, s, t) of the noises
+    """
 
     def __init__(self, basis: Tensor, solver: Solver) -> None:
-        self.basis, self.solver = basis, solver
-        self.sigmas, self.states = list[float](), list["Tensor"]()
+        self.basis, self.solver, self.known = basis, solver, 1
+        self.asked = list[tuple[int, float, "Tensor"]]()
+        self.drawn = list[tuple[int, float, float]]()
+
+    def _next(self) -> Tensor:
+        if self.known == len(self.basis):  # more of them than were counted on nothing
+            raise _varies(self.solver)
+        self.known += 1
+        return self.basis[self.known - 1]
 
     def eps(self, x: Tensor, sigma: float) -> Tensor:
-        if len(self.states) + 1 == len(self.basis):  # more evaluations than cost() counted on zeros
-            raise _varies(self.solver)
-        self.sigmas.append(sigma)
-        self.states.append(x)
-        return self.basis[len(self.states)]
+        self.asked.append((self.known, sigma, x))
+        return self._next()
+
+    def x0(self, x: Tensor, sigma: float) -> Tensor:
+        return self.eps(x, sigma) if math.isinf(sigma) else super().x0(x, sigma)
+
+    def noise(self, x: Tensor, s: float, t: float) -> Tensor:
+        self.drawn.append((self.known, s, t))
+        return self._next()
 
 
 def tabulate(solver: Solver, grid: Grid) -> Table:
@@ -126,16 +140,30 @@ def tabulate(solver: Solver, grid: Grid) -> Table:
     A second run on other, random vectors must give the same combinations of them. Raises TableError
     where it does not: the method chooses by the values that it sees, or is not linear in them.
     """
-    import torch
-
     check_solver(solver)
     if solver.stochastic:
         raise TableError(f"{solver!r} draws noise, which a table of ε-weights does not hold.")
     grid = grid if isinstance(grid, Grid) else Grid(grid)
     if math.isinf(grid[0]):
         raise TableError("a table starts at a finite σ: at σ = ∞ there is no x̄ to combine.")
+    probe, nodes, known = respond(solver, grid)
+    probes = [x.tolist() for _, _, x in probe.asked]
+    return Table(
+        repr(solver),
+        solver.order,
+        grid[:],
+        tuple(sigma for _, sigma, _ in probe.asked),
+        tuple(tuple(row[:k]) for k, row in enumerate(probes, 1)),
+        tuple(tuple(x.tolist()[:k]) for x, k in zip(nodes, known, strict=True)),
+    )
+
+
+def respond(solver: Solver, grid: Grid) -> tuple[Probe, list[Tensor], list[int]]:
+    """What was asked, the nodes, and the vectors known at each node. Raises TableError as `tabulate`."""
+    import torch
+
     try:
-        size = 1 + cost(solver, grid)
+        size = 1 + sum(counts(solver, grid))
     except BudgetError:
         raise TableError(
             f"{solver!r} chooses its steps from the values it sees, so it has no coefficient table."
@@ -143,19 +171,11 @@ def tabulate(solver: Solver, grid: Grid) -> Table:
     generator = torch.Generator().manual_seed(0)
     plain = torch.eye(size, dtype=torch.float64)
     other = torch.randn(size, size, dtype=torch.float64, generator=generator)
-    (first, sigmas, counts), (second, *_) = (_respond(solver, grid, b) for b in (plain, other))
-    if first.shape != second.shape or not torch.allclose(first @ other, second, 1e-9, 1e-9):
+    first, second = (_respond(solver, grid, basis) for basis in (plain, other))
+    one, two = (torch.stack([x for *_, x in p.asked] + nodes) for p, nodes, _ in (first, second))
+    if one.shape != two.shape or not torch.allclose(one @ other, two, 1e-9, 1e-9):
         raise _varies(solver)
-    rows = first.tolist()
-    probes, nodes = rows[: len(sigmas)], rows[len(sigmas) :]
-    return Table(
-        repr(solver),
-        solver.order,
-        grid[:],
-        tuple(sigmas),
-        tuple(tuple(row[:k]) for k, row in enumerate(probes, 1)),
-        tuple(tuple(row[: 1 + k]) for row, k in zip(nodes, counts, strict=True)),
-    )
+    return first
 
 
 def _varies(solver: Solver) -> TableError:
@@ -164,15 +184,12 @@ def _varies(solver: Solver) -> TableError:
     )
 
 
-def _respond(solver: Solver, grid: Grid, basis: Tensor) -> tuple[Tensor, list[float], list[int]]:
-    """Probes then nodes as rows, σ of each evaluation, evaluations before each node."""
-    import torch
-
-    probe, nodes, counts = _Probe(basis, solver), [], []
+def _respond(solver: Solver, grid: Grid, basis: Tensor) -> tuple[Probe, list[Tensor], list[int]]:
+    probe, nodes, known = Probe(basis, solver), [], []
     for x in walk(probe, basis[0], grid, solver):
         nodes.append(x)
-        counts.append(len(probe.states))
-    return torch.stack([*probe.states, *nodes]), probe.sigmas, counts
+        known.append(probe.known)
+    return probe, nodes, known
 
 
 @dataclass(frozen=True)

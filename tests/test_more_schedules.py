@@ -13,6 +13,7 @@ import torch
 import flowsolve as fs
 from flowsolve.discrete import DiscreteClock
 from flowsolve.errors import GridError, ScheduleError
+from flowsolve.labels import Labels, nearest, whole
 from flowsolve.problems import Mixture1D, exact_network
 from flowsolve_solvers import Euler, Heun
 
@@ -144,6 +145,15 @@ def test_linear_in_sigma_is_numpys_interp() -> None:
         assert clock.sigma(float(t)) == pytest.approx(np.interp(t, range(1000), table), rel=1e-12)
     assert clock.rate(10.5) == pytest.approx(table[11] - table[10], rel=1e-9)
     assert clock.t(table[-1] * (1 + 3e-16)) == 999.0
+
+
+def test_whole_labels() -> None:
+    clock = fs.linear_beta(between="log_sigma")
+    rounded, cut = Labels(clock, nearest), Labels(clock, whole)
+    sigma = clock.sigma(409.97)
+    assert (rounded.t(sigma), cut.t(sigma)) == (410.0, 409.0)
+    assert cut.t(clock.sigma(500.0)) == rounded.t(clock.sigma(500.0)) == 500.0
+    assert rounded.sigma(409.97) == sigma
 
 
 # --- flow ----------------------------------------------------------------------------------------

@@ -1,1 +1,1 @@
-"""Networks and programs of other projects, in both directions, one module each."""
+"""Networks and programs of other projects, in both directions. None is imported before it is needed."""

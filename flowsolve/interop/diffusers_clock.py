@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from flowsolve import labels
 from flowsolve.betas import exponential_alpha_bar, laplace, sigmoid_beta, zero_terminal_snr
 from flowsolve.discrete import (
     Between,
@@ -19,8 +20,6 @@ from flowsolve.discrete import (
 from flowsolve.errors import ScheduleError
 from flowsolve.interop.diffusers_families import Kind
 from flowsolve.interop.diffusers_grid import Levels
-from flowsolve.labels import Labels, nearest
-from flowsolve.labels import whole as truncated
 from flowsolve.schedule import Clock
 
 Config = Mapping[str, Any]
@@ -78,9 +77,9 @@ def whole(name: str, c: Config, clock: Clock, kind: Kind) -> Clock:
     """The labels of the classes that keep them in integers, rounded or truncated off the table."""
     levels, flow = spaced(c), bool(c.get("use_flow_sigmas"))
     if name.startswith("KDPM2") and levels == "karras":
-        return Labels(clock, nearest)
+        return labels.Labels(clock, labels.nearest)
     if kind != "dpm" or not (levels or flow):
         return clock
     cosine = name == "DPMSolverMultistepScheduler" and c["beta_schedule"] == "squaredcos_cap_v2"
     rounds = not flow and not cosine and (levels == "karras" or bool(c.get("use_lu_lambdas")))
-    return Labels(clock, nearest if rounds else truncated)
+    return labels.Labels(clock, labels.nearest if rounds else labels.whole)
