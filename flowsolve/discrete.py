@@ -222,7 +222,7 @@ def from_alpha_bar(
     between: Between = "smooth",
     name: str = "",
 ) -> DiscreteClock:
-    """1 - β_t = f((t+1)/T)/f(t/T), β_t <= max_beta.                    Nichol, Dhariwal 2021, Eq. 13."""
+    """1 - β_t = f((t+1)/T)/f(t/T), β_t <= max_beta.                Nichol, Dhariwal 2021, Section 3.2."""
     betas = [min(1 - f((t + 1) / T) / f(t / T), max_beta) for t in range(T)]
     return from_betas(betas, between, name)
 

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import torch
@@ -172,6 +172,10 @@ def test_inversion_rises() -> None:
     table = fs.linear_beta()
     assert list(grid)[:2] == pytest.approx([table.sigma(0), table.sigma(1)])
     assert grid[-1] == pytest.approx(table.sigma(901))
+    usual = read_config(config("DDIMInverse")).spacing(10)  # theirs begins at σ = 0
+    assert list(usual)[:2] == pytest.approx([table.sigma(0), table.sigma(100)])
+    ode = fs.DiffusionODE(lambda x, t: x, fs.EpsPrediction(table))
+    assert fs.solve(ode, torch.ones(1, 2), usual, Euler()).nfe == 9
 
 
 # --- as shipped, and as it should be ----------------------------------------------------------------
@@ -312,6 +316,8 @@ REFUSED: dict[str, tuple[object, dict[str, Any], str]] = {
     "size for nothing": (config("DDIM"), {"mu": 1.0}, "mu and image_seq_len belong to dynamic shifting"),
     "no line": (config("UniPCMultistep", **flow, use_dynamic_shifting=True), {"image_seq_len": 9},
                 "this scheduler knows no base_shift: give mu= and not image_seq_len=."),
+    "ends at": (config("FlowMatchEulerDiscrete"), {"ends_at": "0"},
+                'ends_at must be "1/T" or "1/n", but got \'0\'.'),
     "ends": (config("DDIM"), {"ends_at": "1/n"},
              "ends_at = '1/n' is for FlowMatch schedulers, not DDIMScheduler."),
 }  # fmt: skip
@@ -397,6 +403,15 @@ def test_models_refused(what: str) -> None:
     assert text in str(error.value)
 
 
+def test_a_compiled_model_is_known_by_what_was_compiled() -> None:
+    class Compiled(UNet2DModel):
+        _orig_mod = FluxTransformer2DModel()
+
+    model = Compiled()
+    from_diffusers(model, config("FlowMatchEulerDiscrete")).ode.eps(torch.ones(1, 3, 4, 4), 1.0)
+    assert model.labels == pytest.approx([0.5])
+
+
 def test_a_new_class_with_its_label_scale() -> None:
     model = SomethingNew()
     m = from_diffusers(model, SD15, label_scale=0.5)
@@ -418,6 +433,52 @@ def test_no_diffusers_before_it_is_needed() -> None:
         env={**os.environ, "PYTHONPATH": path}, check=True,
     )  # fmt: skip
     assert ran.stdout.strip() == "[]"
+
+
+class Stub:
+    """As much of diffusers as `load` asks for; it notes what it was asked."""
+
+    class ModelMixin:
+        pass
+
+    class UNet2DModel(UNet2DModel, ModelMixin):
+        asked: ClassVar[list[object]] = []
+
+        @classmethod
+        def from_pretrained(cls, path: object, **options: object) -> Stub.UNet2DModel:
+            cls.asked = [path, options]
+            return cls()
+
+        def to(self, device: object) -> Stub.UNet2DModel:
+            return self
+
+        def eval(self) -> Stub.UNet2DModel:
+            return self
+
+    class DiffusionPipeline:
+        @staticmethod
+        def load_config(name: str) -> dict[str, object]:
+            assert name == "someone/something"
+            return {"unet": ["diffusers", "UNet2DModel"],
+                    "scheduler": ["diffusers", "EulerDiscreteScheduler"]}  # fmt: skip
+
+    class EulerDiscreteScheduler(EulerDiscreteScheduler):
+        @classmethod
+        def from_pretrained(cls, name: str, subfolder: str) -> Stub.EulerDiscreteScheduler:
+            assert (name, subfolder) == ("someone/something", "scheduler")
+            return cls()
+
+
+def test_a_name_on_the_hub_goes_through_diffusers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "diffusers", Stub)  # type: ignore[arg-type]
+    m = load("someone/something")
+    assert m.reading.suggested == "EulerDiscreteScheduler"
+    options = {
+        "subfolder": "unet", "torch_dtype": None, "use_safetensors": True, "local_files_only": False,
+    }  # fmt: skip
+    assert Stub.UNet2DModel.asked == ["someone/something", options]
+    load("someone/something", allow_pickle=True)
+    assert Stub.UNet2DModel.asked == ["someone/something", {**options, "use_safetensors": None}]
 
 
 def test_load_says_which_extra_it_needs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

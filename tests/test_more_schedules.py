@@ -1,4 +1,4 @@
-"""Zero terminal SNR, more β schedules, σ linear between labels, whole labels, and shifted flow grids."""
+"""Zero terminal SNR, more β schedules, σ linear between labels, and shifted flow grids."""
 
 from __future__ import annotations
 

@@ -66,6 +66,8 @@ def read_config(
     Raises ScheduleError for a class that cannot be read, a value that a key cannot have, and settings
     that contradict each other. Keys that diffusers does not know are reported, not refused.
     """
+    if ends_at not in ("1/T", "1/n"):
+        raise ScheduleError(f'ends_at must be "1/T" or "1/n", but got {ends_at!r}.')
     name, given = _open(source)
     kind = family_of(name).kind
     c, report = checked(name, given)

@@ -51,6 +51,8 @@ class TableSpacing:
         else:
             inner = self._labelled(n)
         last = self.clock.sigma(0) if self.final == "first" else 0.0
+        if self.rising and last == 0:  # no network is asked at σ = 0
+            return Grid(inner, name).reversed()
         if inner[-1] > last * (1 + 1e-9):  # a step of no length is left out
             inner = [*inner, last]
         grid = Grid(inner, name if self.final == "zero" else f"{name}, to σ_0")

@@ -61,7 +61,7 @@ def load(
         pretrained,
         subfolder=part,
         torch_dtype=torch_dtype,
-        use_safetensors=safe,
+        use_safetensors=safe or None,  # None: pickles where there is nothing else
         local_files_only=local,
     )
     if scheduler is None:

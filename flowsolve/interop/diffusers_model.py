@@ -101,7 +101,8 @@ def from_diffusers(
     No diffusers is imported. Raises NetworkError where model and options do not fit each other.
     """
     reading = scheduler if isinstance(scheduler, Reading) else read_config(scheduler)
-    name, config = type(model).__name__, getattr(model, "config", None)
+    name = type(getattr(model, "_orig_mod", model)).__name__  # of torch.compile
+    config = getattr(model, "config", None)
     if not callable(model) or config is None:
         raise NetworkError(
             f"{model!r:.80} is not a diffusers model: it is not callable with a config."

@@ -9,6 +9,8 @@ from typing import Any
 from flowsolve.errors import ScheduleError
 from flowsolve.interop.diffusers_families import CHOICES, FAMILIES, IGNORED, family_of
 
+WAYS = ("use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas", "use_lu_lambdas")
+
 
 @dataclass(frozen=True)
 class Report:
@@ -41,7 +43,7 @@ def checked(name: str, given: Mapping[str, Any]) -> tuple[dict[str, Any], Report
         _value(name, key, value, keys[key])
     c = {**keys, **known}
     _agree(name, c)
-    moot = {key: why for group, why in _moot(c) for key in group}
+    moot = {key: why for group, why in _moot(name, c) for key in group}
     elsewhere = {key for family in FAMILIES.values() for key in family.keys}
     ignored, unknown = {}, []
     for key in given:
@@ -78,8 +80,7 @@ def _value(name: str, key: str, value: Any, default: object) -> None:
 
 def _agree(name: str, c: Mapping[str, Any]) -> None:
     """Raise ScheduleError for settings that contradict each other."""
-    ways = ("use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas", "use_lu_lambdas")
-    both = [key for key in ways if c.get(key)]
+    both = [key for key in WAYS if c.get(key)]
     if len(both) > 1:
         raise ScheduleError(f"{name}: {' and '.join(both)} are both set; levels have one spacing.")
     if c.get("invert_sigmas"):
@@ -105,13 +106,26 @@ def _agree(name: str, c: Mapping[str, Any]) -> None:
         raise ScheduleError(f"{name}: shift_terminal belongs to use_flow_sigmas, which is not set.")
 
 
-def _moot(c: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], str]]:
+def _moot(name: str, c: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], str]]:
     """Keys that other settings leave without effect, and why."""
     if c.get("trained_betas") is not None:
         yield ("beta_start", "beta_end", "beta_schedule"), "trained_betas gives the table"
     elif c.get("beta_schedule") in ("squaredcos_cap_v2", "laplace", "exp"):
         yield ("beta_start", "beta_end"), f"{c['beta_schedule']} has no ends of β"
-    if c.get("timestep_spacing", "leading") != "leading":
+    levels = any(c.get(key) for key in WAYS)
+    if c.get("use_flow_sigmas") and not levels:
+        betas = (
+            "beta_start",
+            "beta_end",
+            "beta_schedule",
+            "trained_betas",
+            "rescale_betas_zero_snr",
+        )
+        yield betas, "flow levels need no β"
+    if family_of(name).kind == "dpm" and (levels or c.get("use_flow_sigmas")):
+        labels = ("timestep_spacing", "steps_offset", "lambda_min_clipped")
+        yield labels, "the levels are not placed by labels"
+    elif c.get("timestep_spacing", "leading") != "leading":
         yield ("steps_offset",), "only timestep_spacing leading has an offset"
     if not c.get("clip_sample"):
         yield ("clip_sample_range",), "clip_sample is not set"
@@ -119,8 +133,8 @@ def _moot(c: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], str]]:
         yield ("dynamic_thresholding_ratio", "sample_max_value"), "thresholding is not set"
     if "use_flow_sigmas" in c and not c["use_flow_sigmas"]:
         yield ("flow_shift",), "use_flow_sigmas is not set"
-    if c.get("use_flow_sigmas"):
-        yield ("timestep_spacing", "steps_offset"), "flow levels have their own spacing"
+    if not levels:
+        yield ("sigma_min", "sigma_max"), "they are the ends of karras, exponential and beta levels"
     if c.get("use_dynamic_shifting"):
         yield ("shift", "flow_shift"), "dynamic shifting takes its place"
     else:
