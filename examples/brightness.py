@@ -48,22 +48,19 @@ class Pictures(fs.ODE):
 
 def samples(noise: Tensor, n: int) -> dict[str, Tensor]:
     """DDIM, n steps, with one fix more in each."""
-    new = fs.zero_terminal_snr(old := fs.scaled_linear_beta())
+    ddim, new = S.DDIM(), fs.zero_terminal_snr(old := fs.scaled_linear_beta())
     picture, kind = fs.EpsPrediction(old), fs.VPrediction(new)
     eps = fs.DiffusionODE(exact_network(Pictures(0.2), picture), picture)
     v, weak = (fs.DiffusionODE(exact_network(Pictures(w), kind), kind) for w in (0.2, 0.1))
     runs = {
-        "ε, leading": (eps, fs.leading(n, clock=old, steps_offset=1)),
-        "ε, trailing": (eps, fs.trailing(n, clock=old)),
-        "v, zero SNR, leading": (v, fs.leading(n, clock=new, steps_offset=1)),
-        "v, zero SNR, trailing": (v, fs.trailing(n, clock=new)),
-        "guided, w = 3": (Guided(v, weak, 3), fs.trailing(n, clock=new)),
-        "rescaled, φ = 0.7": (Guided(v, weak, 3, rescale=0.7), fs.trailing(n, clock=new)),
+        "ε, leading": (eps, fs.leading(n, clock=old, steps_offset=1), ddim),
+        "ε, trailing": (eps, fs.trailing(n, clock=old), ddim),
+        "v, zero SNR, leading": (v, fs.leading(n, clock=new, steps_offset=1), ddim),
+        "v, zero SNR, trailing": (v, fs.trailing(n, clock=new), ddim),
+        "guided, w = 3": (Guided(v, weak, 3), fs.trailing(n, clock=new), ddim),
+        "rescaled, φ = 0.7": (Guided(v, weak, 3, rescale=0.7), fs.trailing(n, clock=new), ddim),
     }
-    return {
-        k: fs.sample(ode, noise, grid, S.DDIM(), start=fs.vp_start).x
-        for k, (ode, grid) in runs.items()
-    }
+    return {k: fs.sample(ode, noise, *how, start=fs.vp_start).x for k, (ode, *how) in runs.items()}
 
 
 if __name__ == "__main__":
