@@ -142,6 +142,13 @@ def test_every_solver_has_its_words() -> None:
     assert not [name for name in ours if not re.search(rf"\b{name}\b", text)]
 
 
+def test_every_module_of_solvers_is_in_the_reference() -> None:
+    text = (DOCS / "api.md").read_text(encoding="utf-8")
+    modules = [p.stem for p in (ROOT / "solvers" / "flowsolve_solvers").glob("[a-z]*.py")]
+    assert len(modules) > 20
+    assert not [m for m in modules if f"automodule:: flowsolve_solvers.{m}\n" not in text]
+
+
 def test_the_certificate_lists_all() -> None:
     """Its measured columns are made by `flowsolve certify`, and its slopes must hold."""
     plain, noisy = TABLE.read_text(encoding="utf-8").split(f"\n{certify.STOCHASTIC}\n\n")

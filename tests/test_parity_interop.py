@@ -10,7 +10,6 @@ import itertools
 import math
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -20,7 +19,7 @@ import torch
 from torch import Tensor
 
 import flowsolve as fs
-from flowsolve import ODE, Grid, OneStep, Solver
+from flowsolve import Grid, Solver
 from flowsolve.errors import NetworkError
 from flowsolve.interop.diffusers import Imported, Reading, from_diffusers, load, read_config
 from flowsolve.labels import whole
@@ -32,6 +31,7 @@ from flowsolve_solvers import (
     DPMSolver2,
     DPMSolverPP2M,
     Euler,
+    FlowHeun,
     Heun,
     PseudoRK4,
     PublishedDPMSolver,
@@ -301,28 +301,6 @@ def _check_labels(reading: Reading, grid: Grid, labels: list[float], name: str) 
 # -------------------------------------------------------------------------------------- flow matching
 
 
-@dataclass(frozen=True, repr=False)
-class HeunInFlowTime(OneStep):
-    """x_t ← x_t + Δt (u + u')/2 in x_t = x̄/(1+σ): diffusers' flow Heun. Not Heun in σ."""
-
-    order = 2
-
-    def step(self, ode: ODE, x: Tensor, s: float, t: float) -> Tensor:
-        dt = t / (1 + t) - s / (1 + s)
-        first, y = flow_of(ode, x, s), x / (1 + s)
-        second = flow_of(ode, (y + dt * first) * (1 + t), t)
-        return (y + dt * (first + second) / 2) * (1 + t)
-
-
-def flow_of(ode: ODE, x: Tensor, s: float) -> Tensor:
-    """u = ε - x₀, by the one of them that loses no digits."""
-    if s < 1:
-        eps = ode.eps(x, s)
-        return eps * (1 + s) - x
-    x0 = ode.x0(x, s)
-    return (x - x0) / s - x0
-
-
 def test_flow_euler_twice_shifted_and_once() -> None:
     """As shipped to float32; and right by default, which ends at another level."""
     scheduler = diffusers.FlowMatchEulerDiscreteScheduler(**shift3)
@@ -349,13 +327,13 @@ def test_flow_heun() -> None:
     t = grid[1] / (1 + grid[1])
     guess = NOISE + (t - 1) * u
     x_bar = guess * (1 + grid[1])
-    v = flow_of(m.ode, x_bar, grid[1]).detach()
+    v = (m.ode.eps(x_bar, grid[1]) * (1 + grid[1]) - x_bar).detach()  # ε - x₀
     first = (NOISE + (t - 1) * (u + v) / 2) * (1 + grid[1])
-    rest = fs.solve(m.ode, first, Grid(grid[1:-1]), HeunInFlowTime())
+    rest = fs.solve(m.ode, first, Grid(grid[1:-1]), FlowHeun())
     end = m.ode.x0(rest.x, grid[-2]).detach()
     peer = theirs(scheduler, 20, unet())
     assert difference(end, peer, "FlowMatchHeun, as shipped") < 1e-5
-    mine = fs.sample(m.ode, NOISE, grid, HeunInFlowTime())
+    mine = fs.sample(m.ode, NOISE, grid, FlowHeun())
     assert mine.nfe == 38  # theirs 39
     assert 1e-4 < difference(mine.x, peer, "FlowMatchHeun, from σ = ∞, by design") < 0.2
 

@@ -27,6 +27,7 @@ from flowsolve_solvers.euler import EulerInT as EulerInT
 from flowsolve_solvers.euler import EulerInVariance as EulerInVariance
 from flowsolve_solvers.exponential_rk import RES2S as RES2S
 from flowsolve_solvers.exponential_rk import RES3S as RES3S
+from flowsolve_solvers.flow_heun import FlowHeun as FlowHeun
 from flowsolve_solvers.grid_singlestep import GridSinglestep as GridSinglestep
 from flowsolve_solvers.multistep import DEIS as DEIS
 from flowsolve_solvers.multistep import IPNDMV as IPNDMV
@@ -97,6 +98,7 @@ ALL: list[Solver] = [
     EulerInT(),
     EulerInVariance(),
     Heun(),
+    FlowHeun(),
     Midpoint(),
     RK4(),
     RK4(LOG_SIGMA),
