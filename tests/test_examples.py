@@ -110,3 +110,10 @@ def test_brightness(out: Path) -> None:
     assert over[4] > 3 * over[3]
     assert over[5] < over[4] / 5
     assert mean[5] < mean[4] - 0.2
+
+
+def test_interpolation(out: Path) -> None:
+    """Noise stays noise on the arc, and loses half of its strength in the middle of a square of lines."""
+    arc, line = numbers("deviation NUMBER", run("interpolation.py", out))
+    assert arc == pytest.approx(1, abs=0.15)
+    assert line == pytest.approx(0.5, abs=0.1)
