@@ -6,12 +6,13 @@ d log p(x̄)/dσ = -div ε        so that -log p is one more coordinate of the s
 from __future__ import annotations
 
 import copy
+import hashlib
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from flowsolve.errors import GridError, NetworkError, StateError
+from flowsolve.errors import GridError, NetworkError, NonFiniteError, StateError
 from flowsolve.grid import Grid
 from flowsolve.noise import unit_noise
 from flowsolve.ode import ODE, DiffusionODE, Wrapped
@@ -100,6 +101,10 @@ def log_prob(
             f"log p is summed in the state's dtype, so {x.dtype} is too coarse. Use x.float(), and "
             "DiffusionODE(..., dtype=...) for a network in half precision."
         )
+    if not callable(prior):
+        raise StateError(
+            f"prior must be a function (x, sigma) -> log density such as vp_prior, not {prior!r:.80}."
+        )
     if probes is None and seeds is not None:
         raise StateError(
             "seeds are for probes, and an exact divergence has none. Give probes=, or no seeds."
@@ -115,6 +120,10 @@ def log_prob(
             got = tuple(at_end.shape) if isinstance(at_end, torch.Tensor) else at_end
             raise StateError(
                 f"prior must return one log density for each sample, a tensor ({len(x)},), but gave {got}."
+            )
+        if bool(at_end.isnan().any()):
+            raise NonFiniteError(
+                f"the prior is NaN at σ = {grid[-1]!r}, where the state is finite."
             )
         log_p = at_end + integrals.mean(1)
         spread = torch.zeros_like(log_p) if probes is None else integrals.std(1)
@@ -183,14 +192,17 @@ def _basis(x: Tensor) -> Tensor:
 
 def _rademacher(x: Tensor, probes: int, seeds: Sequence[int] | None) -> Tensor:
     """±1 with equal chance, (probes, B, *event), those of a sample from its seed."""
-    if probes < 2:
+    if not isinstance(probes, int) or probes < 2:
         raise ValueError(
-            f"probes must be at least 2, to have a standard error, but is {probes!r}. None is exact."
+            f"probes must be 2 or more, to have a standard error, but is {probes!r}. None is exact."
         )
     seeds = range(len(x)) if seeds is None else seeds
     if len(seeds) != len(x):
         raise StateError(f"there are {len(seeds)} seeds for {len(x)} samples: give one for each.")
-    noise = unit_noise(seeds, (probes, *x.shape[1:]), x.dtype, x.device)
+    # not the seeds themselves: the state, or its dequantisation, may have been drawn from those
+    words = (hashlib.sha256(f"{seed} probes".encode()).digest() for seed in seeds)
+    own = [int.from_bytes(word[:8], "little") >> 1 for word in words]
+    noise = unit_noise(own, (probes, *x.shape[1:]), x.dtype, x.device)
     return (noise >= 0).to(x.dtype).mul(2).sub(1).transpose(0, 1)
 
 

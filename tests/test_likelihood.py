@@ -24,6 +24,7 @@ from flowsolve import (
     karras,
     log_snr,
     solve,
+    unit_noise,
 )
 from flowsolve.bits import bits_per_dim, dequantise
 from flowsolve.errors import GridError, NetworkError, NonFiniteError, StateError
@@ -176,6 +177,21 @@ def test_probes_belong_to_the_sample() -> None:
     torch.testing.assert_close(part.stderr, whole.stderr[2:4], rtol=0, atol=1e-12)
     other = log_prob(MIXTURE, x, GRID, Euler(), probes=2, seeds=range(6))
     assert not other.log_p.equal(whole.log_p)
+
+
+def test_probes_do_not_know_the_state() -> None:
+    """Of the same seed as its noise they would be its signs, and the estimate biased."""
+    x = unit_noise(range(500), (2,), torch.float64)
+    got = log_prob(Swap(), x, Grid((2.0, 1.0)), Euler(), probes=2, prior=lambda y, _: 0 * y[:, 0])
+    signs = (x[:, 0] * x[:, 1]).sign()
+    assert abs(float((got.log_p * signs).mean())) < 4 * 2 / math.sqrt(2 * 500)
+
+
+class Swap(ODE):
+    """ε = (x₂, x₁): no divergence, but vᵀJv = 2 v₁v₂."""
+
+    def eps(self, x: Tensor, sigma: float) -> Tensor:
+        return x.flip(1)
 
 
 # --- shapes, dtypes, gradients, counts ------------------------------------------------------------
@@ -335,7 +351,22 @@ def run(**changes: object) -> Likelihood:
         (
             {"probes": 1},
             ValueError,
-            "probes must be at least 2, to have a standard error, but is 1. None is exact.",
+            "probes must be 2 or more, to have a standard error, but is 1. None is exact.",
+        ),
+        (
+            {"probes": 2.0},
+            ValueError,
+            "probes must be 2 or more, to have a standard error, but is 2",
+        ),
+        (
+            {"prior": 1.0},
+            StateError,
+            "prior must be a function (x, sigma) -> log density such as vp_prior, not 1.0.",
+        ),
+        (
+            {"prior": lambda x, sigma: x[:, 0] * math.nan},
+            NonFiniteError,
+            "the prior is NaN at σ = 10.0, where the state is finite.",
         ),
         ({"probes": 2, "seeds": [1]}, StateError, "there are 1 seeds for 3 samples: give one for "),
         (
