@@ -45,13 +45,14 @@ def mmd(
 ) -> Estimate:
     """MMD² of k(a, b) = exp(-|a - b|²/(2h²)), unbiased.      Gretton et al. 2012, eq. 3.
 
-    bandwidth  h, in units of the features; unless given, the median distance in the reference y (in its
-               first 1000), so that all that is compared with y is compared by one kernel
+    bandwidth  h, in units of the features; unless given, the median distance in the reference y (of
+               1000 of it, seeded), so that all that is compared with y is compared by one kernel
     """
     import torch
 
     a, b = embed_both(x, y, features)
-    h = float(torch.pdist(b[:1000]).median()) if bandwidth is None else bandwidth
+    some = torch.randperm(len(b), generator=torch.Generator().manual_seed(0))[:1000].to(b.device)
+    h = float(torch.pdist(b[some]).median()) if bandwidth is None else bandwidth
     if not 0 < h < math.inf:
         why = (
             "half of the reference is one point; give one" if bandwidth is None else "give another"
