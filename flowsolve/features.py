@@ -65,6 +65,8 @@ def embed(x: Tensor, features: Features | None, name: str = "x") -> Tensor:
         )
     if len(x) < 4:
         raise SamplesError(f"{name} has {len(x)} samples, and a distance needs 4 or more.")
+    if x.numel() == 0:
+        raise SamplesError(f"the samples of {name} are {tuple(x.shape[1:])}: they hold no values.")
     if not bool(x.isfinite().all()):
         bad = int((~x.reshape(len(x), -1).isfinite().all(1)).sum())
         raise SamplesError(f"{bad} of {len(x)} samples in {name} hold NaN or infinity.")

@@ -410,6 +410,7 @@ NAN[3, 1] = math.nan
         (X, Y[:, :3], "the samples of x are (5,) and those of y (3,): give both sets one shape"),
         (X.reshape(-1, 5, 1), Y, "the samples of x are (5, 1) and those of y (5,)"),
         (X[:3], Y, "x has 3 samples, and a distance needs 4 or more."),
+        (X[:, :0], Y[:, :0], "the samples of x are (0,): they hold no values."),
         (X, Y[:0], "y has 0 samples, and a distance needs 4 or more."),
         (NAN, Y, "1 of 60 samples in x hold NaN or infinity."),
         (X, NAN / 0, "60 of 60 samples in y hold NaN or infinity."),
