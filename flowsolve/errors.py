@@ -34,6 +34,10 @@ class NonFiniteError(FlowsolveError, ArithmeticError):
     """NaN or infinity in the result; the message says at which evaluation and σ it began."""
 
 
+class SamplesError(FlowsolveError, ValueError):
+    """Sample sets, or features of them, that no distance can be taken of."""
+
+
 class TableError(FlowsolveError, ValueError):
     """A method without a coefficient table, or a table used on another grid."""
 

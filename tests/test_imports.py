@@ -48,7 +48,7 @@ def test_the_probe_itself() -> None:
     assert loaded(fresh("import argparse"), HEAVY) == ["argparse"]
 
 
-@pytest.mark.parametrize("package", ["flowsolve", "flowsolve_solvers"])
+@pytest.mark.parametrize("package", ["flowsolve", "flowsolve_solvers", "flowsolve.metrics"])
 def test_import_is_light(package: str) -> None:
     modules = fresh(f"import {package}")
     assert package in modules
