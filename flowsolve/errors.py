@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from flowsolve.fixed_point import Inversion
     from flowsolve.solution import Solution
 
 
@@ -32,6 +33,14 @@ class StateError(FlowsolveError, TypeError):
 
 class NonFiniteError(FlowsolveError, ArithmeticError):
     """NaN or infinity in the result; the message says at which evaluation and σ it began."""
+
+
+class ConvergenceError(FlowsolveError, ArithmeticError):
+    """A fixed point that was not reached; `partial` is the Inversion, with the residuals of every step."""
+
+    def __init__(self, message: str, partial: Inversion) -> None:
+        super().__init__(message)
+        self.partial = partial
 
 
 class TableError(FlowsolveError, ValueError):
