@@ -47,17 +47,17 @@ def invert(
     solver: Solver,
     *,
     tolerance: float | None = None,
-    iterations: int = 40,
+    iterations: int = 100,
     look: int = 4,
-    anderson: bool = True,
+    memory: int = 10,
     strict: bool = True,
 ) -> Inversion:
     """x_s with Φ(x_s; s→t) = x_t, Φ the step of `solver`, at every step up:  x ← x + (x_t - Φ(x; s→t)).
 
     For DDIM this is x ← x_t + (s - t) ε(x, s): Pan et al. 2023 (AIDI), Garibi et al. 2024 (ReNoise). With
-    r = x_t - Φ(x) and g = x + r, `anderson` takes Anderson's acceleration with one value of memory,
+    r = x_t - Φ(x), g = x + r and Δ their changes from iteration to iteration, Anderson's acceleration is
 
-        x ← g - β Δg,  β = ⟨r, Δr⟩/⟨Δr, Δr⟩ for each sample, Δ against the iteration before
+        x ← g - Σ γ Δg,  γ = argmin |r - Σ γ Δr|² for each sample, over the last `memory` changes
 
     which converges where the plain one does not: on coarse grids a step need not be a contraction.
 
@@ -67,6 +67,7 @@ def invert(
     look        look from the host every that many iterations whether all samples are there; 0: never.
                 Each look waits for the device; without them every step costs all `iterations`. A
                 sample that is there is frozen, so its result does not depend on the others'
+    memory      the changes remembered, each two states; 0 is the plain iteration
     strict      raise if a step did not converge; else return it with its residuals
 
     Of each step it keeps the iterate of the least residual: what is returned was put through Φ.
@@ -81,10 +82,10 @@ def invert(
             f"invert needs a one-step method such as Euler() or Heun(), not {solver!r}, whose steps "
             "depend on those before. encode() takes any deterministic method."
         )
-    if iterations < 1 or look < 0 or (tolerance is not None and not tolerance > 0):
+    if iterations < 1 or min(look, memory) < 0 or (tolerance is not None and not tolerance > 0):
         raise ValueError(
-            "invert needs iterations >= 1, look >= 0 and tolerance > 0, but got iterations = "
-            f"{iterations!r}, look = {look!r}, tolerance = {tolerance!r}."
+            "invert needs iterations >= 1, look >= 0, memory >= 0 and tolerance > 0, but got iterations = "
+            f"{iterations!r}, look = {look!r}, memory = {memory!r}, tolerance = {tolerance!r}."
         )
     tol = 64 * torch.finfo(x.dtype).eps if tolerance is None else tolerance
     rows, residuals = [0], []
@@ -95,7 +96,7 @@ def invert(
     counted, n = Counted(ode.metered(count)), len(x)
     with torch.no_grad():
         for t, s in pairwise(up):
-            x, residual = _step_up(counted, x, s, t, solver, tol, iterations, look, anderson)
+            x, residual = _step_up(counted, x, s, t, solver, tol, iterations, look, memory)
             residuals.append(residual)
     alpha = 1.0 if math.isinf(up[-1]) else ode.alpha(up[-1])
     done = Inversion(
@@ -122,7 +123,7 @@ def _step_up(
     tol: float,
     iterations: int,
     look: int,
-    anderson: bool,
+    memory: int,
 ) -> tuple[Tensor, Tensor]:
     """The best x found with Φ(x; s→t) = y, and its relative residual (B,)."""
     import torch
@@ -132,6 +133,7 @@ def _step_up(
     x = best = y / unit
     least = torch.full_like(scale, math.inf)
     before: tuple[Tensor, Tensor] | None = None
+    changes: list[tuple[Tensor, Tensor]] = []
     for k in range(1, iterations + 1):
         r = y - phi(x)
         size = _rms(r) / scale
@@ -140,16 +142,32 @@ def _step_up(
         least = torch.where(better, size, least)
         if k == iterations or (look and k % look == 0 and bool((least <= tol).all())):
             break
-        g = x + r / unit
-        x = g
-        if anderson and before is not None:
-            dr, dg = r - before[0], g - before[1]
-            x = g - _like(_dot(r, dr) / _dot(dr, dr).clamp_min(_TINY), g) * dg
+        x = g = x + r / unit
+        if memory and before is not None:
+            changes.insert(0, (r - before[0], g - before[1]))
+            del changes[memory:]
+            basis: list[tuple[Tensor, Tensor]] = []
+            for dr, dg in changes:  # the newest first: what is old gives way
+                basis.append(_orthogonal(dr, dg, basis))
+            for q, h in basis:
+                x = x - _like(_dot(r, q), h) * h
         before = r, g
     return best, least
 
 
-_TINY = 1e-30  # Δr = 0: then r Δr is 0 as well
+def _orthogonal(
+    dr: Tensor, dg: Tensor, basis: list[tuple[Tensor, Tensor]]
+) -> tuple[Tensor, Tensor]:
+    """(Δr, Δg) less their parts along the basis, with Δr of length 1; 0 where nothing is left."""
+    import torch
+
+    length = _dot(dr, dr)
+    for q, h in basis:
+        c = _like(_dot(dr, q), q)
+        dr, dg = dr - c * q, dg - c * h
+    rest = _dot(dr, dr)
+    scale = torch.where(rest > 1e-12 * length, rest.rsqrt(), 0)
+    return dr * _like(scale, dr), dg * _like(scale, dg)
 
 
 def _phi(ode: ODE, s: float, t: float, solver: OneStep) -> tuple[Callable[[Tensor], Tensor], float]:
