@@ -20,6 +20,8 @@ from flowsolve.discrete import linear_beta as linear_beta
 from flowsolve.discrete import scaled_linear_beta as scaled_linear_beta
 from flowsolve.discrete import squared_cosine as squared_cosine
 from flowsolve.dmn import dmn as dmn
+from flowsolve.fixed_point import Inversion as Inversion
+from flowsolve.fixed_point import invert as invert
 from flowsolve.gits import GITS as GITS
 from flowsolve.gits import gits as gits
 from flowsolve.gits_table import gits_table as gits_table
@@ -39,6 +41,9 @@ from flowsolve.grid_tuned import round_to as round_to
 from flowsolve.guidance import Guided as Guided
 from flowsolve.guidance_scale import cfgpp as cfgpp
 from flowsolve.guidance_scale import interval as interval
+from flowsolve.inversion import RoundTrip as RoundTrip
+from flowsolve.inversion import encode as encode
+from flowsolve.inversion import round_trip_error as round_trip_error
 from flowsolve.limits import Clip as Clip
 from flowsolve.limits import Threshold as Threshold
 from flowsolve.noise import BrownianNoise as BrownianNoise

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from flowsolve.fixed_point import Inversion
     from flowsolve.solution import Solution
 
 
@@ -36,6 +37,14 @@ class NonFiniteError(FlowsolveError, ArithmeticError):
 
 class SamplesError(FlowsolveError, ValueError):
     """Sample sets, or features of them, that no distance can be taken of."""
+
+
+class ConvergenceError(FlowsolveError, ArithmeticError):
+    """A fixed point that was not reached; `partial` is the Inversion, with the residuals of every step."""
+
+    def __init__(self, message: str, partial: Inversion) -> None:
+        super().__init__(message)
+        self.partial = partial
 
 
 class TableError(FlowsolveError, ValueError):

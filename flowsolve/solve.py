@@ -58,14 +58,14 @@ def solve(
     Raises GridError (also for σ = ∞ and for σ = 0 where the method cannot go: see `sample`),
     BudgetError, StateError, NetworkError, and NonFiniteError naming the evaluation and the σ.
     """
-    grid = _prepare(ode, x, grid, solver, nfe)
+    grid = prepare(ode, x, grid, solver, nfe)
     ends = (grid[0], grid[-1])
     if math.inf in ends or (0 in ends and not (grid[-1] == 0 and solver.reaches_zero)):
         raise GridError(
             f"solve walks finite levels above 0, but the grid goes from {ends[0]!r} to {ends[1]!r}. "
             "sample() takes the steps from σ = ∞ and to σ = 0."
         )
-    return _run(ode, x, grid, solver, keep, keep_on, grad, check)
+    return run(ode, x, grid, solver, keep, keep_on, grad, check)
 
 
 def sample(
@@ -89,17 +89,18 @@ def sample(
     The step from σ = ∞ is x̄₁ = x₀(noise, ∞) + σ₁ noise, and the step to σ = 0 is x₀: DDIM's, one
     evaluation each. A method that can reach 0 itself (Euler, LMS) does. The rest as in `solve`.
     """
-    grid = _prepare(ode, noise, grid, solver, nfe)
+    grid = prepare(ode, noise, grid, solver, nfe)
     if grid.rising:
         raise GridError(
             "sample goes from noise to data, so σ must fall, but this grid rises. "
             "To encode data into noise, use solve() with it."
         )
     x = noise if math.isinf(grid[0]) else noise * start(grid[0])
-    return _run(ode, x, grid, solver, keep, keep_on, grad, check)
+    return run(ode, x, grid, solver, keep, keep_on, grad, check)
 
 
-def _prepare(ode: ODE, x: Tensor, grid: AnyGrid, solver: Solver, nfe: int | None) -> Grid:
+def prepare(ode: ODE, x: Tensor, grid: AnyGrid, solver: Solver, nfe: int | None) -> Grid:
+    """The grid to walk, after checking what every walk needs."""
     import torch
 
     if not isinstance(ode, ODE):
@@ -130,7 +131,7 @@ def _prepare(ode: ODE, x: Tensor, grid: AnyGrid, solver: Solver, nfe: int | None
     return grid
 
 
-def _run(
+def run(
     ode: ODE,
     x: Tensor,
     grid: Grid,
@@ -140,6 +141,7 @@ def _run(
     grad: bool,
     check: bool,
 ) -> Solution:
+    """Walk, count and look at the end, whatever the ends of the grid."""
     import torch
 
     if keep < 0:

@@ -25,18 +25,29 @@ def walk(
 
         head, from σ = ∞:  x̄₁ = x₀(noise, ∞) + σ₁ noise       (x is the unit noise x̄/σ)
         tail, to σ = 0:    x̄_N = x₀(x̄_{N-1}, σ_{N-1})         (unless the solver reaches 0 itself)
+
+    A rising grid has them the other way round. ε has no value at 0, so the head freezes it at σ_1,
+    where the network sees the data as they are, x_t = α_0 x̄_0; the tail returns the unit noise:
+
+        head, from σ = 0:  x̄₁ = x̄₀ + σ₁ ε(x̄₀ α_0/α_1, σ₁)
+        tail, to σ = ∞:    noise = ε(x̄_{N-1}, σ_{N-1})
     """
     levels = grid[:]
     if math.isinf(levels[0]):
         x = ode.x0(x, math.inf).add(x, alpha=levels[1])
         levels = levels[1:]
         yield x
-    tail = len(levels) > 1 and levels[-1] == 0 and not solver.reaches_zero
+    elif levels[0] == 0:
+        t = levels[1]
+        x = x.add(ode.eps(x * (ode.alpha(0.0) / ode.alpha(t)), t), alpha=t)
+        levels = levels[1:]
+        yield x
+    end = levels[-1]
+    tail = len(levels) > 1 and (math.isinf(end) or (end == 0 and not solver.reaches_zero))
     inner = levels[:-1] if tail else levels
     stats: Mapping[str, int] = {}
     if len(inner) > 1:
-        whole = len(inner) == len(grid)
-        steps = iter(solver.steps(ode, x, grid if whole else Grid(inner, grid.name)))
+        steps = iter(solver.steps(ode, x, _part(grid, inner)))
         for _ in inner[1:]:
             try:
                 x = next(steps)
@@ -52,5 +63,12 @@ def walk(
         else:
             raise StateError(f"{solver!r} yielded more states than the grid has steps.")
     if tail:
-        yield ode.x0(x, inner[-1])
+        yield ode.eps(x, inner[-1]) if grid.rising else ode.x0(x, inner[-1])
     return stats
+
+
+def _part(grid: Grid, levels: tuple[float, ...]) -> Grid:
+    """Neighbouring levels of the grid, in its direction."""
+    if len(levels) == len(grid):
+        return grid
+    return Grid(levels[::-1], grid.name).reversed() if grid.rising else Grid(levels, grid.name)

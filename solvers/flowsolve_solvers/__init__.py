@@ -11,6 +11,7 @@ from flowsolve_solvers.ancestral import DPMSolverPP2SAncestral as DPMSolverPP2SA
 from flowsolve_solvers.ddim import DDPM as DDPM
 from flowsolve_solvers.ddim import DDIMEta as DDIMEta
 from flowsolve_solvers.ddim import EulerAncestral as EulerAncestral
+from flowsolve_solvers.ddim_inverse import DDIMInverse as DDIMInverse
 from flowsolve_solvers.dpm_adaptive import DPMSolverAdaptive as DPMSolverAdaptive
 from flowsolve_solvers.dpm_solver import DPMSolver2 as DPMSolver2
 from flowsolve_solvers.dpm_solver import DPMSolver3 as DPMSolver3

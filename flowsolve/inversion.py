@@ -1,0 +1,127 @@
+"""Data into noise by the same integrator, and what a round trip loses.
+
+`encode` walks the grid upwards. On a finite grid that is not the inverse of walking down: the two steps
+between a pair of levels see ε at different ends, and the round trip has an error of the method's order.
+`flowsolve.fixed_point.invert` is the inverse.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from flowsolve.errors import GridError, StateError
+from flowsolve.grid import Grid
+from flowsolve.solve import prepare, run, sample
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from flowsolve.ode import ODE
+    from flowsolve.solution import Solution
+    from flowsolve.solver import Solver
+
+Encoder = Callable[["ODE", "Tensor", "Grid", "Solver"], "Solution"]
+
+
+def encode(ode: ODE, x: Tensor, grid: Grid | Iterable[float], solver: Solver) -> Solution:
+    """x̄ at the top of the grid, of the trajectory through x at its bottom.   Song, Meng, Ermon 2021, Sec. 4.3.
+
+    x     data as x̄ at the lowest level, (B, *event). On a grid that ends at a σ > 0 clean data are so
+          taken as if they had that noise; a grid that ends at 0 (`to_zero`) takes them as they are.
+    grid  the levels, in either direction: those that will be walked down again
+
+    Any deterministic solver. Where the lowest level is 0, ε has no value, and the first step is
+    x̄₁ = x + σ₁ ε(x α_0/α_1, σ₁): the network sees x itself, under the label of σ₁. The step to σ = ∞, if
+    there is one, is DDIM's and returns the unit noise ε(x̄, σ). One evaluation each, counted in `nfe`.
+
+    Raises GridError for a stochastic solver, and for a grid with no step between finite levels above 0.
+    """
+    up = rising(grid)
+    up = prepare(ode, x, up, solver, None)
+    done = run(ode, x, up, solver, 0, None, False, True)
+    return unit_at_infinity(done)
+
+
+def rising(grid: Grid | Iterable[float]) -> Grid:
+    """The levels upwards. Raises GridError unless there are two finite ones above 0 among them."""
+    grid = grid if isinstance(grid, Grid) else Grid(grid)
+    if sum(0 < s < math.inf for s in grid) < 2:
+        raise GridError(
+            f"to encode takes at least one step between finite levels above 0, but the grid is "
+            f"{list(grid)}."
+        )
+    return grid if grid.rising else grid.reversed()
+
+
+def unit_at_infinity(solution: Solution) -> Solution:
+    """The same with α = 1 where the state is the unit noise, as `Point.x_t` has it."""
+    if solution.grid[-1] < math.inf:
+        return solution
+    return dataclasses.replace(solution, alpha=1.0)
+
+
+@dataclass(frozen=True, eq=False)
+class RoundTrip:
+    """Data encoded and decoded.
+
+    per_sample  the mean squared error per dimension of each sample, (B,)
+    encoded     x̄ at the top (unit noise at σ = ∞);  decoded: x̄ at the bottom again
+    nfe_up, nfe_down  evaluations of ε or x₀ either way
+    """
+
+    per_sample: Tensor
+    encoded: Tensor
+    decoded: Tensor
+    nfe_up: int
+    nfe_down: int
+
+    @property
+    def mse(self) -> float:
+        """The mean over samples: Table 2 of the DDIM paper, where images are in [0, 1].
+
+        On images in [-1, 1] it is 4 times theirs.
+        """
+        return float(self.per_sample.mean())
+
+    @property
+    def stderr(self) -> float:
+        """The standard error of `mse`; NaN for one sample."""
+        n = len(self.per_sample)
+        return float(self.per_sample.std()) / math.sqrt(n) if n > 1 else math.nan
+
+
+def round_trip_error(
+    ode: ODE,
+    x: Tensor,
+    grid: Grid | Iterable[float],
+    solver: Solver,
+    *,
+    encoder: Encoder = encode,
+) -> RoundTrip:
+    """Σ_i (x_i - x'_i)²/D, x' = decode(encode(x)).               Song, Meng, Ermon 2021, Table 2.
+
+    encoder  how to go up: encode(ode, x, grid, solver), or whatever is called like it, such as
+             `invert`, or encode with another solver: lambda ode, x, grid, _: encode(ode, x, grid,
+             DDIMInverse())
+
+    Down it goes as `sample` does, from the encoded state. Raises as `encode` and `sample` do.
+    """
+    up = rising(grid)
+    encoded = encoder(ode, x, up, solver)
+    if encoded.x.shape != x.shape:
+        raise StateError(
+            f"the encoder returned shape {tuple(encoded.x.shape)} for data of {tuple(x.shape)}."
+        )
+    down = sample(ode, encoded.x, up.reversed(), solver, start=_as_it_is)
+    wide = (down.x - x).reshape(len(x), -1)
+    wide = wide if wide.dtype.itemsize >= 4 else wide.float()
+    error = wide.square().mean(1)
+    return RoundTrip(error, encoded.x, down.x, encoded.nfe, down.nfe)
+
+
+def _as_it_is(sigma: float) -> float:
+    return 1.0
