@@ -16,7 +16,7 @@ from flowsolve.errors import GridError, NetworkError, NonFiniteError, StateError
 from flowsolve.grid import Grid
 from flowsolve.noise import unit_noise
 from flowsolve.ode import ODE, DiffusionODE, Wrapped
-from flowsolve.solve import _prepare, solve, ve_start, vp_start
+from flowsolve.solve import prepare, solve, ve_start, vp_start
 from flowsolve.solver import Solver
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def log_prob(
     """
     import torch
 
-    grid = _prepare(ode, x, grid, solver, None)
+    grid = prepare(ode, x, grid, solver, None)
     if not 0 < min(grid) < max(grid) < math.inf:
         raise GridError(
             f"log p needs finite levels above 0, but the grid goes from {grid[0]!r} to {grid[-1]!r}. "
