@@ -67,7 +67,7 @@ def invert(
     look        look from the host every that many iterations whether all samples are there; 0: never.
                 Each look waits for the device; without them every step costs all `iterations`. A
                 sample that is there is frozen, so its result does not depend on the others'
-    memory      the changes remembered, each two states; 0 is the plain iteration
+    memory      the changes remembered, each for four states at most; 0 is the plain iteration
     strict      raise if a step did not converge; else return it with its residuals
 
     Of each step it keeps the iterate of the least residual: what is returned was put through Φ.
