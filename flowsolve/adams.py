@@ -40,6 +40,15 @@ def adams_weights(
     )
 
 
+def span(measure: Measure, s: float, t: float) -> tuple[float, float]:
+    """(q, c) with ∫_s^t du = c (e^q - 1) = c q φ₁(q): q = log(u_s/u_t), c = -u_t, for u = σ and u = 1/σ.
+
+    What the methods with φ-functions are written in: the weight of a slope in log σ is c q φ₂(q).
+    """
+    u_s, u_t = abs(measure.du_dlog(s)), abs(measure.du_dlog(t))
+    return math.log(u_s / u_t), -u_t
+
+
 def phi(k: int, z: float) -> float:
     """φ_k(z) = Σ z^j/(j+k)!, that is φ₀ = e^z and φ_{k+1} = (φ_k - 1/k!)/z, to round-off at any z.
 

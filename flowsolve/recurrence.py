@@ -111,10 +111,11 @@ def _combination(target: Vector, vectors: Sequence[Vector]) -> list[float] | Non
     for m in range(1, len(vectors) + 1):
         matrix = np.stack(vectors[:m], 1)
         norms = np.linalg.norm(matrix, axis=0)
-        scaled = np.linalg.lstsq(matrix / norms, target, rcond=1e-15)[0]
-        scaled += np.linalg.lstsq(matrix / norms, target - matrix / norms @ scaled, rcond=1e-15)[0]
+        unit = matrix / norms
+        scaled = np.linalg.lstsq(unit, target, rcond=1e-15)[0]
+        scaled += np.linalg.lstsq(unit, target - unit @ scaled, rcond=1e-15)[0]
         scaled[abs(scaled) <= TOLERANCE * size] = 0
-        if np.linalg.norm(matrix / norms @ scaled - target) <= TOLERANCE * size:
+        if np.linalg.norm(unit @ scaled - target) <= TOLERANCE * size:
             return [*(scaled / norms).tolist(), *(0.0 for _ in vectors[m:])]
     return None
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from flowsolve.grid import Grid
 
 
-class Limited(Protocol):
+class HasMaxNFE(Protocol):
     """A solver with max_nfe."""
 
     @property
@@ -20,7 +20,7 @@ class Limited(Protocol):
 
 
 def ran_out(
-    solver: Limited, grid: Grid, x: Tensor, sigma: float, held: str = "that state"
+    solver: HasMaxNFE, grid: Grid, x: Tensor, sigma: float, held: str = "that state"
 ) -> BudgetError:
     """max_nfe was spent at σ; x is what `partial` will hold."""
     return BudgetError(

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from flowsolve.adams import phi
-from flowsolve.chart import DATA, NOISE, Chart
+from flowsolve.adams import phi, span
+from flowsolve.chart import DATA, Chart
 from flowsolve.solver import Solver, check_option
 
 if TYPE_CHECKING:
@@ -74,11 +74,9 @@ class GridSinglestep(Solver):
     def _weights(
         self, k: int, b: float, s: float, t: float, values: list[Tensor]
     ) -> tuple[tuple[float, ...], list[Tensor]]:
-        h = math.log(b / t)
-        q = h if self.chart == NOISE else -h
-        scale = -t if self.chart == NOISE else -1 / t
+        q, scale = span(self.chart, b, t)
         whole = scale * math.expm1(q)
         if k == 1:
             return (whole,), values
-        part = (whole / 2 if k == 2 else scale * q * phi(2, q)) * h / math.log(b / s)
+        part = (whole / 2 if k == 2 else scale * q * phi(2, q)) * math.log(b / t) / math.log(b / s)
         return (whole - part, part), [values[0], values[-1]]

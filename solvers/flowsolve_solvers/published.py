@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from flowsolve.adams import phi
-from flowsolve.chart import DATA, NOISE, Chart
+from flowsolve.adams import phi, span
+from flowsolve.chart import DATA, Chart
 from flowsolve.solver import Solver
 
 if TYPE_CHECKING:
@@ -63,8 +63,7 @@ class PublishedDPMSolver(Solver):
         self, s: float, t: float, widths: list[float], values: list[Tensor]
     ) -> tuple[tuple[float, ...], list[Tensor]]:
         h = widths[0]
-        q = h if self.chart == NOISE else -h
-        scale = -t if self.chart == NOISE else -1 / t
+        q, scale = span(self.chart, s, t)
         whole = scale * math.expm1(q)
         if len(values) == 1:
             return (whole,), values

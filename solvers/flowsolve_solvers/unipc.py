@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from flowsolve.adams import adams_weights
-from flowsolve.chart import DATA, LOG_SIGMA, NOISE, Chart
+from flowsolve.adams import adams_weights, span
+from flowsolve.chart import DATA, LOG_SIGMA, Chart
 from flowsolve.solver import OneStep, Solver
 from flowsolve_solvers.multistep import Known, check_start
 
@@ -110,13 +110,11 @@ def half_weights(
     F is F_t in a corrector (r = 1) and the value before s in a predictor (r < 0). B(h) is h in
     "bh1" and e^h - 1 in "bh2" (of -h in the data chart).
     """
-    h = math.log(s / t)
-    signed = h if chart == NOISE else -h
-    b = signed if variant == "bh1" else math.expm1(signed)
+    q, scale = span(chart, s, t)
+    b = q if variant == "bh1" else math.expm1(q)
     other = next(n for n in nodes if n != s)
-    r = math.log(s / other) / h
-    # ∫ du = -t (e^h - 1) for ε and (1 - e^-h)/t for x₀; B stands for that e^h - 1 (e^-h - 1)
-    scale = -t if chart == NOISE else -1 / t
-    whole, slope = scale * math.expm1(signed), scale * b / (2 * r)
+    r = math.log(s / other) / math.log(s / t)
+    # B stands for the e^q - 1 of the slope
+    whole, slope = scale * math.expm1(q), scale * b / (2 * r)
     first = (whole - slope, slope)
     return first if nodes[0] == s else (first[1], first[0])
