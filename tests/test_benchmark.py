@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import math
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -48,3 +49,19 @@ def test_methods_have_costs(rows: dict[str, dict[str, str]], method: str) -> Non
 def test_peers_are_measured_or_named(rows: dict[str, dict[str, str]], peer: str) -> None:
     (name,) = (name for name in rows if peer in name)
     assert "not installed: pip install" in name or float(rows[name]["ops/eval"]) > 0
+
+
+def test_the_tables_of_the_docs_have_their_scripts() -> None:
+    """Each runs for minutes; what it needs is there, and every page that names one names one that is."""
+    path = os.pathsep.join([str(ROOT), str(ROOT / "solvers")])
+    script = ROOT / "benchmarks" / "docs_tables.py"
+    done = subprocess.run(
+        [sys.executable, str(script), "--help"], env=os.environ | {"PYTHONPATH": path},
+        capture_output=True, encoding="utf-8", timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    pages = "".join(p.read_text("utf-8") for p in (ROOT / "docs").glob("*.md"))
+    named = set(re.findall(r"docs_tables\.py (\w+)`", pages))
+    assert named | {"cost"} == set(
+        re.findall(r"^def (\w+)\(\) -> None:", script.read_text("utf-8"), re.M)
+    )

@@ -1,0 +1,134 @@
+"""The tables in docs/ that take minutes: python benchmarks/docs_tables.py NAME, NAME one of the functions.
+
+Each prints the rows of its page: `metrics` and `cost` of docs/metrics.md, `table2` and `exact` of
+docs/inversion.md, `gits` of docs/conventions.md, `ends` of docs/solvers.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from dataclasses import replace
+from functools import partial
+
+import torch
+from sklearn.datasets import load_digits
+from torch import Tensor
+
+import flowsolve as fs
+import flowsolve_solvers as S
+from flowsolve import metrics as m
+from flowsolve.fixed_point import invert
+from flowsolve.inversion import encode, round_trip_error
+from flowsolve.law import law_error
+from flowsolve.problems import Dataset, Digits, Mixture, Problem
+from flowsolve.study import work_precision
+
+DISTANCES = (m.frechet, m.sliced_wasserstein, m.energy, m.kid, m.mmd, m.precision, m.recall)
+
+
+def real() -> Tensor:
+    return torch.tensor(load_digits().images, dtype=torch.float32)[:, None] / 8 - 1
+
+
+def metrics() -> None:
+    """Floors of 20 halvings; 898 samples, seeds 0 to 897, against 898 random digits."""
+    digits, images = Digits(), real()
+    half = images[torch.randperm(len(images), generator=torch.Generator().manual_seed(0))[:898]]
+    noise, made = fs.unit_noise(range(898), digits.event), []
+    for solver, n in ((S.DPMSolverPP2M(), 20), (S.Euler(), 20), (S.Euler(), 5)):
+        grid = fs.karras(n, digits.sigma_max, digits.sigma_min)
+        made.append(fs.sample(digits, noise, grid, solver, start=fs.vp_start).x)
+    for distance in DISTANCES:
+        alone = distance if distance in (m.energy, m.kid, m.mmd) else partial(distance, groups=0)
+        print(
+            distance.__name__, m.floor(alone, images), *(distance(x, half) for x in made), sep=" | "
+        )
+
+
+def cost() -> None:
+    """Seconds for 10,000 against 10,000 of 64 features."""
+    x, y = torch.randn(2, 10_000, 64, dtype=torch.float64)
+    for distance in DISTANCES:
+        begin = time.perf_counter()
+        distance(x, y)
+        print(f"{distance.__name__} {time.perf_counter() - begin:.1f} s")
+
+
+def table2() -> None:
+    """128 digits up and down."""
+    digits, x = Digits(), real()[:128]
+
+    def under(ode: fs.ODE, x: Tensor, grid: fs.Grid, _: fs.Solver) -> fs.Solution:
+        return encode(ode, x, grid, S.DDIMInverse())
+
+    for solver, up in (
+        (S.DDIM(), encode), (S.DDIM(), under), (S.DPMSolverPP2M(), encode), (S.Heun(), encode),
+        (S.RK4(fs.LOG_SIGMA), encode),
+    ):  # fmt: skip
+        grids = [fs.tau_linear(n, clock=digits.clock) for n in (10, 20, 50, 100)]
+        trips = [round_trip_error(digits, x, grid, solver, encoder=up) for grid in grids]
+        print(
+            up.__name__,
+            solver,
+            *(f"{t.mse:.1e} ± {t.stderr / t.mse:.0%}" for t in trips),
+            sep=" | ",
+        )
+
+
+def exact() -> None:
+    """16 digits, 20 steps of DDIM, and of Heun."""
+    digits, grid = Digits(), fs.tau_linear(20, clock=Digits().clock)
+    single, double = torch.float32, torch.float64
+    for solver, dtype, options in (
+        (S.DDIM(), single, None), (S.DDIM(), single, {"iterations": 5}),
+        (S.DDIM(), single, {"iterations": 10, "memory": 0}), (S.DDIM(), single, {"iterations": 10}),
+        (S.DDIM(), single, {}), (S.DDIM(), double, {}), (S.DDIM(), double, {"iterations": 200}),
+        (S.Heun(), single, None), (S.Heun(), single, {}),
+    ):  # fmt: skip
+        up = encode if options is None else partial(invert, strict=False, **options)
+        x = real()[:16].to(dtype)
+        trip = round_trip_error(digits, x, grid, solver, encoder=up)
+        there = ""
+        if options is not None:
+            found = invert(digits, x, grid, solver, strict=False, **options)
+            there = int((found.residuals <= found.tolerance).all(0).sum())
+        print(solver, dtype, options, trip.nfe_up, f"{trip.mse:.1e}", there, sep=" | ")
+
+
+def gits() -> None:
+    """Searched on seeds 0 to 63 (digits) or 255, measured on 1000 to 1031 or 1063."""
+    many = [S.Euler(), S.LMS(3), S.IPNDM(), S.DPMSolverPP2M()]
+    cases: list[tuple[Problem, list[fs.Solver], int, int, torch.dtype]] = [
+        (Digits(), many, 64, 32, torch.float32),
+        (Mixture(), many[:1], 256, 64, torch.float64),
+        (Dataset(), many[:1], 256, 64, torch.float64),
+    ]
+    for problem, solvers, search, count, dtype in cases:
+        fine = fs.karras(60, problem.sigma_max, problem.sigma_min)
+        x = problem.start(range(search), dtype)
+        found = [fs.gits(problem, x, fine, S.IPNDM(), metric=k, coeff=1) for k in ("dev", "l2")]
+        grids = [f for one in found for f in (one, replace(one, coeff=1.15))]
+        study = work_precision(
+            solvers, problem, (6, 10), spacings=(fs.karras, fs.log_snr, *grids),
+            seeds=range(1000, 1000 + count), dtype=dtype,
+        )  # fmt: skip
+        for (solver, spacing), rows in study.series.items():
+            print(problem.name, solver, spacing, *(f"{r.rmse:.3f}" for r in rows), sep=" | ")
+
+
+def ends() -> None:
+    """The slopes of the law of EDM with its default churn, and of SASolver before it has settled."""
+    for solver, steps in (
+        (S.EDM(), (100, 200, 400, 800)),
+        (S.SASolver(), (40, 80, 160, 320, 640, 1280)),
+    ):
+        errors = torch.tensor([law_error(solver, fs.log_snr(n, 1.0, 0.2)) for n in steps])
+        print(solver, *(f"{v:.2f}" for v in (errors[:-1] / errors[1:]).log2().tolist()))
+
+
+if __name__ == "__main__":
+    tables = {f.__name__: f for f in (metrics, cost, table2, exact, gits, ends)}
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("table", choices=tables)
+    tables[parser.parse_args().table]()
