@@ -12,7 +12,6 @@ from dataclasses import replace
 from functools import partial
 
 import torch
-from sklearn.datasets import load_digits
 from torch import Tensor
 
 import flowsolve as fs
@@ -27,13 +26,9 @@ from flowsolve.study import work_precision
 DISTANCES = (m.frechet, m.sliced_wasserstein, m.energy, m.kid, m.mmd, m.precision, m.recall)
 
 
-def real() -> Tensor:
-    return torch.tensor(load_digits().images, dtype=torch.float32)[:, None] / 8 - 1
-
-
 def metrics() -> None:
     """Floors of 20 halvings; 898 samples, seeds 0 to 897, against 898 random digits."""
-    digits, images = Digits(), real()
+    digits, images = Digits(), Digits().data()
     half = images[torch.randperm(len(images), generator=torch.Generator().manual_seed(0))[:898]]
     noise, made = fs.unit_noise(range(898), digits.event), []
     for solver, n in ((S.DPMSolverPP2M(), 20), (S.Euler(), 20), (S.Euler(), 5)):
@@ -57,7 +52,7 @@ def cost() -> None:
 
 def table2() -> None:
     """128 digits up and down."""
-    digits, x = Digits(), real()[:128]
+    digits, x = Digits(), Digits().data()[:128]
 
     def under(ode: fs.ODE, x: Tensor, grid: fs.Grid, _: fs.Solver) -> fs.Solution:
         return encode(ode, x, grid, S.DDIMInverse())
@@ -87,7 +82,7 @@ def exact() -> None:
         (S.Heun(), single, None), (S.Heun(), single, {}),
     ):  # fmt: skip
         up = encode if options is None else partial(invert, strict=False, **options)
-        x = real()[:16].to(dtype)
+        x = Digits().data()[:16].to(dtype)
         trip = round_trip_error(digits, x, grid, solver, encoder=up)
         there = ""
         if options is not None:

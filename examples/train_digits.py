@@ -11,11 +11,11 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import load_file, save
-from sklearn.datasets import load_digits  # type: ignore[import-untyped]
 from torch import Tensor, nn
 
 import flowsolve as fs
 from flowsolve import plot
+from flowsolve.problems.digits import digits_data
 from flowsolve.problems.unet import NO_CLASS, DigitsUNet
 from flowsolve.training import Objective, moving_average
 from flowsolve_solvers import Heun
@@ -26,20 +26,13 @@ CLOCK = fs.linear_beta()
 L_SIMPLE = Objective(fs.EpsPrediction(CLOCK), [CLOCK.sigma(n / 16) for n in range(16 * 999 + 1)])
 
 
-def digits() -> tuple[Tensor, Tensor]:
-    data = load_digits()
-    return torch.tensor(data.images, dtype=torch.float32)[:, None] / 8 - 1, torch.tensor(
-        data.target
-    )
-
-
 def loss(net: nn.Module, x0: Tensor, label: Tensor) -> Tensor:
     label_or_none = lambda: label.where(torch.rand(len(x0)) < 0.5, NO_CLASS)  # noqa: E731
     return L_SIMPLE.loss(lambda x, t: net(x, t, label_or_none()), x0)
 
 
 def train(net: nn.Module, steps: int, batch: int = 128) -> nn.Module:
-    (images, labels), average, mean = digits(), moving_average(net, 0.999), 1.0
+    (images, labels), average, mean = digits_data(), moving_average(net, 0.999), 1.0
     adam = torch.optim.Adam(net.parameters(), lr=2e-3)
     decay = lambda n: min(1, (n + 1) / 200) * (1 + math.cos(math.pi * n / steps)) / 2  # noqa: E731
     rate = torch.optim.lr_scheduler.LambdaLR(adam, decay)
@@ -67,13 +60,13 @@ if __name__ == "__main__":
     net, about = DigitsUNet(), {"data": DATA, "data_license": "CC BY 4.0", "seed": "0"}
     if args.steps:
         net.load_state_dict(train(net, args.steps).half().state_dict())
-        about |= {"steps": f"{args.steps}", "loss": f"{loss(net, *digits()).item():.4f}"}
+        about |= {"steps": f"{args.steps}", "loss": f"{loss(net, *digits_data()).item():.4f}"}
         args.out.write_bytes(save({k: w.half() for k, w in net.state_dict().items()}, about))
     net.load_state_dict(load_file(args.out))
     if args.figure:
         grid, noise = fs.karras(50, CLOCK.sigma(999), CLOCK.sigma(0)), torch.randn(100, 1, 8, 8)
         ode = fs.DiffusionODE(net, L_SIMPLE.precondition)
         made = fs.sample(ode, noise, grid, Heun(), start=fs.vp_start).x.chunk(10)
-        real = digits()[0][torch.randperm(1797)[:100]].chunk(10)
+        real = digits_data()[0][torch.randperm(1797)[:100]].chunk(10)
         rows = torch.cat([x for pair in zip(real, made, strict=True) for x in pair])
         plot.save(plot.images(rows, 20, "real beside sampled"), args.figure)

@@ -17,7 +17,9 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from flowsolve import karras, sample, vp_start
-from flowsolve.problems import Digits
+from flowsolve.errors import MissingExtra, StateError
+from flowsolve.problems import Digits, NetworkProblem
+from flowsolve.problems.digits import digits_data
 from flowsolve.problems.unet import NO_CLASS, DigitsUNet
 from flowsolve_solvers import Heun
 
@@ -144,10 +146,36 @@ def test_samples_match_the_data(
 ) -> None:
     """512 samples pass for 512 real images, and the same test sees through too few steps."""
     g = torch.Generator().manual_seed(1)
-    images, _ = script.digits()
+    images, _ = digits_data()
     real = images[torch.randperm(len(images), generator=g)[:512]]
     problem, noise = Digits(), torch.randn(512, 1, 8, 8, generator=g)
     grid = karras(steps, problem.sigma_max, problem.sigma_min)
     fake = sample(problem, noise, grid, Heun(), start=vp_start).x
     _, p = energy_test(fake, real)
     assert accept(p)
+
+
+def test_its_data_are_the_images_and_of_the_labels_given() -> None:
+    images, classes = digits_data()
+    assert (images.shape, images.min(), images.max()) == ((1797, 1, 8, 8), -1, 1)
+    assert torch.equal(Digits().data(), images)
+    few = Digits().given(torch.tensor([3, 7, 7])).data()
+    assert torch.equal(few, images[(classes == 3) | (classes == 7)])
+    assert torch.equal(Digits().given(torch.tensor([3, 10])).data(), images)
+
+
+def test_without_scikit_learn_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
+    with pytest.raises(MissingExtra, match=r"pip install 'flowsolve\[digits\]'"):
+        Digits().data()
+
+
+def test_a_network_of_the_users_own_brings_its_data() -> None:
+    data = torch.zeros(5, 2)
+    ends = {"sigma_max": 10.0, "sigma_min": 0.1}
+    for given in (data, lambda: data):
+        assert NetworkProblem(Digits(), (2,), **ends, data=given).data() is data
+    with pytest.raises(StateError, match=r"must be \(N, 3\), not \(5, 2\)"):
+        NetworkProblem(Digits(), (3,), **ends, data=data).data()
+    with pytest.raises(StateError, match=r"no data .* NetworkProblem\(\.\.\., data=tensor\)"):
+        NetworkProblem(Digits(), (2,), **ends).data()

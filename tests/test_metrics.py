@@ -365,14 +365,10 @@ def test_the_floor_is_what_equal_laws_give() -> None:
     assert abs(floor(frechet, normal(400, 4, 20)).corrected) < got.error
 
 
-def real_digits() -> Tensor:
-    data = pytest.importorskip("sklearn.datasets").load_digits()
-    return torch.tensor(data.images, dtype=torch.float32)[:, None] / 8 - 1
-
-
 def test_digits_against_the_page() -> None:
     """docs/metrics.md's figures, to a tenth of their errors: 20 steps are at the floor, 5 of Euler are not."""
-    real, problem = real_digits(), Digits()
+    problem = Digits()
+    real = problem.data()
     half = real[torch.randperm(len(real), generator=torch.Generator().manual_seed(0))[:898]]
     noise, ends = unit_noise(range(898), (1, 8, 8)), (problem.sigma_max, problem.sigma_min)
 

@@ -11,7 +11,7 @@ from dataclasses import is_dataclass
 from typing import TYPE_CHECKING, ClassVar, Self
 from weakref import WeakKeyDictionary
 
-from flowsolve.errors import GridError
+from flowsolve.errors import GridError, StateError
 from flowsolve.noise import unit_noise
 from flowsolve.ode import ODE
 from flowsolve.schedule import VPSDE, Clock
@@ -93,3 +93,13 @@ class Problem(ODE):
     def flow(self, x: Tensor, s: float, t: float) -> Tensor:
         """The exact x̄ at t of the trajectory through x at s, if `exact`; float64, like x in shape."""
         raise NotImplementedError(f"{self!r} has no closed-form flow: see reference().")
+
+    def data(self) -> Tensor:
+        """Real samples, (N, *event), that quality is measured against, on the scale of x₀.
+
+        Raises StateError unless the problem has some, MissingExtra where a package is needed.
+        """
+        raise StateError(
+            f"{self!r} has no data to compare samples with. Override data(), or give "
+            "NetworkProblem(..., data=tensor)."
+        )

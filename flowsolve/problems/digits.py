@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flowsolve.discrete import linear_beta
+from flowsolve.errors import MissingExtra
 from flowsolve.ode import DiffusionODE
 from flowsolve.precondition import EpsPrediction
 from flowsolve.problems.base import Problem
@@ -60,6 +61,36 @@ class Digits(DiffusionODE, Problem):
         c = self.condition["label"] if isinstance(self.condition, Mapping) else self.condition
         labels = "" if c is None else str(c.tolist())
         return hashlib.sha256(WEIGHTS.read_bytes() + labels.encode()).hexdigest()[:12]
+
+    def data(self) -> Tensor:
+        """The images that it was trained on, all 1797 or those of the labels given. See `digits_data`."""
+        import torch
+
+        from flowsolve.problems.unet import NO_CLASS
+
+        images, classes = digits_data()
+        c = self.condition["label"] if isinstance(self.condition, Mapping) else self.condition
+        if c is None or NO_CLASS in (asked := set(c.tolist())):
+            return images
+        return images[torch.isin(classes, torch.tensor(sorted(asked)))]
+
+
+def digits_data() -> tuple[Tensor, Tensor]:
+    """The images (1797, 1, 8, 8) in [-1, 1], float32, and their classes (1797,).    Alpaydin, Kaynak 1998.
+
+    Read from scikit-learn's own files. Raises MissingExtra without it.
+    """
+    import torch
+
+    try:
+        from sklearn.datasets import load_digits  # type: ignore[import-untyped]
+    except ImportError as error:
+        raise MissingExtra(
+            "the real digits come with scikit-learn: pip install 'flowsolve[digits]'."
+        ) from error
+    found = load_digits()
+    images = torch.tensor(found.images, dtype=torch.float32)[:, None] / 8 - 1
+    return images, torch.tensor(found.target, dtype=torch.int64)
 
 
 def _network(x: Tensor, t: Tensor, label: Tensor | None = None) -> Tensor:

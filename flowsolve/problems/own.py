@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from flowsolve.errors import StateError
 from flowsolve.ode import ODE, Wrapped
 from flowsolve.problems.base import Problem
 from flowsolve.schedule import VPSDE, Clock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from torch import Tensor
 
 
 class NetworkProblem(Wrapped, Problem):
@@ -21,6 +24,8 @@ class NetworkProblem(Wrapped, Problem):
     clock      for grids uniform in t
     digest     a text that names the network, such as a hash of its weights: with it references are
                cached and studies continue in another process; without it neither happens
+    data       real samples (N, *event) on the scale of x₀, or a function that loads them: what the
+               quality of samples is measured against
     """
 
     summary = "a network of your own"
@@ -37,10 +42,12 @@ class NetworkProblem(Wrapped, Problem):
         clock: Clock | None = None,
         name: str = "own",
         digest: str = "",
+        data: Tensor | Callable[[], Tensor] | None = None,
     ) -> None:
         super().__init__(ode)
         self.name = name
         self._event, self._clock, self._digest = tuple(event), clock or VPSDE(), digest
+        self._data = data
         self.sigma_max, self.sigma_min = float(sigma_max), float(sigma_min)
         self.check_ends()
 
@@ -61,6 +68,18 @@ class NetworkProblem(Wrapped, Problem):
     def digest(self) -> str:
         """As given, else one of this object's own."""
         return self._digest or super().digest
+
+    def data(self) -> Tensor:
+        """As given. Raises StateError if none was, or for another shape."""
+        if self._data is None:
+            return super().data()
+        found = self._data() if callable(self._data) else self._data
+        if tuple(found.shape[1:]) != self.event:
+            raise StateError(
+                f"the data of {self!r} must be (N, {', '.join(map(str, self.event))}), not "
+                f"{tuple(found.shape)}."
+            )
+        return found
 
     def metered(self, count: Callable[[int], None]) -> ODE:
         """The metered inner ODE."""

@@ -1,0 +1,37 @@
+"""What every figure begins and ends with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter, ScalarFormatter
+
+
+def save(figure: Figure, path: str | Path) -> None:
+    """Write a figure, its format by the suffix; the same figure gives the same bytes."""
+    path = Path(path)
+    metadata = {"Date": None} if path.suffix == ".svg" else None
+    with rc_context({"svg.hashsalt": "flowsolve"}):
+        figure.savefig(path, dpi=150, metadata=metadata)
+
+
+def new(width: float, height: float) -> tuple[Figure, Axes]:
+    """A figure with one pair of axes, laid out to fit."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    return figure, figure.add_subplot()
+
+
+def finish(axes: Axes) -> None:
+    """Plain numbers on a logarithmic x axis, a light grid, the legend."""
+    axes.xaxis.set_major_formatter(ScalarFormatter())
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    low, high = axes.get_xlim()
+    marks = (1, 2, 3, 5, 7) if high < 100 * low else (1, 2, 5) if high < 1e4 * low else (1,)
+    ticks = [m * 10**k for k in range(8) for m in marks]
+    axes.set_xticks([t for t in ticks if low <= t <= high])
+    axes.grid(which="both", color="0.9", lw=0.6)
+    if axes.get_legend_handles_labels()[1]:
+        axes.legend(fontsize=8)

@@ -1,0 +1,55 @@
+"""Where grids place their levels, and the weights that a method has on one."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from flowsolve.plot.axes import new
+
+if TYPE_CHECKING:
+    from flowsolve.grid import Grid
+    from flowsolve.table import Table
+
+
+def grids(many: Sequence[Grid]) -> Figure:
+    """Where grids place their levels: log σ on the axis, one row for each grid."""
+    figure, axes = new(7.5, 0.9 + 0.4 * len(many))
+    for i, grid in enumerate(many):
+        levels = [s for s in grid if 0 < s < math.inf]
+        axes.plot(levels, [i] * len(levels), "|-", ms=12, lw=0.6, color=f"C{i % 10}")
+    axes.set_xscale("log")
+    axes.invert_xaxis()
+    axes.set_ylim(len(many) - 0.5, -0.5)
+    axes.set_yticks(range(len(many)), [f"{g.name} ({g.steps})" for g in many])
+    axes.set_xlabel("σ, from noise to data")
+    return figure
+
+
+def table(t: Table) -> Figure:
+    """The coefficient table as a heat map: rows are probes and the answer, columns x̄_T and each ε.
+
+    Colour is the weight on its own scale, sign(w) √|w| of the largest; weights on x̄_T are 1.
+    """
+    m = t.matrix
+    shown = np.sign(m[:, 1:]) * np.sqrt(np.abs(m[:, 1:]))
+    top = float(np.abs(shown).max()) or 1.0
+    n = len(m)
+    figure, axes = new(1.8 + 0.42 * n, 1.5 + 0.34 * n)
+    mask = np.ma.masked_where(m[:, 1:] == 0, shown)
+    axes.imshow(mask, cmap="RdBu_r", vmin=-top, vmax=top, aspect="auto")
+    if n <= 17:
+        for (i, j), w in np.ndenumerate(m[:, 1:]):
+            if w:
+                dark = abs(shown[i, j]) > 0.6 * top
+                axes.text(j, i, f"{w:.2g}", ha="center", va="center", fontsize=6,
+                          color="w" if dark else "k")  # fmt: skip
+    axes.set_xticks(range(n - 1), [f"ε{k}" for k in range(1, n)], fontsize=7)
+    rows = [*(f"probe {k}: σ = {s:.3g}" for k, s in enumerate(t.sigmas, 1)), "answer"]
+    axes.set_yticks(range(n), rows, fontsize=7)
+    axes.set_title(f"{t.solver}: weights on the ε", fontsize=9)
+    return figure
