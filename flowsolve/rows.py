@@ -9,12 +9,27 @@ import os
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from flowsolve.errors import ResultsError
 
 KEY = ("problem", "problem_digest", "solver", "spacing", "asked", "sigma_max", "sigma_min",
        "seeds", "dtype", "device", "flowsolve")  # fmt: skip
+
+
+class AnyRow(Protocol):
+    """A dataclass of numbers and texts. Two rows of one `key` are the same measurement."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    @property
+    def error(self) -> str: ...
+
+    @property
+    def key(self) -> tuple[Any, ...]: ...
+
+
+R = TypeVar("R", bound=AnyRow)
 
 
 @dataclass(frozen=True)
@@ -70,17 +85,17 @@ class Row:
         return tuple(getattr(self, name) for name in KEY)
 
 
-def write_csv(rows: Iterable[Row], path: Path) -> None:
-    """All columns, one line a row; replaced whole."""
+def write_csv(rows: Iterable[AnyRow], path: Path, kind: type[AnyRow] = Row) -> None:
+    """All columns of that kind of row, one line a row; replaced whole."""
     temporary = path.with_name(path.name + ".part")
     with open(temporary, "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, [f.name for f in fields(Row)])
+        writer = csv.DictWriter(file, [f.name for f in fields(kind)])
         writer.writeheader()
         writer.writerows(asdict(row) for row in rows)
     os.replace(temporary, path)
 
 
-def read_jsonl(path: Path) -> list[Row]:
+def read_jsonl(path: Path, kind: type[R]) -> list[R]:
     """The whole rows of a file; a last line cut off by a kill is left out. Raises ResultsError."""
     if not path.exists():
         return []
@@ -89,7 +104,7 @@ def read_jsonl(path: Path) -> list[Row]:
     for number, line in enumerate(lines, 1):
         try:
             if line:
-                rows.append(Row(**{k: _number(v) for k, v in json.loads(line).items()}))
+                rows.append(kind(**{k: _number(v) for k, v in json.loads(line).items()}))
         except (ValueError, TypeError) as error:
             if number == len(lines):
                 break
@@ -97,17 +112,22 @@ def read_jsonl(path: Path) -> list[Row]:
     return rows
 
 
-class RowFile:
+class RowFile(Generic[R]):
     """A JSON Lines file that grows by whole rows, each on the disk before the next is computed."""
 
-    def __init__(self, path: Path) -> None:
-        self.path, self.rows = path, read_jsonl(path)
+    def __init__(self, path: Path, kind: type[R]) -> None:
+        self.path, self.rows = path, read_jsonl(path, kind)
         if path.exists():  # drop what a kill left of a line, before more is appended
             text = path.read_bytes()
             if not text.endswith(b"\n"):
                 path.write_bytes(text[: text.rfind(b"\n") + 1])
 
-    def append(self, row: Row) -> None:
+    @property
+    def measured(self) -> dict[tuple[Any, ...], R]:
+        """The rows that hold a measurement, by key; those that say why they hold none are tried again."""
+        return {row.key: row for row in self.rows if not row.error}
+
+    def append(self, row: R) -> None:
         """Write one row through to the disk."""
         values = {k: _text(v) for k, v in asdict(row).items()}
         with open(self.path, "a", encoding="utf-8") as file:

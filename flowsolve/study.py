@@ -32,7 +32,7 @@ class Study:
     @classmethod
     def load(cls, path: str | Path) -> Study:
         """From a JSON Lines file; of a measurement tried again, the last try."""
-        return cls(tuple({row.key: row for row in read_jsonl(Path(path))}.values()))
+        return cls(tuple({row.key: row for row in read_jsonl(Path(path), Row)}.values()))
 
     def save_csv(self, path: str | Path) -> None:
         """All rows, for pandas or a spreadsheet."""
@@ -187,8 +187,8 @@ def work_precision(
     ]
     tasks = [*{(t.label, t.spacing, t.asked): t for t in tasks}.values()]  # no point twice
     total = len(tasks) * math.ceil(len(seeds) / block)
-    file = None if path is None else RowFile(Path(path))
-    done = {r.key: r for r in file.rows if not r.error} if file else {}
+    file = None if path is None else RowFile(Path(path), Row)
+    done = file.measured if file else {}
     rows = []
     for row in measure(
         tasks, problem, seeds, block, dtype or torch.float32, device, done, cached=cached

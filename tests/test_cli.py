@@ -252,7 +252,7 @@ def test_compare(tmp_path: Path) -> None:
         "settings.json", "rows.jsonl", "rows.csv", "orders.csv",
         "error_vs_nfe.png", "error_vs_nfe.svg",
     }  # fmt: skip
-    rows = read_jsonl(folder / "rows.jsonl")
+    rows = read_jsonl(folder / "rows.jsonl", Row)
     assert [(r.solver, r.asked, r.nfe) for r in rows if not r.error] == [
         ("Heun()", "nfe=8", 8), ("Heun()", "nfe=20", 20),
         *(("LMS(2)", f"nfe={n}", n) for n in (1, 8, 20)),
@@ -285,7 +285,7 @@ def test_compare(tmp_path: Path) -> None:
     before = contents(folder)
     assert done(*args, cwd=tmp_path).splitlines()[1:8] == lines[1:8]
     after = contents(folder)
-    kept = [r for r in read_jsonl(folder / "rows.jsonl") if not r.error]
+    kept = [r for r in read_jsonl(folder / "rows.jsonl", Row) if not r.error]
     assert kept == [r for r in rows if not r.error]
     assert after["error_vs_nfe.svg"][0] == before["error_vs_nfe.svg"][0]
 
@@ -302,7 +302,7 @@ def test_several_spacings_each_have_a_column(tmp_path: Path) -> None:
 def test_ends_and_dtype_reach_the_rows(tmp_path: Path) -> None:
     done(*SMALL, "--sigma-max", "5", "--sigma-min", "0.2", "--dtype", "float64", "--block", "5",
          "--out", "o", cwd=tmp_path)  # fmt: skip
-    rows = read_jsonl(tmp_path / "o" / "rows.jsonl")
+    rows = read_jsonl(tmp_path / "o" / "rows.jsonl", Row)
     assert {(r.sigma_max, r.sigma_min, r.dtype) for r in rows} == {(5.0, 0.2, "float64")}
     assert [r.seeds for r in rows] == ["0-4", "0-4", "5-7", "5-7"]
 
@@ -336,7 +336,7 @@ def test_a_study_that_is_stopped_keeps_its_rows_and_continues(
         process.kill()
         process.wait()
     assert [x[:5] for x in seen] == ["[1/6]", "[2/6]"]
-    first = read_jsonl(rows_file)
+    first = read_jsonl(rows_file, Row)
     assert 2 <= len(first) < 6
     assert rows_file.read_bytes().endswith(b"}\n")
     if how == signal.SIGINT:
@@ -353,7 +353,7 @@ def test_a_study_that_is_stopped_keeps_its_rows_and_continues(
 
     (tmp_path / "calls.txt").unlink()
     text = done(*args, cwd=tmp_path)
-    rows = read_jsonl(rows_file)
+    rows = read_jsonl(rows_file, Row)
     assert rows[: len(first)] == first  # their seconds too: nothing was measured again
     assert [(r.solver, r.asked) for r in rows] == [
         (s, f"nfe={n}") for s in ("Euler()", "Heun()") for n in (4, 6, 8)
@@ -592,7 +592,7 @@ def test_the_default_comparison_is_done_in_three_minutes_and_again_in_one(tmp_pa
             now.children_user - used.children_user + now.children_system - used.children_system
         )
         assert made.returncode == 0, made.stderr[-2000:]
-        rows = read_jsonl(tmp_path / out / "rows.jsonl")
+        rows = read_jsonl(tmp_path / out / "rows.jsonl", Row)
         assert len(rows) == 48
         assert sum(r.rmse > 0 for r in rows) >= 46
         assert {r.solver for r in rows if r.error} <= {"Heun()", "DPMSolver3()"}
@@ -603,7 +603,7 @@ def test_the_default_comparison_is_done_in_three_minutes_and_again_in_one(tmp_pa
     print(
         f"flowsolve compare: {seconds[0]:.0f} s with its reference, {seconds[1]:.0f} s without; {cpu=}"
     )
-    a, b = (read_jsonl(tmp_path / out / "rows.jsonl") for out in ("fresh", "cached"))
+    a, b = (read_jsonl(tmp_path / out / "rows.jsonl", Row) for out in ("fresh", "cached"))
     assert [r.rmse for r in a] == pytest.approx([r.rmse for r in b], rel=1e-3)
     assert cpu[0] < 2 * 180
     assert cpu[1] < 2 * 60

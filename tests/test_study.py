@@ -382,13 +382,13 @@ def test_what_differs_is_computed_anew(tmp_path: Path, change: dict[str, object]
     other = work_precision([Euler()], Mixture1D(), [4], **given | change)  # type: ignore[arg-type]
     assert other.rows[0].key != first.rows[0].key
     assert other.rows[0].rmse != first.rows[0].rmse
-    assert len(read_jsonl(tmp_path / "rows.jsonl")) == 2
+    assert len(read_jsonl(tmp_path / "rows.jsonl", Row)) == 2
 
 
 def test_rows_of_another_problem_or_version_are_not_taken_for_ours(tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
     row = work_precision([Euler()], Mixture1D(), [4], seeds=range(2)).rows[0]
-    file = RowFile(path)
+    file = RowFile(path, Row)
     file.append(replace(row, flowsolve="0.0.0", rmse=1.0))
     file.append(replace(row, problem_digest="0" * 12, rmse=1.0))
     found = work_precision([Euler()], Mixture1D(), [4], seeds=range(2), path=path).rows[0]
@@ -399,11 +399,11 @@ def test_failed_rows_are_tried_again(tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
     good = work_precision([Euler()], Mixture1D(), [4], seeds=range(2)).rows[0]
     nothing = {f.name: f.default for f in fields(Row) if f.name in ("rmse", "max", "seconds")}
-    RowFile(path).append(replace(good, error="OutOfMemoryError: once", **nothing))
+    RowFile(path, Row).append(replace(good, error="OutOfMemoryError: once", **nothing))
     study = work_precision([Euler()], Mixture1D(), [4], seeds=range(2), path=path)
     assert not study.failures
     assert study.rows[0].rmse == good.rmse
-    assert [bool(r.error) for r in read_jsonl(path)] == [True, False]
+    assert [bool(r.error) for r in read_jsonl(path, Row)] == [True, False]
 
 
 ODD = Row(
@@ -414,10 +414,10 @@ ODD = Row(
 
 
 def test_rows_survive_json_and_csv_bit_for_bit(tmp_path: Path) -> None:
-    file = RowFile(tmp_path / "rows.jsonl")
+    file = RowFile(tmp_path / "rows.jsonl", Row)
     file.append(ODD)
     file.append(replace(ODD, rmse=-0.0))
-    for row, back in zip(file.rows, read_jsonl(file.path), strict=True):
+    for row, back in zip(file.rows, read_jsonl(file.path, Row), strict=True):
         for name, value in asdict(row).items():
             got = getattr(back, name)
             assert type(got) is type(value), name
@@ -439,14 +439,14 @@ def test_rows_survive_json_and_csv_bit_for_bit(tmp_path: Path) -> None:
 def test_a_line_that_a_kill_cut_off_is_dropped(tmp_path: Path, cut: int) -> None:
     path = tmp_path / "rows.jsonl"
     for row in (ODD, replace(ODD, order=3)):
-        RowFile(path).append(row)
+        RowFile(path, Row).append(row)
     whole = path.read_bytes()
     path.write_bytes(whole[:-cut])  # also in the middle of a character
-    assert [r.order for r in read_jsonl(path)] in ([2], [2, 3])
-    file = RowFile(path)
+    assert [r.order for r in read_jsonl(path, Row)] in ([2], [2, 3])
+    file = RowFile(path, Row)
     file.append(replace(ODD, order=4))
-    assert read_jsonl(path)[0].order == 2
-    assert read_jsonl(path)[-1].order == 4
+    assert read_jsonl(path, Row)[0].order == 2
+    assert read_jsonl(path, Row)[-1].order == 4
     assert path.read_bytes().endswith(b"}\n")
 
 
