@@ -13,6 +13,7 @@ from flowsolve.errors import WrongUse
 if TYPE_CHECKING:
     import torch
 
+    from flowsolve.features import Features
     from flowsolve.problems.base import Problem
 
 
@@ -29,8 +30,8 @@ def find_problem(args: argparse.Namespace) -> Problem:
     """The problem with the ends asked for."""
     from flowsolve.problems import find_problem
 
-    if ":" in args.problem and os.getcwd() not in sys.path:
-        sys.path.append(os.getcwd())  # last, so that nothing installed is shadowed from there
+    if ":" in args.problem:
+        _here()
     problem = find_problem(args.problem)
     given = (args.sigma_max, args.sigma_min)
     own = (problem.sigma_max, problem.sigma_min)
@@ -54,3 +55,33 @@ def torch_options(args: argparse.Namespace) -> tuple[torch.dtype, torch.device]:
     except (RuntimeError, AssertionError) as error:
         raise WrongUse(f"cannot use --device {args.device}: {str(error).splitlines()[0]}") from None
     return getattr(torch, args.dtype), device
+
+
+def find_features(args: argparse.Namespace, problem: Problem) -> tuple[Features | None, str]:
+    """--features as (callable, name): values, pca:DIMENSIONS, or package.module:function. Raises WrongUse."""
+    name = args.features
+    if name == "values":
+        return None, name
+    if name.startswith("pca:") and name[4:].isdecimal():
+        from flowsolve.features import pca
+
+        return pca(problem.data(), int(name[4:])), name
+    from importlib import import_module
+
+    _here()
+    module, _, attribute = name.partition(":")
+    try:
+        found = getattr(import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise WrongUse(
+            f"--features is values, pca:16 or package.module:function, but got {name!r}: {error}."
+        ) from None
+    if not callable(found):
+        raise WrongUse(f"--features {name} is a {type(found).__name__}, which cannot be called.")
+    return found, name
+
+
+def _here() -> None:
+    """Let modules be found in the current folder; last, so that nothing installed is shadowed from there."""
+    if os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())

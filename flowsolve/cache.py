@@ -22,11 +22,14 @@ def cache_folder() -> Path:
     return Path(named) if named else user_cache_path("flowsolve", appauthor=False)
 
 
-def load(key: str) -> tuple[Tensor, dict[str, str]] | None:
-    """The tensor and the notes under a key, or None. A damaged file is deleted with a warning."""
+def load(key: str, folder: Path | None = None) -> tuple[Tensor, dict[str, str]] | None:
+    """The tensor and the notes under a key, or None. A damaged file is deleted with a warning.
+
+    folder  where, instead of the cache folder
+    """
     from safetensors import SafetensorError, safe_open
 
-    path = cache_folder() / f"{key}.safetensors"
+    path = (folder or cache_folder()) / f"{key}.safetensors"
     if not path.exists():
         return None
     try:
@@ -37,7 +40,7 @@ def load(key: str) -> tuple[Tensor, dict[str, str]] | None:
         return x, notes
     except (SafetensorError, ValueError, KeyError, OSError) as error:
         warnings.warn(
-            f"the cached reference {path} is damaged ({error}); it is computed again.",
+            f"{path} is damaged ({error}); it is computed again.",
             RuntimeWarning,
             stacklevel=3,
         )
@@ -46,12 +49,12 @@ def load(key: str) -> tuple[Tensor, dict[str, str]] | None:
         return None
 
 
-def store(key: str, x: Tensor, notes: dict[str, str]) -> None:
+def store(key: str, x: Tensor, notes: dict[str, str], folder: Path | None = None) -> None:
     """Write a tensor under a key, whole or not at all. A folder that cannot be written is no error."""
     from safetensors.torch import save
 
     data = save({"x": x.contiguous()}, {**notes, "sha256": _hash(x, notes)})
-    folder = cache_folder()
+    folder = folder or cache_folder()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=folder, prefix=f".{key}-")
@@ -65,7 +68,7 @@ def store(key: str, x: Tensor, notes: dict[str, str]) -> None:
             os.unlink(temporary)
             raise
     except OSError as error:
-        warnings.warn(f"could not cache a reference: {error}.", RuntimeWarning, stacklevel=3)
+        warnings.warn(f"could not store {key}: {error}.", RuntimeWarning, stacklevel=3)
 
 
 def _hash(x: Tensor, notes: dict[str, str]) -> str:

@@ -44,6 +44,35 @@ def parser() -> argparse.ArgumentParser:
     _common(c, "karras")
     _output(c, "results/compare-PROBLEM")
 
+    c = command("table1", "quality of samples against S and η: Table 1 of the DDIM paper")
+    c.add_argument("problem", nargs="?", default="digits")
+    c.add_argument("--etas", nargs="+", default=["0", "0.2", "0.5", "1", "hat"], metavar="ETA",
+                   help="0 to 1, or hat for σ̂ (default: 0 0.2 0.5 1 hat)")  # fmt: skip
+    _samples(c, 500)
+    _steps(c)
+    _common(c)
+    _output(c, "results/table1-PROBLEM")
+
+    c = command("quality", "distance to data beside error against the ODE's solution")
+    c.add_argument("problem", nargs="?", default="digits")
+    c.add_argument("--solvers", nargs="+", default=SOLVERS, metavar="SOLVER")
+    c.add_argument("--nfe", nargs="+", type=int, default=[5, 6, 8, 10, 16, 24], metavar="N")
+    _samples(c, 500)
+    _common(c, "karras")
+    _output(c, "results/quality-PROBLEM")
+
+    c = command("consistency", "one x_T at many S: Section 5.2 of the DDIM paper")
+    c.add_argument("problem", nargs="?", default="digits")
+    c.add_argument(
+        "--solvers", nargs="+", default=["ddim", "dpmsolverpp2m", "ddimeta"], metavar="SOLVER"
+    )
+    c.add_argument("--samples", type=int, default=64, metavar="N", help="x_T (default 64)")
+    c.add_argument("--block", type=int, default=256, metavar="N", help="samples solved at a time")
+    c.add_argument("--shown", type=int, default=8, metavar="N", help="x_T in the figure of images")
+    _steps(c)
+    _common(c)
+    _output(c, "results/consistency-PROBLEM")
+
     c = command("order", "measure the order of convergence of solvers")
     c.add_argument("solvers", nargs="+", metavar="SOLVER")
     c.add_argument("--problem", default="mixture_1d")
@@ -87,9 +116,23 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
-def _common(c: argparse.ArgumentParser, spacing: str, dtype: str = "float32") -> None:
+def _samples(c: argparse.ArgumentParser, number: int) -> None:
+    c.add_argument("--samples", type=int, default=number, metavar="N", help=f"default {number}")
+    c.add_argument("--block", type=int, default=256, metavar="N", help="samples solved at a time")
+    c.add_argument("--features", default="values", metavar="FEATURES",
+                   help="of the Fréchet distance: values, pca:16 or package.module:function")  # fmt: skip
+
+
+def _steps(c: argparse.ArgumentParser) -> None:
+    c.add_argument("--steps", nargs="+", type=int, default=[10, 20, 50, 100, 1000], metavar="S")
+    names = "tau_linear, tau_quadratic, leading, trailing, linspace, or a spacing such as karras"
+    c.add_argument("--grid", default="tau_linear", metavar="GRID", help=names)
+
+
+def _common(c: argparse.ArgumentParser, spacing: str = "", dtype: str = "float32") -> None:
     names = "karras (karras:rho=5), log_snr, exponential, uniform, uniform_t, quadratic_t"
-    c.add_argument("--spacing", nargs="+", default=[spacing], metavar="SPACING", help=names)
+    if spacing:
+        c.add_argument("--spacing", nargs="+", default=[spacing], metavar="SPACING", help=names)
     c.add_argument("--sigma-max", type=float, metavar="S", help="instead of the problem's")
     c.add_argument("--sigma-min", type=float, metavar="S", help="instead of the problem's")
     c.add_argument("--dtype", default=dtype, choices=["float32", "float64", "bfloat16", "float16"])

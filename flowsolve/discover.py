@@ -17,9 +17,9 @@ from functools import cache, partial
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from types import ModuleType
-from typing import Any
+from typing import Any, cast
 
-from flowsolve import grid, grid_tuned
+from flowsolve import grid, grid_tuned, subsequence
 from flowsolve.budget import per_step
 from flowsolve.dmn import dmn
 from flowsolve.errors import NameClash, NameUnknown
@@ -147,14 +147,38 @@ def find_spacing(text: str, clock: Clock) -> Spacing:
     return spacing
 
 
-def _options(function: Callable[..., Grid], clock: Clock) -> Callable[..., Spacing]:
-    """What makes function(n, sigma_max, sigma_min, options) a spacing: a function of its options."""
+SUBSEQUENCES: tuple[Callable[..., Grid], ...] = (
+    subsequence.tau_linear, subsequence.tau_quadratic, subsequence.leading, subsequence.trailing,
+    subsequence.linspace,
+)  # fmt: skip
+
+
+def find_steps(
+    text: str, clock: Clock, sigma_max: float, sigma_min: float
+) -> Callable[[int], Grid]:
+    """n -> Grid by the name of a sub-sequence of the clock's labels, or of a spacing between the ends."""
+    named = {plain(function.__name__): function for function in SUBSEQUENCES}
+    makers = {name: _options(function, clock, 1) for name, function in named.items()}
+    makers |= {plain(function.__name__): _options(function, clock) for function in SPACINGS}
+    found = evaluate(text, makers, "grid")
+    if found.func in named.values():
+        return cast(Callable[[int], Grid], found)
+    return lambda n: cast(Grid, found(n, sigma_max, sigma_min))
+
+
+def _options(
+    function: Callable[..., Grid], clock: Clock, given: int = 3
+) -> Callable[..., partial[Grid]]:
+    """What makes function(n, sigma_max, sigma_min, options) a spacing: a function of its options.
+
+    given  how many arguments come before the options
+    """
     options = [
         p.replace(kind=p.POSITIONAL_OR_KEYWORD, default=clock if p.name == "clock" else p.default)
-        for p in [*inspect.signature(function).parameters.values()][3:]
+        for p in [*inspect.signature(function).parameters.values()][given:]
     ]
 
-    def make(*args: Any, **given: Any) -> Spacing:
+    def make(*args: Any, **given: Any) -> partial[Grid]:
         bound = make_signature.bind(*args, **given)
         bound.apply_defaults()
         return partial(function, **bound.arguments)

@@ -95,7 +95,7 @@ def measure(
         for task in tasks:
             row = Row(
                 problem.name, digest, task.label, task.solver.order, task.spacing, task.asked,
-                sigma_max=ends[0], sigma_min=ends[1], seeds=_seeds(part),
+                sigma_max=ends[0], sigma_min=ends[1], seeds=seeds_text(part),
                 samples=len(part), dtype=str(dtype)[6:], device=torch.device(device).type,
                 flowsolve=__version__, torch=torch.__version__, python=platform.python_version(),
             )  # fmt: skip
@@ -110,7 +110,7 @@ def measure(
             yield _run(row, task, problem, x, truth)
 
 
-def _seeds(part: Sequence[int]) -> str:
+def seeds_text(part: Sequence[int]) -> str:
     """first-last, or all of them where some between are missing: a row's key must tell them apart."""
     whole = [*part] == [*range(part[0], part[-1] + 1)]
     return f"{part[0]}-{part[-1]}" if whole else ",".join(map(str, part))

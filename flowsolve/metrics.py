@@ -122,25 +122,28 @@ def floor(
     real: Tensor,
     features: Features | None = None,
     *,
+    samples: int | None = None,
     repeats: int = 20,
     seed: int = 0,
 ) -> Estimate:
     """The mean of distance(half, other half) over random halvings of the real data: what perfection scores.
 
-    `error` is the standard deviation of one halving about that mean, not that of the mean, so a distance
-    of N/2 samples to N/2 of the data is told from perfection by value - floor.value in units of it; `bias`
-    is the mean bias. Set options with functools.partial; groups=0 spares errors that are not used here.
+    samples  so many against the rest, instead of halves: for as many samples to be compared with a rest
+
+    `error` is the standard deviation of one choice about that mean, not that of the mean, so a distance
+    of as many samples to as many of the data is told from perfection by value - floor.value in units of it;
+    `bias` is the mean bias. Set options with functools.partial; groups=0 spares errors that are not used here.
     """
     import torch
 
     if repeats < 2:
         raise ValueError(f"the spread of a floor needs repeats >= 2, not {repeats!r}.")
     data, generator = embed(real, features, "real"), torch.Generator().manual_seed(seed)
-    halves = len(data) // 2
+    n, m = (samples, len(data) - samples) if samples else (len(data) // 2, len(data) // 2)
     got = []
     for _ in range(repeats):
         order = torch.randperm(len(data), generator=generator).to(data.device)
-        got.append(distance(data[order[:halves]], data[order[halves : 2 * halves]]))
+        got.append(distance(data[order[:n]], data[order[n : n + m]]))
     values = [e.value for e in got]
     mean = math.fsum(values) / repeats
     spread = math.sqrt(math.fsum((v - mean) ** 2 for v in values) / (repeats - 1))

@@ -16,7 +16,7 @@ from rich.text import Text
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from flowsolve.rows import Row
+    from flowsolve.rows import AnyRow, Row
     from flowsolve.slope import Slope
     from flowsolve.study import Study
     from flowsolve.table import Table
@@ -112,13 +112,12 @@ def table(t: Table) -> RichTable:
 
 
 @contextmanager
-def progress(out: Console, what: str) -> Iterator[Callable[[Row, int, int], None]]:
+def progress(out: Console, what: str) -> Iterator[Callable[[AnyRow, int, int], None]]:
     """A callback for rows: a bar with the time left on a terminal, else one line for each row."""
     if not out.is_terminal:
 
-        def line(row: Row, done: int, total: int) -> None:
-            result = row.error or f"rmse {row.rmse:.3e}  nfe {row.nfe}  {row.seconds:.2f} s"
-            print(f"[{done}/{total}] {row.solver}  {row.asked}  {result}", flush=True)
+        def line(row: AnyRow, done: int, total: int) -> None:
+            print(f"[{done}/{total}] {row.name}  {row.error or row.result}", flush=True)
 
         yield line
         return
@@ -139,9 +138,8 @@ def progress(out: Console, what: str) -> Iterator[Callable[[Row, int, int], None
     with Progress(*columns, console=out, transient=True) as bar:
         task = bar.add_task(what, total=None)
 
-        def advance(row: Row, done: int, total: int) -> None:
-            error = "failed" if math.isnan(row.rmse) else f"{row.rmse:.1e}"
-            bar.update(task, completed=done, total=total,
-                       description=f"{row.solver} {row.asked}: {error}")  # fmt: skip
+        def advance(row: AnyRow, done: int, total: int) -> None:
+            result = "failed" if row.error else row.result
+            bar.update(task, completed=done, total=total, description=f"{row.name}: {result}")
 
         yield advance

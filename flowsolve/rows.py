@@ -18,7 +18,10 @@ KEY = ("problem", "problem_digest", "solver", "spacing", "asked", "sigma_max", "
 
 
 class AnyRow(Protocol):
-    """A dataclass of numbers and texts. Two rows of one `key` are the same measurement."""
+    """A dataclass of numbers and texts. Two rows of one `key` are the same measurement.
+
+    name  what was measured;  result  what came out, in a line
+    """
 
     __dataclass_fields__: ClassVar[dict[str, Any]]
 
@@ -27,6 +30,12 @@ class AnyRow(Protocol):
 
     @property
     def key(self) -> tuple[Any, ...]: ...
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def result(self) -> str: ...
 
 
 R = TypeVar("R", bound=AnyRow)
@@ -83,6 +92,16 @@ class Row:
     def key(self) -> tuple[Any, ...]:
         """What makes two measurements the same one."""
         return tuple(getattr(self, name) for name in KEY)
+
+    @property
+    def name(self) -> str:
+        """The solver and what was asked for."""
+        return f"{self.solver}  {self.asked}"
+
+    @property
+    def result(self) -> str:
+        """Error, evaluations, time."""
+        return f"rmse {self.rmse:.3e}  nfe {self.nfe}  {self.seconds:.2f} s"
 
 
 def write_csv(rows: Iterable[AnyRow], path: Path, kind: type[AnyRow] = Row) -> None:

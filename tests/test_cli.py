@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from matplotlib.image import imread
 
-from flowsolve import commands
+from flowsolve.commands import studies
 from flowsolve.certify import STOCHASTIC as STOCHASTIC_MARK
 from flowsolve.chart import DATA
 from flowsolve.cli import main
@@ -428,7 +428,7 @@ class Overclaims(DDIMEta):
 def test_certify(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
     """In this process, so that a wrong method can be had; a row that does not hold is exit code 1."""
     monkeypatch.setenv("OMP_WAIT_POLICY", "PASSIVE")
-    monkeypatch.setattr(commands, "make_solver", lambda text: eval(text))
+    monkeypatch.setattr(studies, "make_solver", lambda text: eval(text))
     out = tmp_path / "table.md"
     assert main(["certify", "DDIMEta()", "Heun()", "--out", str(out)]) == 0
     shown = capsys.readouterr().out

@@ -203,7 +203,7 @@ def test_a_damaged_file_is_computed_again(damage, folder: Path) -> None:
         again = reference(Mixture1D(), x, HIGH, LOW)
     assert len(caught) == 1
     text = str(caught[0].message)
-    assert text.startswith(f"the cached reference {path} is damaged (")
+    assert text.startswith(f"{path} is damaged (")
     assert text.endswith("); it is computed again.")
     if damage in (flipped_in_tensor, flipped_in_err, other_dtype):
         assert "its checksum does not match its content" in text
@@ -233,7 +233,7 @@ def test_an_unwritable_cache_still_answers(tmp_path: Path, monkeypatch: pytest.M
     (tmp_path / "file").write_text("a regular file")
     monkeypatch.setenv("FLOWSOLVE_CACHE", str(tmp_path / "file" / "cache"))
     x = Mixture1D().start(range(3), torch.float64)
-    with pytest.warns(RuntimeWarning, match=r"^could not cache a reference: .*Not a directory"):
+    with pytest.warns(RuntimeWarning, match=r"^could not store .*: .*Not a directory"):
         found = reference(Mixture1D(), x, HIGH, LOW)
     assert torch.equal(found.x, Mixture1D().flow(x, HIGH, LOW))
 
@@ -243,7 +243,7 @@ def test_a_full_disk_leaves_nothing(folder: Path, monkeypatch: pytest.MonkeyPatc
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.warns(RuntimeWarning, match="could not cache a reference: .*No space left"):
+    with pytest.warns(RuntimeWarning, match="could not store .*: .*No space left"):
         cache.store("key", torch.ones(3), {})
     assert entries(folder) == []
 

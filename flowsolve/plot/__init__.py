@@ -5,7 +5,11 @@ from flowsolve.plot.grids import grids as grids
 from flowsolve.plot.grids import table as table
 from flowsolve.plot.paths import paths_1d as paths_1d
 from flowsolve.plot.paths import paths_2d as paths_2d
+from flowsolve.plot.quality import consistency as consistency
+from flowsolve.plot.quality import quality as quality
+from flowsolve.plot.quality import table1 as table1
 from flowsolve.plot.samples import images as images
 from flowsolve.plot.samples import scatter as scatter
+from flowsolve.plot.samples import sheet as sheet
 from flowsolve.plot.studies import convergence as convergence
 from flowsolve.plot.studies import error_vs_nfe as error_vs_nfe

@@ -9,6 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter, ScalarFormatter
 
+MARKERS = "osD^vP*X<>"
+
 
 def save(figure: Figure, path: str | Path) -> None:
     """Write a figure, its format by the suffix; the same figure gives the same bytes."""

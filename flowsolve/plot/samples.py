@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -27,6 +28,34 @@ def images(x: Tensor, columns: int = 16, title: str = "") -> Figure:
     figure, axes = new(0.5 * columns, 0.5 * rows + (0.25 if title else 0))
     axes.imshow(sheet, cmap="gray", vmin=-1, vmax=1, interpolation="nearest")
     axes.set_axis_off()
+    axes.set_title(title, fontsize=9)
+    return figure
+
+
+def sheet(
+    x: Tensor, rows: Sequence[str], columns: Sequence[str], title: str = "", every: int = 1
+) -> Figure:
+    """Images of one channel in labelled rows and columns; x is (rows, columns, 1, H, W), values -1 to 1.
+
+    every  leave a wider gap before every so many columns
+    """
+    x = x.detach().cpu().float()
+    h, w = x.shape[-2:]
+    gap, wide = max(1, h // 8), max(2, h // 2) if 1 < every < x.shape[1] else 0
+    left = [j * (w + gap) + (j // every) * wide for j in range(x.shape[1])]
+    page = np.full((len(x) * (h + gap) - gap, left[-1] + w), np.nan)
+    for i, row in enumerate(x[:, :, 0].numpy()):
+        for j, image in enumerate(row):
+            page[i * (h + gap) : i * (h + gap) + h, left[j] : left[j] + w] = image
+    side = 0.55
+    figure, axes = new(1.2 + side * page.shape[1] / w, 0.6 + side * page.shape[0] / h)
+    axes.imshow(page, cmap="gray", vmin=-1, vmax=1, interpolation="nearest")
+    axes.set_xticks([c + w / 2 - 0.5 for c in left], columns, fontsize=8)
+    axes.set_yticks([i * (h + gap) + h / 2 - 0.5 for i in range(len(x))], rows, fontsize=8)
+    axes.xaxis.tick_top()
+    axes.tick_params(length=0)
+    for spine in axes.spines.values():
+        spine.set_visible(False)
     axes.set_title(title, fontsize=9)
     return figure
 

@@ -10,13 +10,11 @@ from typing import TYPE_CHECKING
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from flowsolve.plot.axes import finish, new
+from flowsolve.plot.axes import MARKERS, finish, new
 
 if TYPE_CHECKING:
     from flowsolve.rows import Row
     from flowsolve.study import Study
-
-MARKERS = "osD^vP*X<>"
 
 
 def error_vs_nfe(study: Study, title: str = "") -> Figure:

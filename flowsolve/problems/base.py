@@ -103,3 +103,10 @@ class Problem(ODE):
             f"{self!r} has no data to compare samples with. Override data(), or give "
             "NetworkProblem(..., data=tensor)."
         )
+
+
+def seeded() -> torch.Generator:
+    """The generator of every problem's draws of its own law."""
+    import torch
+
+    return torch.Generator().manual_seed(0)

@@ -67,6 +67,10 @@ class Dataset(Problem):
         logits = (flat @ points.T - (points * points).sum(1) / 2) / (sigma * sigma)
         return (torch.softmax(logits, 1) @ points).reshape(x.shape)
 
+    def data(self) -> Tensor:
+        """The points."""
+        return self.points
+
 
 def _spiral(n: int = 64) -> Tensor:
     import torch

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from flowsolve.problems.base import Problem
+from flowsolve.problems.base import Problem, seeded
 
 if TYPE_CHECKING:
     import torch
@@ -56,6 +56,14 @@ class Gaussian(Problem):
         x = x.double()
         m, q, lam = _eigen(self.mean, self.covariance, x.dtype, x.device)
         return m + ((x - m) @ q * ((lam + t * t) / (lam + s * s)).sqrt()) @ q.T
+
+    def data(self) -> Tensor:
+        """4096 draws of the law, always the same, (4096, d) in float64: m + Q √Λ z."""
+        import torch
+
+        m, q, lam = _eigen(self.mean, self.covariance, torch.float64, torch.device("cpu"))
+        z = torch.randn(4096, *self.event, dtype=torch.float64, generator=seeded())
+        return m + (z * lam.sqrt()) @ q.T
 
 
 def _check_covariance(covariance: tuple[tuple[float, ...], ...], d: int) -> None:

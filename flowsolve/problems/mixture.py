@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from flowsolve.problems.base import Problem
+from flowsolve.problems.base import Problem, seeded
 from flowsolve.problems.gaussian import _check_covariance
 
 if TYPE_CHECKING:
@@ -99,6 +99,17 @@ class Mixture1D(Problem):
 
         return x.new_tensor([move(float(y)) for y in x.ravel()]).double().reshape(x.shape)
 
+    def data(self) -> Tensor:
+        """4096 draws of the law, always the same, (4096,) in float64."""
+        import torch
+
+        w, m, d = (
+            torch.tensor(a, dtype=torch.float64)
+            for a in (self.weights, self.means, self.deviations)
+        )
+        i = torch.multinomial(w, 4096, replacement=True, generator=(g := seeded()))
+        return m[i] + d[i] * torch.randn(4096, dtype=torch.float64, generator=g)
+
 
 @dataclass(frozen=True)
 class Mixture(Problem):
@@ -163,6 +174,15 @@ class Mixture(Problem):
         z, total = torch.einsum("bki,kij->bkj", x[:, None] - m, q), lam + sigma * sigma
         parts = (z * z / total + (2 * math.pi * total).log()).sum(-1) / 2
         return torch.logsumexp(log_w - parts, 1)
+
+    def data(self) -> Tensor:
+        """4096 draws of the law, always the same, (4096, d) in float64."""
+        import torch
+
+        log_w, m, q, lam = _components(self, torch.float64, torch.device("cpu"))
+        i = torch.multinomial(log_w.exp(), 4096, replacement=True, generator=(g := seeded()))
+        z = torch.randn(4096, *self.event, dtype=torch.float64, generator=g)
+        return m[i] + torch.einsum("bij,bj->bi", q[i], lam[i].sqrt() * z)
 
 
 def _check_weights(weights: Vector, *counts: int) -> None:

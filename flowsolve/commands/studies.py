@@ -1,4 +1,4 @@
-"""The commands that measure: compare, order, certify, sample. torch is imported inside them."""
+"""The commands that measure error: compare, order, certify. torch is imported inside them."""
 
 from __future__ import annotations
 
@@ -8,16 +8,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from flowsolve import listings, report
+from flowsolve import report
 from flowsolve.arguments import find_problem, positive, torch_options
 from flowsolve.discover import certified, find_spacing, make_solver
 from flowsolve.errors import WrongUse
 from flowsolve.folder import Folder, write_file
-
-
-def run(args: argparse.Namespace) -> int:
-    """Run the command that was parsed."""
-    return _COMMANDS[args.command](args)
 
 
 def compare(args: argparse.Namespace) -> int:
@@ -120,47 +115,3 @@ def certify(args: argparse.Namespace) -> int:
     if args.out:
         write_file(Path(args.out), c.markdown(done), args.overwrite)
     return 1 if failed else 0
-
-
-def sample(args: argparse.Namespace) -> int:
-    """Draw samples."""
-    positive(args, "nfe", "samples")
-    solver = make_solver(args.solver)
-    problem = find_problem(args)
-    spacing = find_spacing(args.spacing[0], problem.clock)
-    dtype, device = torch_options(args)
-
-    from flowsolve import plot
-    from flowsolve.solve import sample as draw
-
-    folder = Folder(args, args.problem)
-    seeds = range(args.first_seed, args.first_seed + args.samples)
-    noise = problem.start(seeds, dtype, device) / problem.sigma_max
-
-    ends = (problem.sigma_max, problem.sigma_min)
-    grid: Any = lambda n: spacing(n, *ends).to_zero()  # noqa: E731
-    budget = args.nfe
-    if solver.adaptive:
-        grid, budget = grid(1), None
-    done = draw(problem, noise, grid, solver, nfe=budget)
-    title = f"{solver!r}, {done.nfe} evaluations"
-    figure = plot.images(done.x, title=title) if done.x.ndim == 4 else plot.scatter(done.x, title)
-    folder.figure("samples", figure)
-
-    from safetensors.torch import save_file
-
-    save_file({"x": done.x.cpu().contiguous()}, folder.path / "samples.safetensors")
-    print(f"{folder.path}: samples.png, .svg, .safetensors ({done.nfe} evaluations, {done.grid})")
-    return 0
-
-
-_COMMANDS = {
-    "compare": compare,
-    "order": order,
-    "certify": certify,
-    "solvers": listings.solvers,
-    "problems": listings.problems,
-    "grids": listings.grids,
-    "sample": sample,
-    "table": listings.table,
-}
