@@ -17,12 +17,14 @@ from typing import Any
 import pytest
 from matplotlib.image import imread
 
-from flowsolve.commands import studies
 from flowsolve.certify import STOCHASTIC as STOCHASTIC_MARK
 from flowsolve.chart import DATA
 from flowsolve.cli import main
+from flowsolve.commands import studies
 from flowsolve.discover import certified, find_spacing, make_solver
 from flowsolve.errors import NameUnknown, StateError
+from flowsolve.experiments.consistency import ConsistencyRow
+from flowsolve.experiments.quality import QualityRow
 from flowsolve.rows import Row, read_jsonl
 from flowsolve.schedule import VPSDE
 from flowsolve.table import Table
@@ -147,6 +149,13 @@ WRONG = {
     ("compare", "--seeds", "0"): "--seeds must be at least 1",
     ("compare", "--block", "0"): "--block must be at least 1",
     ("compare", "--tolerances", "0"): "--tolerances must be positive",
+    ("table1", "--etas", "two"): "--etas are numbers from 0 to 1 or hat (σ̂), but got 'two'",
+    ("table1", "--etas", "2"): "0 <= eta <= 1",
+    ("table1", "--grid", "tau_cubic"): "Did you mean tau",
+    ("table1", "--steps", "0"): "--steps must be at least 1",
+    ("table1", "--features", "nothing"): "--features is values, pca:16 or package.module:function",
+    ("quality", "--samples", "0"): "--samples must be at least 1",
+    ("consistency", "--shown", "0"): "--shown must be at least 1",
     ("sample", "--samples", "0"): "--samples must be at least 1",
     ("solvers", "all"): "unrecognized arguments",
     ("solve",): "invalid choice",
@@ -173,6 +182,7 @@ def test_wrong_use_is_2_and_says_what_is_right(args: tuple[str, ...], tmp_path: 
         (["compare", "--solvers", "huen"], 2, "Did you mean heun"),
         (["compare", "nowhere:problem"], 2, "nowhere"),
         (["table", "torchdiffeq"], 1, "no coefficient table"),
+        (["table1", "--steps", "10", "1001"], 1, "has 1000 labels, too few for n = 1001 steps"),
         (["sample", "mixture_1d", "--solver", "heun", "--nfe", "1"], 1, "needs at least"),
         (["order", "heun", "--device", "cuda:77"], 2, "cannot use --device cuda:77"),
         ([*SMALL, "--nfe", "1"], 1, "needs at least 2 evaluations"),
@@ -401,6 +411,114 @@ def test_a_terminal_shows_a_bar_and_no_lines(tmp_path: Path) -> None:
     assert "[1/6]" not in text
     assert "\x1b[?25h" in text  # the cursor is back
     assert "RMS error" in text
+
+
+# --- the experiments ------------------------------------------------------------------------------
+
+
+def test_table1(tmp_path: Path) -> None:
+    args = ["table1", "--steps", "5", "10", "--etas", "0", "1", "hat", "--samples", "24",
+            "--features", "pca:4", "--out", "out"]  # fmt: skip
+    text = done(*args, cwd=tmp_path)
+    out = tmp_path / "out"
+    rows = read_jsonl(out / "rows.jsonl", QualityRow)
+    assert [(r.solver, r.asked) for r in rows] == [("real data", "")] + [
+        (s, f"S={n}")
+        for n in (5, 10)
+        for s in ("DDIMEta(eta=0.0)", "DDIMEta()", "DDIMEta(larger_variance=True)")
+    ]
+    assert {(r.features, r.real, r.start) for r in rows} == {("pca:4", 1773, "vp_start")}
+    assert [r.nfe for r in rows] == [0, 5, 5, 5, 10, 10, 10]
+    assert all(f"{r.distance('frechet')}" in text for r in rows)
+    assert re.search(r"Fréchet distance of pca:4, real data .*\n.*\n.*η .*S = 5 .*S = 10", text)
+    assert len(table_of(out / "rows.csv")) == 7
+    assert imread(out / "table1.png").std() > 0.05
+    assert len([*(out / "samples").iterdir()]) == 6
+    again = done(*args, cwd=tmp_path)
+    assert [x for x in again.splitlines() if x[0] == "["] == [
+        x for x in text.splitlines() if x[0] == "["
+    ]  # seconds too
+
+
+def test_quality_says_where_error_and_distance_disagree(tmp_path: Path) -> None:
+    args = [
+        "quality",
+        "mixture",
+        "--solvers",
+        "ddim",
+        "heun",
+        "dpmsolver3",
+        "--nfe",
+        "2",
+        "6",
+        "12",
+    ]
+    text = done(*args, "--samples", "100", "--out", "out", cwd=tmp_path)
+    rows = read_jsonl(tmp_path / "out" / "rows.jsonl", QualityRow)
+    failed = [r for r in rows if r.error]
+    assert [(r.solver, r.asked) for r in failed] == [("DPMSolver3()", "nfe=2")]
+    assert f"DPMSolver3()  nfe=2: {failed[0].error}" in text
+    measured = [r for r in rows[1:] if not r.error]
+    assert all(r.rmse > 0 and f"{r.rmse:.2e}" in text for r in measured)
+    for n in (2, 6, 12):
+        at = [r for r in measured if r.asked == f"nfe={n}"]
+        near, like = min(at, key=lambda r: r.rmse), min(at, key=lambda r: r.frechet)
+        line = f"at {n} evaluations {near.solver} is nearest to the ODE, {like.solver} to the data"
+        assert (line in text) == (near is not like)
+    assert imread(tmp_path / "out" / "quality.png").std() > 0.05
+
+
+def test_consistency(tmp_path: Path) -> None:
+    args = ["consistency", "--solvers", "ddim", "ddimeta", "--steps", "5", "10", "--samples", "8"]
+    text = done(*args, "--shown", "3", "--out", "out", cwd=tmp_path)
+    rows = read_jsonl(tmp_path / "out" / "rows.jsonl", ConsistencyRow)
+    assert [(r.solver, r.S) for r in rows] == [
+        (s, n) for s in ("Euler()", "DDIMEta()") for n in (10, 5)
+    ]
+    assert "Euler()'s" in text
+    for name in ("images", "consistency"):
+        assert imread(tmp_path / "out" / f"{name}.png").std() > 0.05
+    done(*args[:-2], "--samples", "8", "--grid", "uniform_t", "--out", "other", cwd=tmp_path)
+    other = read_jsonl(tmp_path / "other" / "rows.jsonl", ConsistencyRow)
+    assert {r.spacing for r in other} == {"uniform_t[linear_beta(T=1000)]"}
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL], ids=["ctrl-c", "kill"])
+def test_an_experiment_that_is_stopped_keeps_its_rows_and_its_samples(
+    how: signal.Signals, tmp_path: Path
+) -> None:
+    (tmp_path / "mymodule.py").write_text(MINE)
+    args = ["table1", "mymodule:problem", "--grid", "uniform_t", "--steps", "8", "--etas", "0", "1",
+            "--samples", "8", "--block", "4", "--out", "out"]  # fmt: skip
+    process = subprocess.Popen(
+        [COMMAND, *args], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env={**os.environ, "SLOW": "0.05", "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    assert process.stdout is not None
+    samples = tmp_path / "out" / "samples"
+    try:
+        seen = [process.stdout.readline() for _ in range(2)]
+        while not samples.exists() or len([*samples.glob("*.safetensors")]) < 3:
+            time.sleep(0.01)
+        process.send_signal(how)  # in the second block of the third row
+        _, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
+        process.wait()
+    assert [x[:5] for x in seen] == ["[1/3]", "[2/3]"]
+    rows_file = tmp_path / "out" / "rows.jsonl"
+    first = read_jsonl(rows_file, QualityRow)
+    assert len(first) == 2
+    if how == signal.SIGINT:
+        assert process.returncode == 130
+        assert "continues from there" in err
+        assert len(table_of(rows_file.with_suffix(".csv"))) == 2
+    (tmp_path / "calls.txt").unlink()
+    done(*args, cwd=tmp_path)
+    rows = read_jsonl(rows_file, QualityRow)
+    assert rows[:2] == first
+    assert len(rows) == 3
+    assert len((tmp_path / "calls.txt").read_text()) == 8  # the block that was missing
 
 
 # --- the other commands ---------------------------------------------------------------------------

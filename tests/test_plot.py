@@ -14,6 +14,9 @@ from matplotlib.figure import Figure
 from matplotlib.image import imread
 
 from flowsolve import plot
+from flowsolve.experiments.consistency import ConsistencyRow
+from flowsolve.experiments.quality import QualityRow
+from flowsolve.experiments.run import stamp
 from flowsolve.grid import karras, log_snr, uniform
 from flowsolve.problems import Mixture, Mixture1D
 from flowsolve.rows import Row
@@ -21,6 +24,28 @@ from flowsolve.solve import sample, solve
 from flowsolve.study import Study
 from flowsolve.table import tabulate
 from flowsolve_solvers import DPMSolver3, DPMSolverPP2M, Euler, Heun
+
+
+def made_quality() -> list[QualityRow]:
+    common = stamp(Mixture(), torch.float32, "cpu")
+    rows = [QualityRow(**common, solver="real data", spacing="", asked="", start="", seeds="",
+                       samples=9, real=99, features="values", frechet=0.5, frechet_error=0.1)]  # fmt: skip
+    return rows + [
+        replace(rows[0], solver=s, asked=f"S={n}", steps=n, nfe=n, frechet=5 / n, rmse=1 / n)
+        for s in NAMES
+        for n in (10, 20, 50)
+    ]
+
+
+def made_consistency() -> list[ConsistencyRow]:
+    common = stamp(Mixture(), torch.float32, "cpu")
+    return [
+        ConsistencyRow(**common, solver=s, first_solver="Euler()", spacing="", S=n, most=50, seeds="",
+                       samples=9, first=1 / n, first_error=0.01)
+        for s in NAMES
+        for n in (10, 20, 50)
+    ]  # fmt: skip
+
 
 NAMES = {"Euler()": 1, "Heun()": 2, "DPMSolver3()": 3}
 
@@ -66,6 +91,11 @@ FIGURES: dict[str, Callable[[], Figure]] = {
     "table": lambda: plot.table(tabulate(Heun(), karras(4, 10, 0.1))),
     "paths_1d": path_1d,
     "paths_2d": path_2d,
+    "table1": lambda: plot.table1(made_quality(), {"Heun()": "η = 0"}),
+    "quality": lambda: plot.quality(made_quality()),
+    "quality, nothing": lambda: plot.quality(()),
+    "consistency": lambda: plot.consistency(made_consistency()),
+    "sheet": lambda: plot.sheet(torch.zeros(2, 4, 1, 8, 8), ["a", "b"], [*"1212"], "S", 2),
     "images": lambda: plot.images(torch.zeros(5, 1, 8, 8), title="zeros"),
     "scatter of one": lambda: plot.scatter(torch.arange(9.0), "one"),
     "scatter of two": lambda: plot.scatter(torch.arange(8.0).reshape(4, 2)),

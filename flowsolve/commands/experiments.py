@@ -51,6 +51,12 @@ def finish(folder: Folder, rows: Sequence[Record], *files: str) -> int:
     return 0 if any(not row.error for row in rows) else 1
 
 
+def show(title: str, head: list[str], body: list[list[str]]) -> None:
+    """A table under a line of its own, which may be wider."""
+    print(title)
+    report.console().print(report.plain(head, body))
+
+
 def steps_of(args: argparse.Namespace, problem: Problem) -> Callable[[int], Grid]:
     """--grid. Each of --steps is tried, so that what cannot be is an error before anything is measured."""
     made = find_steps(args.grid, problem.clock, problem.sigma_max, problem.sigma_min)
@@ -89,7 +95,7 @@ def table1(args: argparse.Namespace) -> int:
         ]
         floor = f"real data {rows[0].distance(name)}"
         head = ["η", *(f"S = {n}" for n in args.steps)]
-        report.console().print(report.plain(head, body, f"{title}, {floor}"))
+        show(f"{title}, {floor}", head, body)
     return finish(folder, rows, "table1.png", ".svg", "samples/")
 
 
@@ -150,7 +156,7 @@ def quality(args: argparse.Namespace) -> int:
             [str(n), *("failed" if (r := found[s, f"nfe={n}"]).error else cell(r) for s in names)]
             for n in args.nfe
         ]
-        report.console().print(report.plain(["NFE", *names], body, title))
+        show(title, ["NFE", *names], body)
     for n in args.nfe:
         at = [r for r in rows if r.asked == f"nfe={n}" and not r.error]
         a, b = (min(at, key=k, default=None) for k in (lambda r: r.rmse, lambda r: r.frechet))
@@ -197,7 +203,7 @@ def consistency(args: argparse.Namespace) -> int:
         files = ["images.png", *files]
     body = [
         [r.solver, str(r.S), _pm(r.own, r.own_error), _pm(r.first, r.first_error),
-         _pm(r.identified, r.identified_error)]
+         f"{r.identified * r.samples:.0f} of {r.samples}"]
         for r in sorted(rows, key=lambda r: ([*map(repr, solvers)].index(r.solver), r.S))
         if not r.error
     ]  # fmt: skip
@@ -208,7 +214,9 @@ def consistency(args: argparse.Namespace) -> int:
         f"to {solvers[0]!r}'s",
         "identified",
     ]
-    report.console().print(report.plain(head, body, "distance for one x_T / for different x_T"))
+    show(
+        "distance between images of one x_T, over that between images of different x_T", head, body
+    )
     return finish(folder, rows, *files, "samples/")
 
 

@@ -33,7 +33,7 @@ class ConsistencyRow(Record):
            image is one of x_T alone, 1 if x_T says nothing of it
     first  the same with y by the first solver, in the most steps
     identified  the share of i whose nearest y_j, by the first solver, is y_i
-    Each with its standard error over the x_T.
+    own and first with their standard errors over the x_T.
     """
 
     KEY = (*Record.KEY, "solver", "first_solver", "spacing", "S", "most", "seeds")
@@ -51,7 +51,6 @@ class ConsistencyRow(Record):
     first: float = math.nan
     first_error: float = math.nan
     identified: float = math.nan
-    identified_error: float = math.nan
 
     @property
     def name(self) -> str:
@@ -75,26 +74,25 @@ def relative_distance(x: Tensor, y: Tensor) -> Estimate:
     """
     squares = _squares(x, y)
     same, n = squares.diagonal(), len(squares)
-    others = (squares.sum(1) - same) / (n - 1)
-    value = float((same.sum() / others.sum()).sqrt())
-    left_out = ((same.sum() - same) / (others.sum() - others)).sqrt()
-    return jackknife(value, left_out)
+    rows, columns = squares.sum(1) - same, squares.sum(0) - same
+    others = rows.sum() / (n - 1)
+    left_out = (rows.sum() - rows - columns) / (n - 2)  # as y_i too
+    return jackknife(float((same.sum() / others).sqrt()), ((same.sum() - same) / left_out).sqrt())
 
 
-def identified(x: Tensor, y: Tensor) -> Estimate:
-    """The share of i for which y_i is nearest to x_i among all y_j; its binomial standard error."""
-    nearest = _squares(x, y).argmin(1).tolist()
-    share = sum(i == j for i, j in enumerate(nearest)) / len(nearest)
-    return Estimate(share, math.sqrt(share * (1 - share) / len(nearest)), 0.0)
+def identified(x: Tensor, y: Tensor) -> float:
+    """The share of i for which y_i is nearest to x_i among all y_j."""
+    nearest: list[int] = _squares(x, y).argmin(1).tolist()
+    return sum(i == j for i, j in enumerate(nearest)) / len(nearest)
 
 
 def _squares(x: Tensor, y: Tensor) -> Tensor:
     """|x_i - y_j|², (N, N), float64. Raises SamplesError for sets that are not pairs."""
     import torch
 
-    if x.shape != y.shape or len(x) < 2:
+    if x.shape != y.shape or len(x) < 3:
         raise SamplesError(
-            f"x and y must be two or more pairs, (N, *event) both, but are {tuple(x.shape)} and "
+            f"x and y must be three or more pairs, (N, *event) both, but are {tuple(x.shape)} and "
             f"{tuple(y.shape)}."
         )
     a, b = x.flatten(1).double(), y.flatten(1).double()
@@ -142,10 +140,10 @@ def consistency(
     def measure(solver: Solver, row: ConsistencyRow) -> ConsistencyRow:
         x, nfe = samples(solver, row.S)
         own, y = samples(solver, most)[0], samples(solvers[0], most)[0]
-        a, b, c = relative_distance(x, own), relative_distance(x, y), identified(x, y)
+        a, b = relative_distance(x, own), relative_distance(x, y)
         return replace(
             row, nfe=nfe, own=a.value, own_error=a.error, first=b.value, first_error=b.error,
-            identified=c.value, identified_error=c.error,
+            identified=identified(x, y),
         )  # fmt: skip
 
     blank = partial(

@@ -58,11 +58,11 @@ class Gaussian(Problem):
         return m + ((x - m) @ q * ((lam + t * t) / (lam + s * s)).sqrt()) @ q.T
 
     def data(self) -> Tensor:
-        """4096 draws of the law, always the same, (4096, d) in float64: m + Q √Λ z."""
+        """2000 draws of the law, always the same, (2000, d) in float64: m + Q √Λ z."""
         import torch
 
         m, q, lam = _eigen(self.mean, self.covariance, torch.float64, torch.device("cpu"))
-        z = torch.randn(4096, *self.event, dtype=torch.float64, generator=seeded())
+        z = torch.randn(2000, *self.event, dtype=torch.float64, generator=seeded())
         return m + (z * lam.sqrt()) @ q.T
 
 

@@ -100,15 +100,15 @@ class Mixture1D(Problem):
         return x.new_tensor([move(float(y)) for y in x.ravel()]).double().reshape(x.shape)
 
     def data(self) -> Tensor:
-        """4096 draws of the law, always the same, (4096,) in float64."""
+        """2000 draws of the law, always the same, (2000,) in float64."""
         import torch
 
         w, m, d = (
             torch.tensor(a, dtype=torch.float64)
             for a in (self.weights, self.means, self.deviations)
         )
-        i = torch.multinomial(w, 4096, replacement=True, generator=(g := seeded()))
-        return m[i] + d[i] * torch.randn(4096, dtype=torch.float64, generator=g)
+        i = torch.multinomial(w, 2000, replacement=True, generator=(g := seeded()))
+        return m[i] + d[i] * torch.randn(2000, dtype=torch.float64, generator=g)
 
 
 @dataclass(frozen=True)
@@ -176,12 +176,12 @@ class Mixture(Problem):
         return torch.logsumexp(log_w - parts, 1)
 
     def data(self) -> Tensor:
-        """4096 draws of the law, always the same, (4096, d) in float64."""
+        """2000 draws of the law, always the same, (2000, d) in float64."""
         import torch
 
         log_w, m, q, lam = _components(self, torch.float64, torch.device("cpu"))
-        i = torch.multinomial(log_w.exp(), 4096, replacement=True, generator=(g := seeded()))
-        z = torch.randn(4096, *self.event, dtype=torch.float64, generator=g)
+        i = torch.multinomial(log_w.exp(), 2000, replacement=True, generator=(g := seeded()))
+        z = torch.randn(2000, *self.event, dtype=torch.float64, generator=g)
         return m[i] + torch.einsum("bij,bj->bi", q[i], lam[i].sqrt() * z)
 
 
