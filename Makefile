@@ -15,7 +15,7 @@ test: $(STAMP)  ## every test that this machine can run
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile -m "not alone and not parity"
 	$(BIN)/python -m pytest -m alone
 
-parity: $(PEERS)/.installed  ## the same numbers as diffusers and k-diffusion, which .venv never sees
+parity: $(PEERS)/.installed  ## the same numbers as diffusers, k-diffusion, torch-fidelity, which .venv never sees
 	PYTHONPATH=$(PEERS) $(BIN)/python -c "from diffusers import DDIMScheduler; import torchsde"
 	PYTHONPATH=$(PEERS) $(BIN)/python -m pytest -rs -m parity
 

@@ -1,7 +1,7 @@
 """The tables in docs/ that take minutes: python benchmarks/docs_tables.py NAME, NAME one of the functions.
 
-Each prints the rows of its page: `metrics` and `cost` of docs/metrics.md, `table2` and `exact` of
-docs/inversion.md, `gits` of docs/conventions.md, `ends` of docs/solvers.md.
+Each prints the rows of its page: `metrics`, `features`, `classes` and `cost` of docs/metrics.md,
+`table2` and `exact` of docs/inversion.md, `gits` of docs/conventions.md, `ends` of docs/solvers.md.
 """
 
 from __future__ import annotations
@@ -21,23 +21,64 @@ from flowsolve.fixed_point import invert
 from flowsolve.inversion import encode, round_trip_error
 from flowsolve.law import law_error
 from flowsolve.problems import Dataset, Digits, Mixture, Problem
+from flowsolve.problems.digits import digits_data
+from flowsolve.problems.judge import digits_classes, digits_features
 from flowsolve.study import work_precision
 
 DISTANCES = (m.frechet, m.sliced_wasserstein, m.energy, m.kid, m.mmd, m.precision, m.recall)
 
 
-def metrics() -> None:
-    """Floors of 20 halvings; 898 samples, seeds 0 to 897, against 898 random digits."""
-    digits, images = Digits(), Digits().data()
-    half = images[torch.randperm(len(images), generator=torch.Generator().manual_seed(0))[:898]]
-    noise, made = fs.unit_noise(range(898), digits.event), []
+def halves() -> tuple[Tensor, Tensor]:
+    """The numbers of 898 random digits and of the others."""
+    order = torch.randperm(1797, generator=torch.Generator().manual_seed(0))
+    return order[:898], order[898:]
+
+
+def made_898() -> list[Tensor]:
+    """Samples of seeds 0 to 897."""
+    digits, made = Digits(), []
+    noise = fs.unit_noise(range(898), digits.event)
     for solver, n in ((S.DPMSolverPP2M(), 20), (S.Euler(), 20), (S.Euler(), 5)):
         grid = fs.karras(n, digits.sigma_max, digits.sigma_min)
         made.append(fs.sample(digits, noise, grid, solver, start=fs.vp_start).x)
+    return made
+
+
+def metrics() -> None:
+    """Floors of 20 halvings; 898 samples against 898 random digits."""
+    images, made = Digits().data(), made_898()
+    half = images[halves()[0]]
     for distance in DISTANCES:
         alone = distance if distance in (m.energy, m.kid, m.mmd) else partial(distance, groups=0)
         print(
             distance.__name__, m.floor(alone, images), *(distance(x, half) for x in made), sep=" | "
+        )
+
+
+def features() -> None:
+    """Besides: the Gaussian with the images' mean and covariance, and the other images but the eights."""
+    images, labels = digits_data()
+    half, others = halves()
+    pixels = images.flatten(1).double()
+    root = torch.linalg.cholesky(pixels.T.cov() + 1e-9 * torch.eye(64))
+    normal = pixels.mean(0) + fs.unit_noise(range(898), (64,)).double() @ root.T
+    sets = [*made_898(), normal.reshape(-1, 1, 8, 8), images[others[labels[others] != 8]]]
+    for f in (None, m.pca(images, 16), digits_features):
+        floor = m.floor(partial(m.frechet, groups=0), images, f)
+        print(floor, *(m.frechet(x, images[half], f) for x in sets), sep=" | ")
+
+
+def classes() -> None:
+    """The share of 1000 samples, seeds 0 to 999, that is read as the class asked for, and its error."""
+    asked, noise = torch.arange(1000) % 10, fs.unit_noise(range(1000), (1, 8, 8))
+    digits = Digits().given(asked)
+    odes = [digits, *(fs.Guided(digits, Digits(), w) for w in (2.0, 4.0))]
+    for solver, n in ((S.DPMSolverPP2M(), 20), (S.Euler(), 20), (S.Euler(), 5)):
+        grid = fs.karras(n, digits.sigma_max, digits.sigma_min)
+        made = [fs.sample(ode, noise, grid, solver, start=fs.vp_start).x for ode in odes]
+        shares = [(digits_classes(x) == asked).double().mean().item() for x in made]
+        print(
+            solver, n, *(f"{p:.1%} ± {(p * (1 - p) / 1000) ** 0.5:.1%}" for p in shares), sep=" | "
         )
 
 
@@ -123,7 +164,7 @@ def ends() -> None:
 
 
 if __name__ == "__main__":
-    tables = {f.__name__: f for f in (metrics, cost, table2, exact, gits, ends)}
+    tables = {f.__name__: f for f in (metrics, features, classes, cost, table2, exact, gits, ends)}
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("table", choices=tables)
     tables[parser.parse_args().table]()

@@ -86,7 +86,8 @@ def test_the_wheel_holds_both_packages_and_all_their_data(built: Path) -> None:
     tops = {n.split("/")[0] for n in names}
     assert tops == {"flowsolve", "flowsolve_solvers", info}  # no `solvers`, no tests
     assert {"flowsolve/py.typed", "flowsolve_solvers/py.typed"} <= names
-    assert "flowsolve/problems/digits.safetensors" in names
+    weights = {f"flowsolve/problems/{name}.safetensors" for name in ("digits", "classifier")}
+    assert weights <= names
     assert any(n.startswith(f"{info}/") and n.endswith("LICENSE") for n in names)
     assert "[console_scripts]\nflowsolve = flowsolve.cli:main" in entry_points
     assert "[flowsolve.solvers]\nflowsolve = flowsolve_solvers" in entry_points
@@ -104,8 +105,9 @@ def test_the_sdist_holds_the_sources_and_no_rubbish(built: Path) -> None:
         names = {n.partition("/")[2] for n in archive.getnames()}
     assert {
         "pyproject.toml", "README.md", "LICENSE", "flowsolve/py.typed", "tests/conftest.py",
-        "flowsolve/problems/digits.safetensors", "solvers/flowsolve_solvers/__init__.py",
-        "examples/train_digits.py",
+        "flowsolve/problems/digits.safetensors", "flowsolve/problems/classifier.safetensors",
+        "solvers/flowsolve_solvers/__init__.py", "examples/train_digits.py",
+        "examples/train_classifier.py",
     } <= names  # fmt: skip
     rubbish = (".venv", "results", ".git/", "__pycache__", ".mypy_cache", "shared")
     assert not [n for n in names if n.startswith(rubbish) or "__pycache__" in n]
@@ -147,13 +149,16 @@ def test_the_script_itself_runs_there(kind: str, installed: Path, work: Path) ->
     assert not (work / "results").exists()
 
 
-def test_the_network_of_the_wheel_loads(installed: Path, work: Path) -> None:
+def test_the_networks_of_the_wheel_load(installed: Path, work: Path) -> None:
     code = (
         "from flowsolve.problems import Digits\n"
         "problem = Digits()\n"
-        "print(problem.eps(problem.start([0]), 1.0).shape)"
+        "print(problem.eps(problem.start([0]), 1.0).shape)\n"
+        "print(problem.features(problem.start([0])).shape)"
     )
-    assert "8, 8" in checked(sys.executable, "-c", code, cwd=work, PYTHONPATH=str(installed))
+    text = checked(sys.executable, "-c", code, cwd=work, PYTHONPATH=str(installed))
+    assert "8, 8" in text
+    assert "1, 48" in text
 
 
 # --- solvers of other packages --------------------------------------------------------------------

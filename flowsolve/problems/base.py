@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
+    from flowsolve.features import Features
 
 _UNIQUE: WeakKeyDictionary[object, str] = WeakKeyDictionary()
 
@@ -103,6 +104,11 @@ class Problem(ODE):
             f"{self!r} has no data to compare samples with. Override data(), or give "
             "NetworkProblem(..., data=tensor)."
         )
+
+    @property
+    def features(self) -> Features | None:
+        """What distances should see of its samples, (N, *event) -> (N, d); None for their values."""
+        return None
 
 
 def seeded() -> torch.Generator:

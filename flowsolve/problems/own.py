@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from flowsolve.features import Features
+
 
 class NetworkProblem(Wrapped, Problem):
     """Any ODE with a shape and two ends: what `convergence` and `work_precision` need.
@@ -26,6 +28,7 @@ class NetworkProblem(Wrapped, Problem):
                cached and studies continue in another process; without it neither happens
     data       real samples (N, *event) on the scale of x₀, or a function that loads them: what the
                quality of samples is measured against
+    features   what distances see of samples, (N, *event) -> (N, d); None for their values
     """
 
     summary = "a network of your own"
@@ -43,11 +46,12 @@ class NetworkProblem(Wrapped, Problem):
         name: str = "own",
         digest: str = "",
         data: Tensor | Callable[[], Tensor] | None = None,
+        features: Features | None = None,
     ) -> None:
         super().__init__(ode)
         self.name = name
         self._event, self._clock, self._digest = tuple(event), clock or VPSDE(), digest
-        self._data = data
+        self._data, self._features = data, features
         self.sigma_max, self.sigma_min = float(sigma_max), float(sigma_min)
         self.check_ends()
 
@@ -80,6 +84,11 @@ class NetworkProblem(Wrapped, Problem):
                 f"{tuple(found.shape)}."
             )
         return found
+
+    @property
+    def features(self) -> Features | None:
+        """As given."""
+        return self._features
 
     def metered(self, count: Callable[[int], None]) -> ODE:
         """The metered inner ODE."""
