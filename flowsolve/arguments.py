@@ -58,10 +58,12 @@ def torch_options(args: argparse.Namespace) -> tuple[torch.dtype, torch.device]:
 
 
 def find_features(args: argparse.Namespace, problem: Problem) -> tuple[Features | None, str]:
-    """--features as (callable, name): values, pca:DIMENSIONS, or package.module:function. Raises WrongUse."""
+    """--features as (callable, name): own, values, pca:16 or package.module:function. Raises WrongUse."""
     name = args.features
-    if name == "values":
-        return None, name
+    if name == "own" and problem.features is not None:
+        return problem.features, getattr(problem.features, "__name__", f"{problem.name}'s features")
+    if name in ("own", "values"):
+        return None, "values"
     if name.startswith("pca:") and name[4:].isdecimal():
         from flowsolve.features import pca
 
@@ -74,7 +76,7 @@ def find_features(args: argparse.Namespace, problem: Problem) -> tuple[Features 
         found = getattr(import_module(module), attribute)
     except (ImportError, AttributeError, ValueError) as error:
         raise WrongUse(
-            f"--features is values, pca:16 or package.module:function, but got {name!r}: {error}."
+            f"--features is own, values, pca:16 or package.module:function, but got {name!r}: {error}."
         ) from None
     if not callable(found):
         raise WrongUse(f"--features {name} is a {type(found).__name__}, which cannot be called.")

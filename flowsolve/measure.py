@@ -1,4 +1,4 @@
-"""The measuring itself: rows from tasks, one solve each, against a certified reference."""
+"""The measuring itself: rows from cases, one solve each, against a certified reference."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Task:
+class Case:
     """One row to be: the solver as run, and the grid as a function of the two ends."""
 
     solver: Solver
@@ -43,19 +43,19 @@ def _name(spacing: Spacing) -> str:
         return getattr(spacing, "__name__", "custom")
 
 
-def steps_task(solver: Solver, problem: Problem, spacing: Spacing, n: int) -> Task:
+def steps_case(solver: Solver, problem: Problem, spacing: Spacing, n: int) -> Case:
     """The solver on a grid of n steps."""
     grid = partial(spacing, n, problem.sigma_max, problem.sigma_min)
-    return Task(solver, repr(solver), _name(spacing), f"steps={n}", grid)
+    return Case(solver, repr(solver), _name(spacing), f"steps={n}", grid)
 
 
-def budget_tasks(
+def budget_cases(
     solver: Solver,
     problem: Problem,
     spacing: Spacing,
     nfe: Sequence[int],
     tolerances: Sequence[float],
-) -> Iterator[Task]:
+) -> Iterator[Case]:
     """A fixed-grid solver within each budget, an adaptive one at each tolerance."""
     ends = (problem.sigma_max, problem.sigma_min)
     name = "adaptive" if solver.adaptive else _name(spacing)
@@ -64,17 +64,17 @@ def budget_tasks(
         known = hasattr(solver, "rtol") and hasattr(solver, "atol")
         for tol in tolerances if known else ():
             run = replace(ladder, rtol=tol, atol=tol)
-            yield Task(run, repr(solver), name, f"tol={tol:g}", partial(Grid, ends, name))
+            yield Case(run, repr(solver), name, f"tol={tol:g}", partial(Grid, ends, name))
         if not known:
-            yield Task(solver, repr(solver), name, "as given", partial(Grid, ends, name))
+            yield Case(solver, repr(solver), name, "as given", partial(Grid, ends, name))
         return
     for budget in nfe:
         grid = partial(fit, solver, budget, lambda n: spacing(n, *ends))
-        yield Task(solver, repr(solver), name, f"nfe={budget}", grid)
+        yield Case(solver, repr(solver), name, f"nfe={budget}", grid)
 
 
 def measure(
-    tasks: Sequence[Task],
+    cases: Sequence[Case],
     problem: Problem,
     seeds: Sequence[int],
     block: int,
@@ -83,7 +83,7 @@ def measure(
     done: dict[tuple[Any, ...], Row],
     cached: bool = True,
 ) -> Iterator[Row]:
-    """Rows in the order of blocks and then tasks; those in `done` as they are."""
+    """Rows in the order of blocks and then cases; those in `done` as they are."""
     import torch
 
     from flowsolve import __version__
@@ -92,9 +92,9 @@ def measure(
     for i in range(0, len(seeds), block):
         part = seeds[i : i + block]
         x = truth = None
-        for task in tasks:
+        for case in cases:
             row = Row(
-                problem.name, digest, task.label, task.solver.order, task.spacing, task.asked,
+                problem.name, digest, case.label, case.solver.order, case.spacing, case.asked,
                 sigma_max=ends[0], sigma_min=ends[1], seeds=seeds_text(part),
                 samples=len(part), dtype=str(dtype)[6:], device=torch.device(device).type,
                 flowsolve=__version__, torch=torch.__version__, python=platform.python_version(),
@@ -107,7 +107,7 @@ def measure(
                 x = problem.start(part, dtype, device)
                 truth = reference(problem, x, *ends, cached=cached)
                 problem.eps(x, ends[0])  # so that no timing holds the loading of a network
-            yield _run(row, task, problem, x, truth)
+            yield _run(row, case, problem, x, truth)
 
 
 def seeds_text(part: Sequence[int]) -> str:
@@ -116,12 +116,12 @@ def seeds_text(part: Sequence[int]) -> str:
     return f"{part[0]}-{part[-1]}" if whole else ",".join(map(str, part))
 
 
-def _run(row: Row, task: Task, problem: Problem, x: Tensor, truth: Reference) -> Row:
+def _run(row: Row, case: Case, problem: Problem, x: Tensor, truth: Reference) -> Row:
     try:
-        grid = task.grid()
+        grid = case.grid()
         _synchronise(x)
         begin = time.perf_counter()
-        solution = solve(problem, x, grid, task.solver)
+        solution = solve(problem, x, grid, case.solver)
         _synchronise(x)
         seconds = time.perf_counter() - begin
     except Exception as error:  # a study outlives its methods, and the row says why one fell

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from flowsolve.errors import BudgetError, FlowsolveError
 from flowsolve.grid import Spacing, karras
-from flowsolve.measure import budget_tasks, measure, steps_task
+from flowsolve.measure import budget_cases, measure, steps_case
 from flowsolve.rows import Row, RowFile, read_jsonl, write_csv
 from flowsolve.slope import Slope, observed_order
 from flowsolve.solver import Solver, check_solver
@@ -139,8 +139,8 @@ def convergence(
             f"{solver!r} chooses its own steps, so it has no order in their number. Use "
             "work_precision, which runs it at several tolerances."
         )
-    tasks = [steps_task(solver, problem, spacing, n) for n in steps]
-    rows = tuple(measure(tasks, problem, seeds, len(seeds), dtype or torch.float64, device, {}))
+    cases = [steps_case(solver, problem, spacing, n) for n in steps]
+    rows = tuple(measure(cases, problem, seeds, len(seeds), dtype or torch.float64, device, {}))
     for row in rows:
         if row.error:
             raise FlowsolveError(f"{row.solver} with {row.asked}: {row.error}")
@@ -179,19 +179,19 @@ def work_precision(
     solvers = list(solvers)
     for solver in solvers:
         check_solver(solver)
-    tasks = [
-        task
+    cases = [
+        case
         for solver in solvers
         for spacing in (spacings[:1] if solver.adaptive else spacings)
-        for task in budget_tasks(solver, problem, spacing, nfe, tolerances)
+        for case in budget_cases(solver, problem, spacing, nfe, tolerances)
     ]
-    tasks = [*{(t.label, t.spacing, t.asked): t for t in tasks}.values()]  # no point twice
-    total = len(tasks) * math.ceil(len(seeds) / block)
+    cases = [*{(t.label, t.spacing, t.asked): t for t in cases}.values()]  # no point twice
+    total = len(cases) * math.ceil(len(seeds) / block)
     file = None if path is None else RowFile(Path(path), Row)
     done = file.measured if file else {}
     rows = []
     for row in measure(
-        tasks, problem, seeds, block, dtype or torch.float32, device, done, cached=cached
+        cases, problem, seeds, block, dtype or torch.float32, device, done, cached=cached
     ):
         if file and row.key not in done:
             file.append(row)

@@ -153,7 +153,11 @@ WRONG = {
     ("table1", "--etas", "2"): "0 <= eta <= 1",
     ("table1", "--grid", "tau_cubic"): "Did you mean tau",
     ("table1", "--steps", "0"): "--steps must be at least 1",
-    ("table1", "--features", "nothing"): "--features is values, pca:16 or package.module:function",
+    (
+        "table1",
+        "--features",
+        "nothing",
+    ): "--features is own, values, pca:16 or package.module:function",
     ("quality", "--samples", "0"): "--samples must be at least 1",
     ("consistency", "--shown", "0"): "--shown must be at least 1",
     ("sample", "--samples", "0"): "--samples must be at least 1",

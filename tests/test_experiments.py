@@ -14,9 +14,10 @@ from torch import Tensor
 from flowsolve.errors import NetworkError, SamplesError
 from flowsolve.experiments.consistency import consistency, identified, relative_distance
 from flowsolve.experiments.draw import draw
-from flowsolve.experiments.quality import Case, QualityRow, quality
+from flowsolve.experiments.quality import QualityRow, quality
 from flowsolve.experiments.run import Record, Task, collect, stamp
 from flowsolve.grid import Grid, karras, log_snr
+from flowsolve.measure import Case
 from flowsolve.metrics import frechet
 from flowsolve.problems import Digits, Gaussian, Mixture, Mixture1D, NetworkProblem
 from flowsolve.rows import read_jsonl
@@ -150,7 +151,7 @@ def test_samples_on_disk_are_found_by_all_that_they_depend_on(tmp_path: Path) ->
 
 
 def cases(*solvers: Euler, n: int = 20) -> list[Case]:
-    return [Case(s, "log_snr", f"S={n}", partial(log_snr, n, 10.0, 0.05)) for s in solvers]
+    return [Case(s, repr(s), "log_snr", f"S={n}", partial(log_snr, n, 10.0, 0.05)) for s in solvers]
 
 
 def measured(*solvers: Euler, n: int = 20, **options: object) -> tuple[QualityRow, ...]:

@@ -76,11 +76,13 @@ def table1(args: argparse.Namespace) -> int:
     folder = Folder(args, args.problem)
 
     from flowsolve import plot
-    from flowsolve.experiments.quality import Case
     from flowsolve.experiments.quality import quality as tasks
+    from flowsolve.measure import Case
     from flowsolve.solve import vp_start
 
-    cases = [Case(s, args.grid, f"S={n}", partial(spacing, n)) for n in args.steps for s in etas]
+    cases = [
+        Case(s, repr(s), args.grid, f"S={n}", partial(spacing, n)) for n in args.steps for s in etas
+    ]
     rows = measured(folder, tasks(
         cases, problem, seeds=range(args.samples), block=args.block, features=features,
         features_name=named, start=vp_start, dtype=dtype, device=device, folder=folder.path / "samples",
@@ -130,15 +132,10 @@ def quality(args: argparse.Namespace) -> int:
     folder = Folder(args, args.problem)
 
     from flowsolve import plot
-    from flowsolve.experiments.quality import Case
     from flowsolve.experiments.quality import quality as tasks
-    from flowsolve.measure import budget_tasks
+    from flowsolve.measure import budget_cases
 
-    cases = [
-        Case(t.solver, t.spacing, t.asked, t.grid)
-        for s in solvers
-        for t in budget_tasks(s, problem, spacing, args.nfe, ())
-    ]
+    cases = [c for s in solvers for c in budget_cases(s, problem, spacing, args.nfe, ())]
     rows = measured(folder, tasks(
         cases, problem, seeds=range(args.samples), block=args.block, features=features,
         features_name=named, errors=True, dtype=dtype, device=device, folder=folder.path / "samples",

@@ -13,8 +13,7 @@ from flowsolve import metrics
 from flowsolve.errors import SamplesError
 from flowsolve.experiments.draw import draw
 from flowsolve.experiments.run import Record, Task, stamp
-from flowsolve.grid import Grid
-from flowsolve.measure import seeds_text
+from flowsolve.measure import Case, seeds_text
 from flowsolve.noise import unit_noise
 from flowsolve.reference import reference
 from flowsolve.resampling import Estimate
@@ -25,8 +24,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from flowsolve.features import Features
+    from flowsolve.grid import Grid
     from flowsolve.problems.base import Problem
-    from flowsolve.solver import Solver
 
 REAL = "real data"
 
@@ -86,16 +85,6 @@ class QualityRow(Record):
         """One of the distances with its error."""
         bias = self.frechet_bias if name == "frechet" else math.nan
         return Estimate(getattr(self, name), getattr(self, f"{name}_error"), bias)
-
-
-@dataclass(frozen=True)
-class Case:
-    """A solver on a grid, which is made when its turn comes; what the row calls the two."""
-
-    solver: Solver
-    spacing: str
-    asked: str
-    grid: Callable[[], Grid]
 
 
 def quality(
@@ -176,7 +165,7 @@ def quality(
         Task(blank(solver=REAL, spacing="", asked=""), floor),
         *(
             Task(
-                blank(solver=repr(case.solver), spacing=case.spacing, asked=case.asked),
+                blank(solver=case.label, spacing=case.spacing, asked=case.asked),
                 partial(measure, case),
             )
             for case in cases
