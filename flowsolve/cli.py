@@ -73,6 +73,30 @@ def parser() -> argparse.ArgumentParser:
     _common(c)
     _output(c, "results/consistency-PROBLEM")
 
+    c = command("interpolate", "samples between noises, on the arc and on the line: Section 5.3")
+    c.add_argument("problem", nargs="?", default="digits")
+    c.add_argument("--solver", default="dpmsolverpp2m")
+    c.add_argument("--nfe", type=int, default=20, metavar="N")
+    c.add_argument("--pairs", type=int, default=128, metavar="N", help="of noises (default 128)")
+    c.add_argument("--points", type=int, default=9, metavar="N", help="on each path (default 9)")
+    c.add_argument("--block", type=int, default=256, metavar="N", help="samples solved at a time")
+    c.add_argument("--shown", type=int, default=6, metavar="N", help="pairs in the figure")
+    _common(c, "karras")
+    _output(c, "results/interpolate-PROBLEM")
+
+    c = command(
+        "likelihood", "log p of data along the ODE, in bits per dimension where data have levels"
+    )
+    c.add_argument("problem", nargs="?", default="digits")
+    c.add_argument("--solvers", nargs="+", default=["dpmsolverpp2m", "heun"], metavar="SOLVER")
+    c.add_argument("--nfe", nargs="+", type=int, default=[10, 20, 40, 80], metavar="N")
+    c.add_argument("--samples", type=int, default=64, metavar="N", help="data (default 64)")
+    c.add_argument("--block", type=int, default=64, metavar="N", help="data solved at a time")
+    c.add_argument("--probes", type=int, default=4, metavar="N", help="default 4; 0 is exact")
+    c.add_argument("--levels", type=int, metavar="L", help="of the data, such as 256; 0 for none")
+    _common(c, "log_snr")
+    _output(c, "results/likelihood-PROBLEM")
+
     c = command("order", "measure the order of convergence of solvers")
     c.add_argument("solvers", nargs="+", metavar="SOLVER")
     c.add_argument("--problem", default="mixture_1d")

@@ -3,58 +3,22 @@
 from __future__ import annotations
 
 import argparse
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
-from flowsolve import report
 from flowsolve.arguments import find_features, find_problem, positive, torch_options
+from flowsolve.commands.running import finish, measured, show
 from flowsolve.discover import find_spacing, find_steps, make_solver
 from flowsolve.errors import WrongUse
 from flowsolve.folder import Folder
 
 if TYPE_CHECKING:
     from flowsolve.experiments.quality import QualityRow
-    from flowsolve.experiments.run import Record, Task
     from flowsolve.grid import Grid
     from flowsolve.problems.base import Problem
 
-    R = TypeVar("R", bound=Record)
-
 LARGER = "hat"
-
-
-def measured(folder: Folder, tasks: Sequence[Task[R]], what: str) -> tuple[R, ...]:
-    """All rows, in rows.jsonl as they come and in rows.csv at the end or when interrupted."""
-    from flowsolve.experiments.run import collect
-    from flowsolve.rows import read_jsonl, write_csv
-
-    kind, path = type(tasks[0].row), folder.path / "rows.jsonl"
-    try:
-        with report.progress(report.console(), what) as on_row:
-            rows = collect(tasks, path, on_row)
-    except KeyboardInterrupt:
-        write_csv(read_jsonl(path, kind), folder.path / "rows.csv", kind)
-        print(f"\nrows so far: {path}; the same command continues from there", file=sys.stderr)
-        raise
-    write_csv(rows, folder.path / "rows.csv", kind)
-    return rows
-
-
-def finish(folder: Folder, rows: Sequence[Record], *files: str) -> int:
-    """Say what failed and where everything is; 1 if nothing was measured."""
-    for row in rows:
-        if row.error:
-            print(f"{row.name}: {row.error}")
-    print(f"{folder.path}: {', '.join((*files, 'rows.csv', 'rows.jsonl'))}")
-    return 0 if any(not row.error for row in rows) else 1
-
-
-def show(title: str, head: list[str], body: list[list[str]]) -> None:
-    """A table under a line of its own, which may be wider."""
-    print(title)
-    report.console().print(report.plain(head, body))
 
 
 def steps_of(args: argparse.Namespace, problem: Problem) -> Callable[[int], Grid]:

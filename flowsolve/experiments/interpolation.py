@@ -57,8 +57,12 @@ class InterpolationRow(Record):
     @property
     def result(self) -> str:
         """In a line."""
-        distance = Estimate(self.energy, self.energy_error, math.nan)
-        return f"noise {self.deviation:.3f}  energy distance {distance}  {self.seconds:.1f} s"
+        return f"noise {self.deviation:.3f}  energy distance {self.distance}  {self.seconds:.1f} s"
+
+    @property
+    def distance(self) -> Estimate:
+        """Of the samples to the data."""
+        return Estimate(self.energy, self.energy_error, math.nan)
 
 
 def line(x: Tensor, y: Tensor, t: float) -> Tensor:

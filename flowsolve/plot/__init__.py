@@ -3,6 +3,8 @@
 from flowsolve.plot.axes import save as save
 from flowsolve.plot.grids import grids as grids
 from flowsolve.plot.grids import table as table
+from flowsolve.plot.noises import interpolation as interpolation
+from flowsolve.plot.noises import likelihood as likelihood
 from flowsolve.plot.paths import paths_1d as paths_1d
 from flowsolve.plot.paths import paths_2d as paths_2d
 from flowsolve.plot.quality import consistency as consistency

@@ -34,6 +34,7 @@ class Problem(ODE):
     clock      the time that grids uniform in t use
     tolerance  the relative accuracy that its reference is computed to
     exact      whether `flow` is a closed form;  is_network  whether ε is a trained network
+    levels     how many whole levels its data have from -1 to 1, None if they are continuous
     """
 
     name: str
@@ -43,6 +44,7 @@ class Problem(ODE):
     tolerance: ClassVar[float] = 1e-11
     exact: ClassVar[bool] = False
     is_network: ClassVar[bool] = False
+    levels: ClassVar[int | None] = None
 
     @property
     def event(self) -> tuple[int, ...]:

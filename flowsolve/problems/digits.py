@@ -39,6 +39,7 @@ class Digits(DiffusionODE, Problem):
     summary = "a real ε-network: U-Net on 8x8 handwritten digits, linear β, T = 1000"
     tolerance = 1e-8
     is_network = True
+    levels = 17
 
     def __init__(self) -> None:
         super().__init__(_network, EpsPrediction(linear_beta()))

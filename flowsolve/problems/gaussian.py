@@ -51,6 +51,12 @@ class Gaussian(Problem):
             return m.expand_as(x).clone()
         return m + ((x - m) @ q * (lam / (lam + sigma * sigma))) @ q.T
 
+    def log_density(self, x: Tensor, sigma: float) -> Tensor:
+        """log N(x̄; m, C + σ²), (B,)."""
+        m, q, lam = _eigen(self.mean, self.covariance, x.dtype, x.device)
+        z, total = (x - m) @ q, lam + sigma * sigma
+        return -(z * z / total + (2 * math.pi * total).log()).sum(-1) / 2
+
     def flow(self, x: Tensor, s: float, t: float) -> Tensor:
         """The formula above."""
         x = x.double()
