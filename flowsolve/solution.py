@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from flowsolve import dense
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -66,3 +68,16 @@ class Solution:
     def x_t(self) -> Tensor:
         """The final state in the model's own scale, x_t = α x̄; at σ = 0 the two are one."""
         return self.x * self.alpha
+
+    def at(self, sigma: float | Iterable[float]) -> Tensor:
+        """x̄(σ) anywhere on the path, (B, *event), and of several σ (K, B, *event). Needs keep=1.
+
+        Inside a step the solver's own polynomial (`Solver.dense`), in the steps from σ = ∞ and to σ = 0
+        the straight line that they are, at a node the node. No evaluation is made here; keep=1 makes
+        those that stats["observations"] counts: none if the method evaluates every node, which all but
+        the last are to most, and the last needs none at σ = 0.
+
+        Raises StateError for a path with nodes missing or a stochastic solver, GridError for a σ
+        outside the path.
+        """
+        return dense.at(self, sigma)
