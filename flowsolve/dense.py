@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from flowsolve.errors import GridError, StateError
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 
 def hermite(points: Sequence[Point], sigma: float) -> Tensor:
-    """The polynomial in σ through x̄ with slope ε at every point.    Neville's scheme on doubled knots.
+    """The polynomial in σ through x̄ with slope ε at every point.    Hermite 1878, by Neville's scheme.
 
-    Two points make a cubic, off by O(h⁴); a point without ε gives its x̄ alone. Between the points every
-    weight is in [0, 1]. (x̄, ε) at one end and x̄ at the other is Heun's own x̄ + hθ(1 - θ/2) k₁ + hθ²/2 k₂.
+    Two points make a cubic, off by O(h⁴). A point without ε gives its x̄ alone: with ε at s only, a step
+    of Heun has its own x̄_s + hθ(1 - θ/2) k₁ + hθ²/2 k₂.
     """
     knots = [p for p in points for _ in range(1 if p.eps is None else 2)]
     values = [p.x for p in knots]
@@ -55,21 +55,17 @@ def at(solution: Solution, sigma: float | Iterable[float]) -> Tensor:
 
 
 def _at(solution: Solution, sigma: float) -> Tensor:
-    path, solver = solution.path, solution.solver
-    for p in path:
-        if p.sigma == sigma:
-            return p.x
-    step = (
-        i
-        for i, (a, b) in enumerate(pairwise(path))
-        if min(a.sigma, b.sigma) < sigma < max(a.sigma, b.sigma)
-    )
-    i = next(step, None)
-    if i is None:
+    path, solver, rising = solution.path, solution.solver, solution.grid.rising
+    up = path if rising else path[::-1]
+    k = bisect_left(up, sigma, key=lambda p: p.sigma)
+    if k < len(up) and up[k].sigma == sigma:
+        return up[k].x
+    if not 0 < k < len(up):
         raise GridError(
             f"σ = {sigma!r} is outside of this path, which goes from {path[0].sigma!r} to "
             f"{path[-1].sigma!r}."
         )
+    i = k - 1 if rising else len(path) - 1 - k
     # as in `walk`: the ends that the solver does not walk to itself
     first = path[0].sigma in (0, math.inf)
     last = math.isinf(path[-1].sigma) or (path[-1].sigma == 0 and not solver.reaches_zero)

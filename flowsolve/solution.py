@@ -72,12 +72,11 @@ class Solution:
     def at(self, sigma: float | Iterable[float]) -> Tensor:
         """x̄(σ) anywhere on the path, (B, *event), and of several σ (K, B, *event). Needs keep=1.
 
-        Inside a step the solver's own polynomial (`Solver.dense`), in the steps from σ = ∞ and to σ = 0
-        the straight line that they are, at a node the node. No evaluation is made here; keep=1 makes
-        those that stats["observations"] counts: none if the method evaluates every node, which all but
-        the last are to most, and the last needs none at σ = 0.
+        At a node the node, inside a step the polynomial of the solver (`Solver.dense`), and in the steps
+        from σ = ∞ and to σ = 0 the straight line that they are. Nothing is evaluated here. keep=1 did,
+        where the method had not: stats["observations"], for most methods 1 at a last σ above 0, else 0.
 
-        Raises StateError for a path with nodes missing or a stochastic solver, GridError for a σ
-        outside the path.
+        Raises StateError for a stochastic solver or where the path is not every node, GridError for a σ
+        outside of it.
         """
         return dense.at(self, sigma)

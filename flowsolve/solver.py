@@ -59,10 +59,10 @@ class Solver(ShortRepr, ABC):
         """
 
     def dense(self, path: Sequence[Point], i: int, sigma: float) -> Tensor:
-        """x̄ at σ between path[i] and path[i + 1]: the cubic in σ with slope ε at both, unless a method
-        has a polynomial of its own.
+        """x̄ at σ between path[i] and path[i + 1], path being every node that `steps` walked.
 
-        `path` has every node that `steps` walked. The cubic keeps orders up to 4.
+        The cubic in σ with slope ε at both, which keeps orders up to 4, unless a method has a polynomial
+        of its own. Evaluates nothing.
         """
         return hermite(path[i : i + 2], sigma)
 
