@@ -1,15 +1,18 @@
 """The tables in docs/ that take minutes: python benchmarks/docs_tables.py NAME, NAME one of the functions.
 
 Each prints the rows of its page: `metrics`, `features`, `classes` and `cost` of docs/metrics.md,
-`table2` and `exact` of docs/inversion.md, `gits` of docs/conventions.md, `ends` of docs/solvers.md.
+`table2` and `exact` of docs/inversion.md, `gits` of docs/conventions.md, `ends` of docs/solvers.md,
+`between` of docs/trajectories.md.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 import time
 from dataclasses import replace
 from functools import partial
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -17,10 +20,11 @@ from torch import Tensor
 import flowsolve as fs
 import flowsolve_solvers as S
 from flowsolve import metrics as m
+from flowsolve.dense import hermite
 from flowsolve.fixed_point import invert
 from flowsolve.inversion import encode, round_trip_error
 from flowsolve.law import law_error
-from flowsolve.problems import Dataset, Digits, Mixture, Problem
+from flowsolve.problems import Dataset, Digits, Mixture, Mixture1D, Problem
 from flowsolve.problems.digits import digits_data
 from flowsolve.problems.judge import digits_classes, digits_features
 from flowsolve.study import work_precision
@@ -163,8 +167,62 @@ def ends() -> None:
         print(solver, *(f"{v:.2f}" for v in (errors[:-1] / errors[1:]).log2().tolist()))
 
 
+def between() -> None:
+    """Polynomials through the exact flow at the nodes: the largest RMS error between them."""
+
+    def log(p: fs.Point) -> fs.Point:
+        assert p.eps is not None
+        return replace(p, sigma=math.log(p.sigma), eps=p.sigma * p.eps)
+
+    def data(p: fs.Point) -> fs.Point:
+        return replace(p, sigma=math.log(p.sigma), x=p.x / p.sigma, eps=-p.x0 / p.sigma)
+
+    def read(kind: str, nodes: list[fs.Point], k: int, s: float) -> Tensor:
+        ends = nodes[k : k + 2]
+        if kind == "log":
+            return hermite([*map(log, ends)], math.log(s))
+        if kind == "data":
+            return s * hermite([*map(data, ends)], math.log(s))
+        if kind == "quadratic":
+            return hermite([ends[0], replace(ends[1], eps=None)], s)
+        wide = {"cubic": 2, "5": 3, "7": 4}[kind]
+        first = max(0, min(k - (wide - 2) // 2, len(nodes) - wide))
+        return hermite(nodes[first : first + wide], s)
+
+    kinds = ("cubic", "log", "data", "quadratic", "5", "7")
+    for n, spacing, high, low in (
+        (8, fs.karras, 10, 0.05), (16, fs.karras, 10, 0.05), (8, fs.log_snr, 10, 0.05),
+        (16, fs.log_snr, 10, 0.05), (8, fs.log_snr, 80, 0.002),
+    ):  # fmt: skip
+        problem = Mixture1D(sigma_max=high, sigma_min=low)
+        x, grid = problem.start(range(8), torch.float64), spacing(n, high, low)
+        heun = fs.solve(problem, x, grid, S.Heun(), keep=1).path
+        nodes = []
+        for p in heun:
+            there = problem.flow(x, high, p.sigma)
+            nodes.append(
+                replace(p, x=there, eps=problem.eps(there, p.sigma), x0=problem.x0(there, p.sigma))
+            )
+        worst = dict.fromkeys(kinds, 0.0)
+        for k, (s, t) in enumerate(pairwise(grid)):
+            for sigma in (s * (t / s) ** (j / 4) for j in (1, 2, 3)):
+                flow = problem.flow(x, high, sigma)
+                for kind in kinds:
+                    worst[kind] = max(worst[kind], rms(read(kind, nodes, k, sigma) - flow))
+        off = max(rms(p.x - q.x) for p, q in zip(heun, nodes, strict=True))
+        print(n, spacing.__name__, high, *(f"{v:.1e}" for v in (*worst.values(), off)), sep=" | ")
+
+
+def rms(x: Tensor) -> float:
+    """√ of the mean square."""
+    return float(x.square().mean().sqrt())
+
+
 if __name__ == "__main__":
-    tables = {f.__name__: f for f in (metrics, features, classes, cost, table2, exact, gits, ends)}
+    tables = {
+        f.__name__: f
+        for f in (metrics, features, classes, cost, table2, exact, gits, ends, between)
+    }
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("table", choices=tables)
     tables[parser.parse_args().table]()

@@ -27,12 +27,15 @@ if TYPE_CHECKING:
 Encoder = Callable[["ODE", "Tensor", "Grid", "Solver"], "Solution"]
 
 
-def encode(ode: ODE, x: Tensor, grid: Grid | Iterable[float], solver: Solver) -> Solution:
+def encode(
+    ode: ODE, x: Tensor, grid: Grid | Iterable[float], solver: Solver, *, keep: int = 0
+) -> Solution:
     """x̄ at the top of the grid, of the trajectory through x at its bottom.   Song, Meng, Ermon 2021, Sec. 4.3.
 
     x     data as x̄ at the lowest level, (B, *event). On a grid that ends at a σ > 0 clean data are so
           taken as if they had that noise; a grid that ends at 0 (`to_zero`) takes them as they are.
     grid  the levels, in either direction: those that will be walked down again
+    keep  as in `solve`
 
     Any deterministic solver. Where the lowest level is 0, ε has no value, and the first step is
     x̄₁ = x + σ₁ ε(x α_0/α_1, σ₁): the network sees x itself, under the label of σ₁. The step to σ = ∞, if
@@ -42,7 +45,7 @@ def encode(ode: ODE, x: Tensor, grid: Grid | Iterable[float], solver: Solver) ->
     """
     up = rising(grid)
     up = prepare(ode, x, up, solver, None)
-    done = run(ode, x, up, solver, 0, None, False, True)
+    done = run(ode, x, up, solver, keep, None, False, True)
     return unit_at_infinity(done)
 
 

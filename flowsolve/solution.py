@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from flowsolve import dense
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -66,3 +68,15 @@ class Solution:
     def x_t(self) -> Tensor:
         """The final state in the model's own scale, x_t = α x̄; at σ = 0 the two are one."""
         return self.x * self.alpha
+
+    def at(self, sigma: float | Iterable[float]) -> Tensor:
+        """x̄(σ) anywhere on the path, (B, *event), and of several σ (K, B, *event). Needs keep=1.
+
+        At a node the node, inside a step the polynomial of the solver (`Solver.dense`), and in the steps
+        from σ = ∞ and to σ = 0 the straight line that they are. Nothing is evaluated here. keep=1 did,
+        where the method had not: stats["observations"], for most methods 1 at a last σ above 0, else 0.
+
+        Raises StateError for a stochastic solver or where the path is not every node, GridError for a σ
+        outside of it.
+        """
+        return dense.at(self, sigma)

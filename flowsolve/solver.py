@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from flowsolve.dense import hermite
 from flowsolve.errors import StateError
 from flowsolve.naming import ShortRepr
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
     from flowsolve.grid import Grid
     from flowsolve.ode import ODE
+    from flowsolve.solution import Point as Point  # solvers name it from here
 
 
 class Solver(ShortRepr, ABC):
@@ -55,6 +57,14 @@ class Solver(ShortRepr, ABC):
         Scalars are Python floats; tensors are only added and scaled, and x is never changed in
         place. A generator may return a mapping of counts, which becomes `Solution.stats`.
         """
+
+    def dense(self, path: Sequence[Point], i: int, sigma: float) -> Tensor:
+        """x̄ at σ between path[i] and path[i + 1], path being every node that `steps` walked.
+
+        The cubic in σ with slope ε at both, which keeps orders up to 4, unless a method has a polynomial
+        of its own. Evaluates nothing.
+        """
+        return hermite(path[i : i + 2], sigma)
 
 
 class OneStep(Solver):

@@ -117,3 +117,15 @@ def test_interpolation(out: Path) -> None:
     arc, line = numbers("deviation NUMBER", run("interpolation.py", out))
     assert arc == pytest.approx(1, abs=0.15)
     assert line == pytest.approx(0.5, abs=0.1)
+
+
+def test_trajectories(out: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Between the nodes a path is as good as at them."""
+    others = [tmp_path_factory.mktemp("others") / f"{name}.png" for name in ("field", "digit")]
+    text = run("trajectories.py", out, "--field", str(others[0]), "--digit", str(others[1]))
+    at, between = numbers("NUMBER at the nodes", text), numbers("NUMBER between", text)
+    assert len(at) == len(between) == 3
+    assert all(b < 1.1 * a for a, b in zip(at, between, strict=True)), text
+    assert at[0] > 1.5 * at[1] > 1.5 * at[2]
+    assert numbers("NUMBER evaluations", text) == [10, 10, 20]
+    assert all(p.read_bytes().startswith(b"\x89PNG") for p in others)

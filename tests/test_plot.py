@@ -12,18 +12,25 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import imread
+from matplotlib.quiver import Quiver
+from torch import Tensor
 
-from flowsolve import plot
+from flowsolve import ODE, plot, unit_noise
+from flowsolve.errors import StateError
 from flowsolve.experiments.consistency import ConsistencyRow
 from flowsolve.experiments.quality import QualityRow
 from flowsolve.experiments.run import stamp
 from flowsolve.grid import karras, log_snr, uniform
-from flowsolve.problems import Mixture, Mixture1D
+from flowsolve.noise import SeededNoise, WithNoise
+from flowsolve.plot.paths import PIECES
+from flowsolve.problems import Digits, Mixture, Mixture1D
 from flowsolve.rows import Row
 from flowsolve.solve import sample, solve
 from flowsolve.study import Study
 from flowsolve.table import tabulate
-from flowsolve_solvers import DPMSolver3, DPMSolverPP2M, Euler, Heun
+from flowsolve_solvers import DDIMEta, DPMSolver3, DPMSolverPP2M, Euler, Heun
+
+GRID = karras(9, 10.0, 0.05)
 
 
 def made_quality() -> list[QualityRow]:
@@ -72,13 +79,27 @@ def adaptive(n: int, tol: str) -> Row:
 def path_1d() -> Figure:
     problem = Mixture1D()
     x = problem.start(range(6), torch.float64)
-    return plot.paths_1d(problem, solve(problem, x, karras(9, 10.0, 0.05), Heun(), keep=1))
+    return plot.paths_1d(problem, solve(problem, x, GRID, Heun(), keep=1))
 
 
 def path_2d() -> Figure:
     problem = Mixture()
     x = problem.start(range(6), torch.float64)
-    return plot.paths_2d(problem, solve(problem, x, karras(9, 10.0, 0.05), Heun(), keep=1))
+    return plot.paths_2d(problem, solve(problem, x, GRID, Heun(), keep=1))
+
+
+def field(keep: int = 1) -> Figure:
+    problem = Mixture()
+    x = problem.start(range(6), torch.float64)
+    done = solve(problem, x, GRID, Heun(), keep=keep)
+    return plot.field_2d(problem, done, (4.0, 0.3))
+
+
+def digit(keep: int = 1) -> Figure:
+    problem = Digits()
+    noise = unit_noise(range(2), problem.event, torch.float32)
+    grid = karras(6, problem.sigma_max, problem.sigma_min).to_zero()
+    return plot.along_path(sample(problem, noise, grid, Euler(), keep=keep), 1, 4)
 
 
 FIGURES: dict[str, Callable[[], Figure]] = {
@@ -96,6 +117,8 @@ FIGURES: dict[str, Callable[[], Figure]] = {
     "quality, nothing": lambda: plot.quality(()),
     "consistency": lambda: plot.consistency(made_consistency()),
     "sheet": lambda: plot.sheet(torch.zeros(2, 4, 1, 8, 8), ["a", "b"], [*"1212"], "S", 2),
+    "field_2d": field,
+    "along_path": digit,
     "images": lambda: plot.images(torch.zeros(5, 1, 8, 8), title="zeros"),
     "scatter of one": lambda: plot.scatter(torch.arange(9.0), "one"),
     "scatter of two": lambda: plot.scatter(torch.arange(8.0).reshape(4, 2)),
@@ -283,16 +306,114 @@ def test_paths_are_drawn_in_both_scales(figure: Callable[[], Figure]) -> None:
     made = figure()
     scaled, unscaled = made.axes
     assert len(scaled.lines) == len(unscaled.lines) == 6
+    sigma = np.array([*GRID])
     for a, b in zip(scaled.lines, unscaled.lines, strict=True):
+        assert a.get_markevery() == b.get_markevery() == PIECES
         states, plain = np.stack(a.get_data()), np.stack(b.get_data())
+        assert len(plain[-1]) == 9 * PIECES + 1
+        nodes = slice(None, None, PIECES)
         if figure is path_1d:
-            assert np.allclose(states[0], [*karras(9, 10.0, 0.05)])
-        sigma = np.array([*karras(9, 10.0, 0.05)])
-        assert np.allclose(states[-1], plain[-1] / np.hypot(1, sigma))
+            assert np.allclose(states[0][nodes], sigma)
+            alpha = 1 / np.hypot(1, states[0])
+            assert np.allclose(states[-1], plain[-1] * alpha)
+        assert np.allclose(states[-1][nodes], plain[-1][nodes] / np.hypot(1, sigma))
     assert made.get_suptitle() == "Heun(), 18 evaluations"
     if figure is path_1d:
         assert (scaled.get_xscale(), scaled.xaxis_inverted()) == ("log", True)
         assert scaled.get_xlabel() == "σ"
+
+
+def test_paths_are_drawn_through_what_lies_between_the_nodes() -> None:
+    problem = Mixture1D()
+    done = solve(problem, problem.start(range(3), torch.float64), GRID, Heun(), keep=1)
+    for i, line in enumerate(plot.paths_1d(problem, done).axes[1].lines):
+        levels, drawn = (np.asarray(v, float) for v in line.get_data())
+        assert np.array_equal(drawn, done.at(levels)[:, i])
+
+
+def test_paths_without_what_lies_between_have_their_nodes() -> None:
+    problem = Mixture1D()
+    ode, grid = WithNoise(problem, SeededNoise(range(3))), karras(8, 10.0, 0.05)
+    x = problem.start(range(3), torch.float64)
+    for solver, keep, count in ((DDIMEta(), 1, 9), (Heun(), 4, 3)):
+        done = solve(ode, x, grid, solver, keep=keep)
+        line = plot.paths_1d(problem, done).axes[0].lines[0]
+        assert len(np.asarray(line.get_xdata())) == count
+        assert line.get_markevery() == 1
+    with pytest.raises(ValueError, match="kept no path: solve with keep=1"):
+        plot.paths_1d(problem, solve(ode, x, grid, Heun()))
+
+
+def test_paths_from_infinity_to_zero_are_drawn_between() -> None:
+    grid = karras(4, 10.0, 0.05).to_zero().from_infinity()
+    one, two = (
+        sample(p, unit_noise(range(3), p.event, torch.float64), grid, Heun(), keep=1)
+        for p in (Mixture1D(), Mixture())
+    )
+    drawn = np.asarray(plot.paths_1d(Mixture1D(), one).axes[0].lines[0].get_xdata())
+    assert [*drawn[::PIECES]] == [*grid][1:-1]
+    end = plot.paths_2d(Mixture(), two).axes[1].lines[2].get_data()
+    assert np.allclose([float(v[-1]) for v in end], two.x[2])
+
+
+def test_a_field_has_its_arrows_and_the_states_there() -> None:
+    problem = Mixture()
+    x = problem.start(range(6), torch.float64)
+    down = solve(problem, x, GRID, Heun(), keep=1)
+    up = solve(problem, down.x, GRID.reversed(), Heun(), keep=1)
+    for done in (down, up):
+        made = plot.field_2d(problem, done, (4.0, 0.3))
+        assert [a.get_title() for a in made.axes] == ["σ = 4", "σ = 0.3"]
+        for axes, sigma in zip(made.axes, (4.0, 0.3), strict=True):
+            arrows = next(c for c in axes.collections if isinstance(c, Quiver))
+            at = torch.tensor(np.asarray(arrows.XY))
+            slope = np.stack([np.asarray(arrows.U), np.asarray(arrows.V)], 1)
+            assert np.allclose(slope, -problem.eps(at, sigma))
+            assert len(axes.lines) == 6
+            now = np.array([[float(v[-1]) for v in line.get_data()] for line in axes.lines])
+            assert np.allclose(now, done.at(sigma))
+            first = np.array([[float(v[0]) for v in line.get_data()] for line in axes.lines])
+            assert np.allclose(first, done.path[0].x)
+    with pytest.raises(StateError, match="keep=1"):
+        field(keep=3)
+
+
+class Blank(ODE):
+    """Images whose data are N(0, 1) in every pixel."""
+
+    def eps(self, x: Tensor, sigma: float) -> Tensor:
+        return x * (sigma / (1 + sigma * sigma))
+
+    def x0(self, x: Tensor, sigma: float) -> Tensor:
+        return x * (0.0 if math.isinf(sigma) else 1 / (1 + sigma * sigma))
+
+
+def test_a_sample_on_its_way_has_three_rows() -> None:
+    grid = karras(6, 10.0, 0.1).to_zero().from_infinity()
+    done = sample(Blank(), unit_noise(range(2), (1, 8, 8)), grid, Euler(), keep=1)
+    cells = np.array(plot.along_path(done, 1, 4).axes).reshape(3, 4)
+    nodes = [done.path[k] for k in (0, 3, 5, 8)]
+    sigmas = [f"σ = {p.sigma:.3g}" for p in nodes[1:]]
+    assert [a.get_title() for a in cells[0]] == ["σ = ∞", *sigmas]
+    assert [a.get_ylabel() for a in cells[:, 0]] == ["x_t", "x̂₀", "ε"]
+    for p, column in zip(nodes, cells.T, strict=True):
+        for axes, x in zip(column, (p.x_t, p.x0, p.eps), strict=True):
+            assert len(axes.images) == (x is not None)
+            if x is not None:
+                assert np.array_equal(axes.images[0].get_array(), x[1, 0].numpy())
+    assert nodes[-1].eps is None
+    assert [a.images[0].get_clim() for a in cells[:, 0]] == [(-2, 2), (-1, 1), (-2, 2)]
+    assert cells[0, -1].images[0].get_clim() == (-1, 1)
+    assert len(plot.along_path(done, 0, 50).axes) == 3 * len(done.path)
+    assert len(plot.along_path(done, 0, 1).axes) == 3
+
+
+def test_a_sheet_of_a_path_needs_images_and_a_path() -> None:
+    with pytest.raises(ValueError, match=r"of images \(B, 1, H, W\), but got no path"):
+        digit(keep=0)
+    x = Mixture().start(range(2))
+    with pytest.raises(ValueError, match=r"but got \(2, 2\)"):
+        plot.along_path(solve(Mixture(), x, karras(3, 10.0, 0.05), Euler(), keep=1))
 
 
 @pytest.mark.parametrize(("count", "columns"), [(1, 1), (16, 16), (18, 16), (40, 16)])

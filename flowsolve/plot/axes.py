@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import numpy as np
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter, ScalarFormatter
+
+if TYPE_CHECKING:
+    from flowsolve.problems.mixture import Mixture
 
 MARKERS = "osD^vP*X<>"
 
@@ -37,3 +42,14 @@ def finish(axes: Axes) -> None:
     axes.grid(which="both", color="0.9", lw=0.6)
     if axes.get_legend_handles_labels()[1]:
         axes.legend(fontsize=8)
+
+
+def density(axes: Axes, problem: Mixture, sigma: float, reach: float) -> None:
+    """The density of a 2-D x̄ at σ in grey, from -reach to reach both ways."""
+    import torch
+
+    side = np.linspace(-reach, reach, 240)
+    at = torch.as_tensor(np.stack(np.meshgrid(side, side), -1).reshape(-1, 2))
+    p = problem.log_density(at, sigma).exp().numpy().reshape(240, 240)
+    axes.contourf(side, side, p, levels=12, cmap="Greys")
+    axes.set_aspect("equal")

@@ -14,6 +14,8 @@ from flowsolve.plot.axes import new
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from flowsolve.solution import Solution
+
 
 def images(x: Tensor, columns: int = 16, title: str = "") -> Figure:
     """Samples of one channel as a sheet of images, values -1 to 1 from black to white."""
@@ -74,4 +76,36 @@ def scatter(x: Tensor, title: str = "") -> Figure:
         axes.set_ylabel("x₂")
         axes.set_aspect("equal")
     axes.set_title(title)
+    return figure
+
+
+def along_path(solution: Solution, sample: int = 0, columns: int = 9) -> Figure:
+    """One sample on its way, at up to `columns` nodes of the path: x_t, x̂₀ and ε, one row each.
+
+    Images of one channel. Black to white is -1 to 1 for x̂₀, -2 to 2 for ε, and ±(α + 2s) for x_t, data and
+    two deviations of noise. Raises ValueError for a solution without a path, or of other shapes.
+    """
+    path = solution.path
+    if not path or path[0].x.ndim != 4 or path[0].x.shape[1] != 1:
+        shape = tuple(path[0].x.shape) if path else "no path"
+        raise ValueError(
+            f"along_path() draws the kept nodes (keep=1) of images (B, 1, H, W), but got {shape}."
+        )
+    shown = min(columns, len(path))
+    nodes = [path[round(k * (len(path) - 1) / max(1, shown - 1))] for k in range(shown)]
+    figure = Figure(figsize=(0.4 + 0.95 * shown, 3.3), layout="constrained")
+    cells = figure.subplots(3, shown, squeeze=False)
+    for p, column in zip(nodes, cells.T, strict=True):
+        wide = 2.0 if math.isinf(p.sigma) else p.alpha * (1 + 2 * p.sigma)
+        for axes, x, limit in zip(column, (p.x_t, p.x0, p.eps), (wide, 1.0, 2.0), strict=True):
+            axes.set(xticks=[], yticks=[])
+            if x is None:
+                axes.set_axis_off()
+                continue
+            image = x[sample, 0].detach().cpu().float().numpy()
+            axes.imshow(image, cmap="gray", vmin=-limit, vmax=limit, interpolation="nearest")
+        column[0].set_title("σ = ∞" if math.isinf(p.sigma) else f"σ = {p.sigma:.3g}", fontsize=8)
+    for axes, name in zip(cells[:, 0], ("x_t", "x̂₀", "ε"), strict=True):
+        axes.set_ylabel(name, rotation=0, ha="right", va="center")
+    figure.suptitle(f"{solution.solver!r}, {solution.nfe} evaluations", fontsize=9)
     return figure

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from flowsolve.grid import Grid
     from flowsolve.ode import ODE
+    from flowsolve.solver import Point
 
 __all__ = ["DPMSolverPP2M", "DPMSolverPP2S"]
 
@@ -63,3 +64,11 @@ class DPMSolverPP2M(Solver):
             x = D_bar.lerp(x, t / s)
             del D, D_bar  # before the next evaluation: one state less in memory
             yield x
+
+    def dense(self, path: Sequence[Point], i: int, sigma: float) -> Tensor:
+        """The step ended at σ."""
+        s, D_bar = path[i], path[i].x0
+        if i:
+            r = math.log(s.sigma / sigma) / math.log(path[i - 1].sigma / s.sigma)
+            D_bar = path[i - 1].x0.lerp(D_bar, 1 + r / 2)
+        return D_bar.lerp(s.x, sigma / s.sigma)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from flowsolve.ode import ODE
+    from flowsolve.solver import Point
 
 __all__ = ["DDIM", "Euler", "EulerInT", "EulerInVariance"]
 
@@ -39,6 +41,11 @@ class Euler(OneStep):
         if self.chart == NOISE:
             return x.add(ode.eps(x, s), alpha=t - s)
         return ode.x0(x, s).lerp(x, t / s)
+
+    def dense(self, path: Sequence[Point], i: int, sigma: float) -> Tensor:
+        """The step ended at σ, in both charts a straight line."""
+        s = path[i]
+        return s.x0.lerp(s.x, sigma / s.sigma)
 
 
 DDIM = Euler

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from flowsolve.grid import Grid
+    from flowsolve.solver import Point
 
 __all__ = ["DEIS", "IPNDMV", "LMS", "Adams", "DPMSolverM", "DPMSolverPPM", "RhoAB"]
 
@@ -79,6 +80,18 @@ class Adams(Solver):
 
         first, low = self.points - 1, self.lower_order_final
         return march(ode, x, grid, self.chart, weights, self.points, self.start, first, low)
+
+    def dense(self, path: Sequence[Point], i: int, sigma: float) -> Tensor:
+        """∫ P du ended at σ; the cubic in the steps of `start`."""
+        if self.start is not None and i < self.points - 1 and path[i + 1].sigma > 0:
+            return super().dense(path, i, sigma)
+        k = min(self.points, len(path) - 1 - i) if self.lower_order_final else self.points
+        known = path[max(0, i + 1 - k) : i + 1][::-1]
+        nodes = tuple(p.sigma for p in known)
+        eps, x0 = [p.eps for p in known if p.eps is not None], [p.x0 for p in known]
+        values = x0 if self.chart == DATA else eps
+        weights = adams_weights(self.chart, self.variable, nodes, nodes[0], sigma)
+        return self.chart.advance(known[0].x, nodes[0], sigma, weights, values)
 
 
 def check_start(start: OneStep | None) -> None:
