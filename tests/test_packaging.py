@@ -152,9 +152,10 @@ def test_the_script_itself_runs_there(kind: str, installed: Path, work: Path) ->
 def test_the_networks_of_the_wheel_load(installed: Path, work: Path) -> None:
     code = (
         "from flowsolve.problems import Digits\n"
+        "from flowsolve.problems.judge import digits_features\n"
         "problem = Digits()\n"
         "print(problem.eps(problem.start([0]), 1.0).shape)\n"
-        "print(problem.features(problem.start([0])).shape)"
+        "print(digits_features(problem.start([0])).shape)"
     )
     text = checked(sys.executable, "-c", code, cwd=work, PYTHONPATH=str(installed))
     assert "8, 8" in text

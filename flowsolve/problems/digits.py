@@ -14,14 +14,12 @@ from flowsolve.errors import MissingExtra
 from flowsolve.ode import DiffusionODE
 from flowsolve.precondition import EpsPrediction
 from flowsolve.problems.base import Problem
-from flowsolve.problems.judge import digits_features
 from flowsolve.schedule import Clock
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-    from flowsolve.features import Features
     from flowsolve.problems.unet import DigitsUNet
 
 WEIGHTS = Path(__file__).with_name("digits.safetensors")
@@ -76,11 +74,6 @@ class Digits(DiffusionODE, Problem):
         if c is None or NO_CLASS in (asked := set(c.tolist())):
             return images
         return images[torch.isin(classes, torch.tensor(sorted(asked)))]
-
-    @property
-    def features(self) -> Features:
-        """Those of a classifier trained on the images: `digits_features`."""
-        return digits_features
 
 
 def digits_data() -> tuple[Tensor, Tensor]:
