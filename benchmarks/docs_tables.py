@@ -1,8 +1,8 @@
 """The tables in docs/ that take minutes: python benchmarks/docs_tables.py NAME, NAME one of the functions.
 
 Each prints the rows of its page: `metrics`, `features`, `classes` and `cost` of docs/metrics.md,
-`table2` and `exact` of docs/inversion.md, `gits` of docs/conventions.md, `ends` of docs/solvers.md,
-`between` of docs/trajectories.md.
+`table2`, `exact` and `two_state` of docs/inversion.md, `gits` of docs/conventions.md, `ends` of
+docs/solvers.md, `between` of docs/trajectories.md.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import flowsolve_solvers as S
 from flowsolve import metrics as m
 from flowsolve.dense import hermite
 from flowsolve.fixed_point import invert
-from flowsolve.inversion import encode, round_trip_error
+from flowsolve.inversion import Encoder, encode, round_trip_error
 from flowsolve.law import law_error
 from flowsolve.problems import Dataset, Digits, Mixture, Mixture1D, Problem
 from flowsolve.problems.digits import digits_data
@@ -136,6 +136,45 @@ def exact() -> None:
         print(solver, dtype, options, trip.nfe_up, f"{trip.mse:.1e}", there, sep=" | ")
 
 
+def two_state() -> None:
+    """20 steps to σ_min: NFE, round trips in float64 and float32, samples; then the codes on S steps."""
+    methods: list[tuple[fs.Solver, Encoder]] = [
+        (S.Euler(), encode), (S.Euler(), partial(invert, strict=False)), (S.Heun(), encode),
+        *((solver, encode) for solver in (
+            S.BDIA(), S.BDIA(0.5), S.OBELM(), S.EDICT(), S.EDICT(alternate=False), S.EDICT(1.0),
+            S.Rex(), S.Rex(S.Heun()), S.Rex(S.RK4(fs.LOG_SIGMA)), S.Rex(chart=fs.NOISE),
+        )),
+    ]  # fmt: skip
+    for problem, count in ((Mixture(), 64), (Digits(), 16)):
+        top, low = problem.sigma_max, problem.sigma_min
+        if not problem.is_network:
+            top, low = problem.clock.sigma(1.0), problem.clock.sigma(1e-3)
+
+        def grid(n: int, p: Problem = problem, top: float = top, low: float = low) -> fs.Grid:
+            return fs.uniform_t(n, top, low, clock=p.clock)
+
+        start = problem.between(top, low).start(range(count), torch.float64)
+        fine = fs.solve(problem, start, fs.log_snr(400, top, low), S.RK4(fs.LOG_SIGMA)).x
+        x = Digits().data()[:count].double() if problem.is_network else fine
+        code = fs.solve(problem, x, fs.log_snr(400, top, low).reversed(), S.RK4(fs.LOG_SIGMA)).x
+        for solver, up in methods:
+            trips = [
+                round_trip_error(problem, x.to(d), grid(20), solver, encoder=up)
+                for d in (torch.float64, torch.float32)
+            ]
+            off = fs.solve(problem, start, grid(20), solver).x - fine
+            print(
+                problem.name, "encode" if up is encode else "invert", solver, trips[0].nfe_up,
+                *(f"{t.mse:.0e}" for t in trips), f"{float(off.square().mean().sqrt()):.3f}",
+                sep=" | ",
+            )  # fmt: skip
+        for solver, up in methods:
+            if up is encode:
+                off = [encode(problem, x, grid(n), solver).x - code for n in (10, 20, 50, 100)]
+                sizes = [f"{float(o.square().mean().sqrt()) / top:.2g}" for o in off]
+                print(problem.name, solver, *sizes, sep=" | ")
+
+
 def gits() -> None:
     """Searched on seeds 0 to 63 (digits) or 255, measured on 1000 to 1031 or 1063."""
     many = [S.Euler(), S.LMS(3), S.IPNDM(), S.DPMSolverPP2M()]
@@ -221,7 +260,7 @@ def rms(x: Tensor) -> float:
 if __name__ == "__main__":
     tables = {
         f.__name__: f
-        for f in (metrics, features, classes, cost, table2, exact, gits, ends, between)
+        for f in (metrics, features, classes, cost, table2, exact, two_state, gits, ends, between)
     }
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("table", choices=tables)

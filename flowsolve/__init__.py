@@ -42,6 +42,7 @@ from flowsolve.guidance import Guided as Guided
 from flowsolve.guidance_scale import cfgpp as cfgpp
 from flowsolve.guidance_scale import interval as interval
 from flowsolve.inversion import RoundTrip as RoundTrip
+from flowsolve.inversion import decode as decode
 from flowsolve.inversion import encode as encode
 from flowsolve.inversion import round_trip_error as round_trip_error
 from flowsolve.limits import Clip as Clip
@@ -81,5 +82,7 @@ from flowsolve.subsequence import trailing as trailing
 from flowsolve.table import Replay as Replay
 from flowsolve.table import Table as Table
 from flowsolve.table import tabulate as tabulate
+from flowsolve.two_state import Continued as Continued
+from flowsolve.two_state import TwoState as TwoState
 
 __version__ = "0.1.0"

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from flowsolve.errors import GridError, StateError
 from flowsolve.grid import Grid
 from flowsolve.solve import prepare, run, sample
+from flowsolve.two_state import resumed
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -119,11 +120,23 @@ def round_trip_error(
         raise StateError(
             f"the encoder returned shape {tuple(encoded.x.shape)} for data of {tuple(x.shape)}."
         )
-    down = sample(ode, encoded.x, up.reversed(), solver, start=_as_it_is)
+    down = decode(ode, encoded, solver)
     wide = (down.x - x).reshape(len(x), -1)
     wide = wide if wide.dtype.itemsize >= 4 else wide.float()
     error = wide.square().mean(1)
     return RoundTrip(error, encoded.x, down.x, encoded.nfe, down.nfe)
+
+
+def decode(ode: ODE, encoded: Solution, solver: Solver | None = None) -> Solution:
+    """`sample` from what was encoded, down the same grid; with both states where there are two.
+
+    solver  another one to go down with than that which went up
+
+    A two-state method comes back exactly: see `TwoState`. Raises as `sample` does, and StateError where
+    another two-state method has left the second state.
+    """
+    down = resumed(encoded.solver if solver is None else solver, encoded)
+    return sample(ode, encoded.x, encoded.grid.reversed(), down, start=_as_it_is)
 
 
 def _as_it_is(sigma: float) -> float:

@@ -18,6 +18,7 @@ from flowsolve.noise import unit_noise
 from flowsolve.ode import ODE, DiffusionODE, Wrapped
 from flowsolve.solve import prepare, solve, ve_start, vp_start
 from flowsolve.solver import Solver
+from flowsolve.two_state import Continued, TwoState
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -108,6 +109,11 @@ def log_prob(
     if probes is None and seeds is not None:
         raise StateError(
             "seeds are for probes, and an exact divergence has none. Give probes=, or no seeds."
+        )
+    if isinstance(solver, (TwoState, Continued)):
+        raise StateError(
+            f"{solver!r} goes up by undoing its own steps, in which errors grow. Take a method that steps up "
+            "as it steps down, such as Heun()."
         )
     vectors = _basis(x) if probes is None else _rademacher(x, probes, seeds)
     augmented = Augmented(_watched(ode), vectors, total=probes is None)

@@ -50,6 +50,8 @@ class Solution:
     forwards  forward passes of networks per sample (2 nfe under classifier-free guidance; 0 for an
               exact problem, which has no network)
     path      the kept Points, first and last included; empty unless keep= asked for them
+    second    the other state of a two-state method at the end, like x: with it the way back is exact
+              (`decode`). None elsewhere, and where the last step was that to σ = 0 or ∞ of any method
     stats     counts of an adaptive method: accepted, rejected. With a path also "observations":
               evaluations made only to show eps and x0 where the method had not asked; not in nfe
     """
@@ -63,6 +65,7 @@ class Solution:
     stats: Mapping[str, int] = field(default_factory=dict)
     alpha: float = 1.0
     per_sample: float = 0.0
+    second: Tensor | None = None
 
     @property
     def x_t(self) -> Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from flowsolve.budget import fit
@@ -60,7 +60,8 @@ def solve(
     """
     grid = prepare(ode, x, grid, solver, nfe)
     ends = (grid[0], grid[-1])
-    if math.inf in ends or (0 in ends and not (grid[-1] == 0 and solver.reaches_zero)):
+    to, off = grid[-1] == 0 and solver.reaches_zero, grid[0] == 0 and solver.leaves_zero
+    if math.inf in ends or (0 in ends and not (to or off)):
         raise GridError(
             f"solve walks finite levels above 0, but the grid goes from {ends[0]!r} to {ends[1]!r}. "
             "sample() takes the steps from σ = ∞ and to σ = 0."
@@ -153,12 +154,12 @@ def run(
 
     counted = Counted(ode.metered(count))
     recorder = Recorder(ode, counted, keep, keep_on, grid.steps)
-    first, stats = x, dict[str, int]()
+    first, stats, second = x, dict[str, int](), None
 
     def solution(at: Grid, path: tuple[Point, ...] = ()) -> Solution:
         forwards, alpha = rows[0] / len(x), ode.alpha(at[-1])
         each = counted.rows / len(x)
-        return Solution(x, at, solver, counted.nfe, forwards, path, stats, alpha, each)
+        return Solution(x, at, solver, counted.nfe, forwards, path, stats, alpha, each, second)
 
     with torch.set_grad_enabled(grad and torch.is_grad_enabled()):
         recorder.node(0, grid[0], x)
@@ -167,7 +168,10 @@ def run(
             try:
                 x = next(steps)
             except StopIteration as end:
-                stats.update(end.value)
+                if isinstance(end.value, Mapping):
+                    stats.update(end.value)
+                else:
+                    second = end.value
                 break
             except BudgetError as error:
                 if error.x is not None and error.sigma is not None:

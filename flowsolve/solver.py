@@ -25,6 +25,7 @@ class Solver(ShortRepr, ABC):
 
     order         the measured global order as configured, start-up included
     reaches_zero  whether `steps` may be given a last level of 0 (its weights stay finite there)
+    leaves_zero   whether it may be given a first level of 0, on the way up
     stochastic    whether it draws noise, and so has no way back up the grid
     adaptive      whether it chooses its own evaluations, so that a grid does not fix their number
 
@@ -38,6 +39,11 @@ class Solver(ShortRepr, ABC):
     @property
     def reaches_zero(self) -> bool:
         """No, unless a method says so: the last step to 0 is then a DDIM step."""
+        return False
+
+    @property
+    def leaves_zero(self) -> bool:
+        """No, unless a method says so: the first step from 0 is then a DDIM step."""
         return False
 
     @property
@@ -55,7 +61,8 @@ class Solver(ShortRepr, ABC):
         """Yield x̄ at grid[1], grid[2], ..., starting from x̄ = x at grid[0].
 
         Scalars are Python floats; tensors are only added and scaled, and x is never changed in
-        place. A generator may return a mapping of counts, which becomes `Solution.stats`.
+        place. A generator may return a mapping of counts, which becomes `Solution.stats`, or the
+        second state of a `TwoState` method, which becomes `Solution.second`.
         """
 
     def dense(self, path: Sequence[Point], i: int, sigma: float) -> Tensor:

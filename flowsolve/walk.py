@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Generator, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from flowsolve.errors import StateError
 from flowsolve.grid import Grid
@@ -16,9 +16,7 @@ if TYPE_CHECKING:
     from flowsolve.solver import Solver
 
 
-def walk(
-    ode: ODE, x: Tensor, grid: Grid, solver: Solver
-) -> Generator[Tensor, None, Mapping[str, int]]:
+def walk(ode: ODE, x: Tensor, grid: Grid, solver: Solver) -> Generator[Tensor, None, Any]:
     """Yield x̄ at grid[1], grid[2], ...; return what the solver's generator returned.
 
     Both ends of the charts are the DDIM step (Euler in the chart that is finite there):
@@ -29,15 +27,17 @@ def walk(
     A rising grid has them the other way round. ε has no value at 0, so the head freezes it at σ_1,
     where the network sees the data as they are, x_t = α_0 x̄_0; the tail returns the unit noise:
 
-        head, from σ = 0:  x̄₁ = x̄₀ + σ₁ ε(x̄₀ α_0/α_1, σ₁)
+        head, from σ = 0:  x̄₁ = x̄₀ + σ₁ ε(x̄₀ α_0/α_1, σ₁)     (unless the solver leaves 0 itself)
         tail, to σ = ∞:    noise = ε(x̄_{N-1}, σ_{N-1})
+
+    After a tail a second state is of the level before, and is not returned.
     """
     levels = grid[:]
     if math.isinf(levels[0]):
         x = ode.x0(x, math.inf).add(x, alpha=levels[1])
         levels = levels[1:]
         yield x
-    elif levels[0] == 0:
+    elif levels[0] == 0 and not solver.leaves_zero:
         t = levels[1]
         x = x.add(ode.eps(x * (ode.alpha(0.0) / ode.alpha(t)), t), alpha=t)
         levels = levels[1:]
@@ -45,7 +45,7 @@ def walk(
     end = levels[-1]
     tail = len(levels) > 1 and (math.isinf(end) or (end == 0 and not solver.reaches_zero))
     inner = levels[:-1] if tail else levels
-    stats: Mapping[str, int] = {}
+    last: object = None
     if len(inner) > 1:
         steps = iter(solver.steps(ode, x, _part(grid, inner)))
         for _ in inner[1:]:
@@ -59,12 +59,13 @@ def walk(
         try:
             next(steps)
         except StopIteration as end:
-            stats = end.value or {}
+            last = end.value
         else:
             raise StateError(f"{solver!r} yielded more states than the grid has steps.")
     if tail:
         yield ode.eps(x, inner[-1]) if grid.rising else ode.x0(x, inner[-1])
-    return stats
+        return last if isinstance(last, Mapping) else None
+    return last
 
 
 def _part(grid: Grid, levels: tuple[float, ...]) -> Grid:

@@ -123,7 +123,17 @@ def test_the_framework_never_names_a_solver_package(path: Path) -> None:
 
 @pytest.mark.parametrize("path", SOLVERS, ids=lambda p: p.name)
 def test_solvers_see_only_the_protocol(path: Path) -> None:
-    protocol = {"solver", "ode", "adams", "grid", "chart", "schedule", "discrete", "errors"}
+    protocol = {
+        "solver",
+        "two_state",
+        "ode",
+        "adams",
+        "grid",
+        "chart",
+        "schedule",
+        "discrete",
+        "errors",
+    }
     found = names(path, "flowsolve")
     assert "flowsolve" not in found
     assert {n.split(".")[1] for n in found} <= protocol

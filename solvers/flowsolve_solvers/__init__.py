@@ -51,6 +51,10 @@ from flowsolve_solvers.sa_solver import SASolver as SASolver
 from flowsolve_solvers.sde_dpmpp import DPMSolverPP2MSDE as DPMSolverPP2MSDE
 from flowsolve_solvers.sde_dpmpp import DPMSolverPP3MSDE as DPMSolverPP3MSDE
 from flowsolve_solvers.sde_dpmpp import DPMSolverPPSDE as DPMSolverPPSDE
+from flowsolve_solvers.two_state import BDIA as BDIA
+from flowsolve_solvers.two_state import EDICT as EDICT
+from flowsolve_solvers.two_state import OBELM as OBELM
+from flowsolve_solvers.two_state import Rex as Rex
 from flowsolve_solvers.unipc import UniPC as UniPC
 from flowsolve_solvers.wrong_neighbour import WrongNeighbour as WrongNeighbour
 
@@ -122,6 +126,19 @@ ALL: list[Solver] = [
     Plan(),
     Plan((DPMSolver3(), DPMSolver2())),
     *_FAMILY,
+]
+
+# Not in ALL, as they go up the grid by undoing what they do down, EDICT's tables hold other weights
+# on x̄ than 1, and a step needs more of the history than any window of it: tests/test_two_state.py
+TWO_STATE: list[Solver] = [
+    BDIA(),
+    BDIA(0.5),
+    OBELM(),
+    EDICT(),
+    EDICT(alternate=False),
+    Rex(),
+    Rex(Heun()),
+    Rex(RK4(LOG_SIGMA)),
 ]
 
 # `order` is that of the law. EDM's default s_churn = 40 is cut at γ = √2 - 1 below 97 steps, and then
