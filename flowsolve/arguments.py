@@ -46,7 +46,14 @@ def find_problem(args: argparse.Namespace) -> Problem:
 
 
 def torch_options(args: argparse.Namespace) -> tuple[torch.dtype, torch.device]:
-    """--dtype, and --device if it is there. Raises WrongUse."""
+    """--dtype and --device. Raises WrongUse."""
+    import torch
+
+    return getattr(torch, args.dtype), find_device(args)
+
+
+def find_device(args: argparse.Namespace) -> torch.device:
+    """--device if it is there. Raises WrongUse."""
     import torch
 
     try:
@@ -54,7 +61,7 @@ def torch_options(args: argparse.Namespace) -> tuple[torch.dtype, torch.device]:
         torch.zeros(1, device=device).item()  # a device that holds no values fails here too
     except (RuntimeError, AssertionError) as error:
         raise WrongUse(f"cannot use --device {args.device}: {str(error).splitlines()[0]}") from None
-    return getattr(torch, args.dtype), device
+    return device
 
 
 def find_features(args: argparse.Namespace, problem: Problem) -> tuple[Features | None, str]:

@@ -11,6 +11,9 @@ import sys
 from collections.abc import Sequence
 
 SOLVERS = ["euler", "heun", "dpmsolver3", "dpmsolverpp2m", "lms:points=3", "dpmsolverppm:points=3"]
+WAYS = ["ddim", "ddiminverse/ddim", "dpmsolverpp2m", "heun", "rk4:variable=log", "invert/ddim", "bdia",
+        "obelm", "edict", "rex", "rex:method=heun"]  # fmt: skip
+DTYPES = ["float32", "float64", "bfloat16", "float16"]
 BUDGETS = [5, 6, 8, 10, 12, 16, 24, 40]
 EPILOG = """Solvers: a name (flowsolve solvers lists them), with options as name:option=value,...
 for example adams:points=3,chart=data,start=heun; or as they print: Adams(points=3, chart=DATA).
@@ -72,6 +75,17 @@ def parser() -> argparse.ArgumentParser:
     _steps(c)
     _common(c)
     _output(c, "results/consistency-PROBLEM")
+
+    c = command("table2", "what is lost when data go up to noise and down again: Table 2")
+    c.add_argument("problem", nargs="?", default="digits")
+    c.add_argument("--ways", nargs="+", default=WAYS, metavar="WAY",
+                   help="DOWN, a solver for both ways, UP/DOWN for two, invert/DOWN, exact")  # fmt: skip
+    c.add_argument("--samples", type=int, default=32, metavar="N", help="data (default 32)")
+    c.add_argument("--block", type=int, default=64, metavar="N", help="data solved at a time")
+    _steps(c, [10, 20, 50, 100])
+    c.add_argument("--dtype", nargs="+", default=["float64", "float32"], choices=DTYPES)
+    _ends(c)
+    _output(c, "results/table2-PROBLEM")
 
     c = command("interpolate", "samples between noises, on the arc and on the line: Section 5.3")
     c.add_argument("problem", nargs="?", default="digits")
@@ -148,8 +162,12 @@ def _samples(c: argparse.ArgumentParser, number: int) -> None:
                         "package.module:function, as flowsolve.problems.judge:digits_features")  # fmt: skip
 
 
-def _steps(c: argparse.ArgumentParser) -> None:
-    c.add_argument("--steps", nargs="+", type=int, default=[10, 20, 50, 100, 1000], metavar="S")
+def _steps(
+    c: argparse.ArgumentParser,
+    grid: str = "tau_linear",
+    default: Sequence[int] = (10, 20, 50, 100, 1000),
+) -> None:
+    c.add_argument("--steps", nargs="+", type=int, default=[*default], metavar="S")
     names = "tau_linear, tau_quadratic, leading, trailing, linspace, or a spacing such as karras"
     c.add_argument("--grid", default="tau_linear", metavar="GRID", help=names)
 
@@ -158,9 +176,13 @@ def _common(c: argparse.ArgumentParser, spacing: str = "", dtype: str = "float32
     names = "karras (karras:rho=5), log_snr, exponential, uniform, uniform_t, quadratic_t"
     if spacing:
         c.add_argument("--spacing", nargs="+", default=[spacing], metavar="SPACING", help=names)
+    c.add_argument("--dtype", default=dtype, choices=DTYPES)
+    _ends(c)
+
+
+def _ends(c: argparse.ArgumentParser) -> None:
     c.add_argument("--sigma-max", type=float, metavar="S", help="instead of the problem's")
     c.add_argument("--sigma-min", type=float, metavar="S", help="instead of the problem's")
-    c.add_argument("--dtype", default=dtype, choices=["float32", "float64", "bfloat16", "float16"])
     c.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1, mps")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 
-from flowsolve.commands import experiments, listings, noises, samples, studies
+from flowsolve.commands import experiments, inversion, listings, noises, samples, studies
 
 COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "compare": studies.compare,
@@ -14,6 +14,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "table1": experiments.table1,
     "quality": experiments.quality,
     "consistency": experiments.consistency,
+    "table2": inversion.table2,
     "interpolate": noises.interpolate,
     "likelihood": noises.likelihood,
     "solvers": listings.solvers,

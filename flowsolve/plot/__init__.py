@@ -4,6 +4,7 @@ from flowsolve.plot.axes import save as save
 from flowsolve.plot.fields import field_2d as field_2d
 from flowsolve.plot.grids import grids as grids
 from flowsolve.plot.grids import table as table
+from flowsolve.plot.inversion import round_trips as round_trips
 from flowsolve.plot.noises import interpolation as interpolation
 from flowsolve.plot.noises import likelihood as likelihood
 from flowsolve.plot.paths import paths_1d as paths_1d
