@@ -37,7 +37,7 @@ class Estimate:
         return self.value - self.bias
 
     def __str__(self) -> str:
-        if 0 < self.error < 1e-6 or (self.error == 0 and abs(self.value) < 1e-4):
+        if 0 < self.error < 1e-6:
             return f"{self.value:.2e} ± {self.error:.1e}"
         if not 0 < self.error < math.inf:
             return f"{self.value:.4g} ± {self.error:.2g}"

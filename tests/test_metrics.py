@@ -332,6 +332,8 @@ def test_jackknife_of_a_mean_and_of_a_square() -> None:
 def test_an_estimate_prints_two_digits_of_its_error() -> None:
     assert str(Estimate(0.123456, 0.0456, 0.0)) == "0.123 ± 0.046"
     assert str(Estimate(1234.5, 67.8, 0.0)) == "1234 ± 68"
+    assert str(Estimate(1.25e-13, 2e-14, 0.0)) == "1.25e-13 ± 2.0e-14"
+    assert str(Estimate(0.0, 0.0, 0.0)) == "0 ± 0"
     assert str(Estimate(0.123456, math.nan, math.nan)) == "0.1235 ± nan"
 
 
