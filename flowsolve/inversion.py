@@ -2,7 +2,7 @@
 
 `encode` walks the grid upwards. On a finite grid that is not the inverse of walking down: the two steps
 between a pair of levels see ε at different ends, and the round trip has an error of the method's order.
-`flowsolve.fixed_point.invert` is the inverse.
+`flowsolve.fixed_point.invert` is the inverse, and `flowsolve.TwoState` methods are their own.
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ def encode(
     Any deterministic solver. Where the lowest level is 0, ε has no value, and the first step is
     x̄₁ = x + σ₁ ε(x α_0/α_1, σ₁): the network sees x itself, under the label of σ₁. The step to σ = ∞, if
     there is one, is DDIM's and returns the unit noise ε(x̄, σ). One evaluation each, counted in `nfe`.
+    A `TwoState` method undoes its steps, and leaves the `second` state with which `decode` is exact.
 
     Raises GridError for a stochastic solver, and for a grid with no step between finite levels above 0.
     """
@@ -112,7 +113,7 @@ def round_trip_error(
              `invert`, or encode with another solver: lambda ode, x, grid, _: encode(ode, x, grid,
              DDIMInverse())
 
-    Down it goes as `sample` does, from the encoded state. Raises as `encode` and `sample` do.
+    Down it goes by `decode`. Raises as `encode` and `decode` do.
     """
     up = rising(grid)
     encoded = encoder(ode, x, up, solver)
