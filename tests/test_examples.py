@@ -117,3 +117,15 @@ def test_interpolation(out: Path) -> None:
     arc, line = numbers("deviation NUMBER", run("interpolation.py", out))
     assert arc == pytest.approx(1, abs=0.15)
     assert line == pytest.approx(0.5, abs=0.1)
+
+
+def test_editing(out: Path) -> None:
+    """Edits are nearer to their images than a fresh sample and than another digit, and of the new class."""
+    text = run("editing.py", out, "--images", "40", "--steps", "10")
+    distance, share = numbers("distance NUMBER", text), numbers("new class NUMBER%", text)
+    assert len(distance) == 7
+    encoded, *_, less, half, fresh, another = distance
+    assert max(encoded, half) < min(fresh, another)
+    assert less < half
+    assert share[0] >= 90
+    assert share[-2:] == [100, 100]
