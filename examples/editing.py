@@ -25,7 +25,6 @@ from flowsolve.problems.digits import digits_data
 
 SHOWN = (
     edit.Edit(edit.encoded),
-    edit.Edit(edit.encoded, scale=3.0),
     edit.Edit(edit.inverted),
     edit.Edit(edit.noised, scale=3.0, strength=0.3),
     edit.Edit(edit.noised, scale=3.0, strength=0.4),
@@ -45,11 +44,10 @@ if __name__ == "__main__":
     parser.add_argument("--out", type=Path, default=Path("editing.png"))
     parser.add_argument("--images", type=int, default=90)
     parser.add_argument("--steps", type=int, default=20)
-    parser.add_argument("--all", action="store_true", help="the rows of docs/editing.md")
     args = parser.parse_args()
     grid = fs.tau_linear(args.steps, clock=Digits().clock)
     task = edit.Task(args.images, grid, S.DDIM())
-    for row in edit.edit_rows(task, nearest, edit.SETTINGS if args.all else SHOWN):
+    for row in edit.edit_rows(task, nearest, SHOWN):
         print(
             f"{row.edit:28} distance {row.distance:.3f} ± {row.distance_err:.3f}  "
             f"correlation {row.correlation:.2f} ± {row.correlation_err:.2f}  "

@@ -56,6 +56,15 @@ def test_the_task() -> None:
     assert Task(40, GRID, Euler()).key == TASK.key
 
 
+@pytest.mark.parametrize("n", [0, 1798])
+def test_as_many_digits_as_there_are(n: int) -> None:
+    says(
+        ValueError,
+        f"there are 1797 digits to edit, 1 to 1797, but got n = {n}.",
+        lambda: Task(n, GRID, Euler()),
+    )
+
+
 def test_the_classifier_of_this_file() -> None:
     images, classes = digits_data()
     distances = torch.cdist(images.flatten(1), images.flatten(1)).fill_diagonal_(math.inf)

@@ -121,11 +121,10 @@ def test_interpolation(out: Path) -> None:
 
 def test_editing(out: Path) -> None:
     """Edits are nearer to their images than a fresh sample and than another digit, and of the new class."""
-    text = run("editing.py", out, "--images", "40", "--steps", "10")
+    text = run("editing.py", out, "--images", "20", "--steps", "10")
     distance, share = numbers("distance NUMBER", text), numbers("new class NUMBER%", text)
-    assert len(distance) == 7
+    assert len(distance) == 6
     encoded, *_, less, half, fresh, another = distance
     assert max(encoded, half) < min(fresh, another)
     assert less < half
-    assert share[0] >= 90
-    assert share[-2:] == [100, 100]
+    assert min(share[0], share[3], *share[-2:]) >= 90

@@ -125,6 +125,23 @@ def test_replacement_is_not_the_conditional_law_and_resampling_comes_nearer() ->
     assert gaps[-1][0] < gaps[0][0] / 4
 
 
+def test_new_noise_at_every_level_changes_nothing_in_the_mean() -> None:
+    """The state replaced by data + σ noise, one noise or another at every level: equally far off."""
+    many = 4000
+    known = torch.full((many, 2), VALUE, dtype=torch.float64)
+    noise = unit_noise(range(many), (2,), torch.float64)
+    x = new = torch.where(MASK, known + 80 * noise, 80 * noise)
+    draw = torch.Generator().manual_seed(0)
+    for s, t in pairwise(karras(25, 80.0, 0.01)):
+        x, new = (Euler().step(PLANE, y, s, t) for y in (x, new))
+        z = torch.randn(many, 2, dtype=torch.float64, generator=draw)
+        x, new = (torch.where(MASK, known + t * a, y) for a, y in ((noise, x), (z, new)))
+    one, other = x[:, 0], new[:, 0]
+    err = math.hypot(float(one.std()), float(other.std())) / math.sqrt(many)
+    assert abs(float(one.mean() - other.mean())) < 4 * err
+    assert MEAN - float(other.mean()) > 20 * err
+
+
 def test_resampling_without_a_known_part_leaves_the_law() -> None:
     """Restart: the marginal of PLANE, and its spread, within the errors of 500 samples."""
     x = 80 * unit_noise(range(MANY), (2,), torch.float64)

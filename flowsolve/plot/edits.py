@@ -28,15 +28,15 @@ def edits(rows: Mapping[str, Tensor], columns: Sequence[str] = (), title: str = 
         )
     n = counts.pop()
     layout = ConstrainedLayoutEngine(w_pad=0.02, h_pad=0.02, wspace=0, hspace=0)
-    figure = Figure(figsize=(1.8 + 0.5 * n, 0.2 + 0.5 * len(rows)), layout=layout)
+    figure = Figure(figsize=(1.7 + 0.42 * n, 0.2 + 0.42 * len(rows)), layout=layout)
     panels = figure.subplots(len(rows), n, squeeze=False)
     for line, (name, x) in zip(panels, rows.items(), strict=True):
         for axes, image in zip(line, x.detach().cpu().float()[:, 0].numpy(), strict=True):
             framed = np.pad(image, 1, constant_values=-1)  # small digits touch their edges
             axes.imshow(framed, cmap="gray", vmin=-1, vmax=1, interpolation="bicubic")
             axes.set(xticks=[], yticks=[], frame_on=False)
-        line[0].set_ylabel(name, rotation=0, ha="right", va="center", fontsize=8)
+        line[0].set_ylabel(name, rotation=0, ha="right", va="center", fontsize=7.5)
     for axes, heading in zip(panels[0], columns, strict=False):
-        axes.set_title(heading, fontsize=9, pad=3)
+        axes.set_title(heading, fontsize=8, pad=2)
     figure.suptitle(title, fontsize=9)
     return figure
