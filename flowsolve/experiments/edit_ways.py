@@ -42,7 +42,8 @@ class Task:
     dtype: torch.dtype | None = None
 
     def __post_init__(self) -> None:
-        if not 1 <= self.n <= (most := len(digits_data()[0])):
+        most = len(digits_data()[0])
+        if not 1 <= self.n <= most:
             raise ValueError(
                 f"there are {most} digits to edit, 1 to {most}, but got n = {self.n!r}."
             )
