@@ -75,7 +75,8 @@ class SeededNoise(Noise):
     def __call__(self, x: Tensor, s: float, t: float) -> Tensor:
         """z for the interval between s and t."""
         self._check(x)
-        return self._draw(x, f"{s.hex()} {t.hex()}" + f" {self.again}" * (self.again > 0))
+        again = f" {self.again}" if self.again else ""  # the noise of before there was `again`
+        return self._draw(x, f"{s.hex()} {t.hex()}{again}")
 
 
 class BrownianNoise(Noise):
