@@ -2,7 +2,7 @@
 
 Each prints the rows of its page: `metrics`, `features`, `classes` and `cost` of docs/metrics.md,
 `table2`, `exact` and `two_state` of docs/inversion.md, `gits` of docs/conventions.md, `ends` of
-docs/solvers.md, `between` of docs/trajectories.md.
+docs/solvers.md, `between` of docs/trajectories.md, `inpaint` of docs/editing.md.
 """
 
 from __future__ import annotations
@@ -257,11 +257,43 @@ def rms(x: Tensor) -> float:
     return float(x.square().mean().sqrt())
 
 
+def inpaint() -> None:
+    """The unknown coordinate given the other: mean, deviation and W1 to the exact law, 2000 samples."""
+    n, mask = 2000, torch.tensor([False, True])
+    grid, noise = fs.karras(25, 80.0, 0.01).to_zero(), fs.unit_noise(range(n), (2,), torch.float64)
+    steps = ((S.Heun(), 1, 1), *((S.Heun(), r, 1) for r in (2, 5, 10, 20)), (S.Heun(), 10, 5))
+    steps = (*steps, (S.DPMSolverPP2M(), 1, 1), (S.DPMSolverPP2M(), 10, 5), (S.DDIMEta(1.0), 1, 1))
+    alone = Mixture((1.0,), ((0.5, -0.3),), (((0.5, 0.3), (0.3, 0.4)),))
+    for problem, value in ((alone, 0.6), (Mixture(), -0.5), (Mixture(), 1.0)):
+        law = given_second(problem, value)
+        draws = (fs.unit_noise(range(k, k + n), (), torch.float64) for k in (0, 5000))
+        exact, other = (law.flow(z * 1e4, 1e4, 1e-9) for z in draws)
+        floor = (exact.sort().values - other.sort().values).abs().mean()
+        print(f"{value}: {law!r}, W1 of two exact sets {floor:.3f}")
+        for solver, repeats, jump in steps:
+            known = torch.full((n, 2), value, dtype=torch.float64)
+            how = fs.Repaint(solver, repeats, range(n), jump)
+            x = fs.inpaint(problem, known, mask, noise, grid, how)
+            u, err = x.x[:, 0], float(x.x[:, 0].std()) / n**0.5
+            w = (u.sort().values - exact.sort().values).abs().mean()
+            print(how.solver, repeats, jump, x.nfe, f"{u.mean():.3f} ± {err:.3f}",
+                  f"{u.std():.3f} ± {err / 2**0.5:.3f}", f"{w:.3f}", sep=" | ", flush=True)  # fmt: skip
+
+
+def given_second(mixture: Mixture, y: float) -> Mixture1D:
+    """p(x₁ | x₂ = y): weights w N(y; m₂, C₂₂), means m₁ + C₁₂/C₂₂ (y - m₂), variances C₁₁ - C₁₂²/C₂₂."""
+    c = torch.tensor(mixture.covariances, dtype=torch.float64)
+    m, w = (torch.tensor(v, dtype=torch.float64) for v in (mixture.means, mixture.weights))
+    z, gain = y - m[:, 1], c[:, 0, 1] / c[:, 1, 1]
+    w = w * torch.exp(-z * z / (2 * c[:, 1, 1])) / c[:, 1, 1].sqrt()
+    deviations = (c[:, 0, 0] - gain * c[:, 0, 1]).sqrt()
+    parts = (w / w.sum(), m[:, 0] + gain * z, deviations)
+    return Mixture1D(*(tuple(v.tolist()) for v in parts))
+
+
 if __name__ == "__main__":
-    tables = {
-        f.__name__: f
-        for f in (metrics, features, classes, cost, table2, exact, two_state, gits, ends, between)
-    }
+    every = (metrics, features, classes, cost, table2, exact, two_state, gits, ends, between)
+    tables = {f.__name__: f for f in (*every, inpaint)}
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("table", choices=tables)
     tables[parser.parse_args().table]()

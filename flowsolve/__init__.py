@@ -41,6 +41,9 @@ from flowsolve.grid_tuned import round_to as round_to
 from flowsolve.guidance import Guided as Guided
 from flowsolve.guidance_scale import cfgpp as cfgpp
 from flowsolve.guidance_scale import interval as interval
+from flowsolve.inpaint import Known as Known
+from flowsolve.inpaint import Repaint as Repaint
+from flowsolve.inpaint import inpaint as inpaint
 from flowsolve.inversion import RoundTrip as RoundTrip
 from flowsolve.inversion import decode as decode
 from flowsolve.inversion import encode as encode
@@ -55,6 +58,7 @@ from flowsolve.noise import unit_noise as unit_noise
 from flowsolve.ode import ODE as ODE
 from flowsolve.ode import DiffusionODE as DiffusionODE
 from flowsolve.ode import Wrapped as Wrapped
+from flowsolve.partial_start import partial_start as partial_start
 from flowsolve.precondition import EDMPrediction as EDMPrediction
 from flowsolve.precondition import EpsPrediction as EpsPrediction
 from flowsolve.precondition import FlowPrediction as FlowPrediction

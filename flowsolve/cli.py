@@ -87,6 +87,15 @@ def parser() -> argparse.ArgumentParser:
     _ends(c)
     _output(c, "results/table2-PROBLEM")
 
+    c = command("edit", "real digits made into others, by inversion and from half-way")
+    c.add_argument("--solver", default="ddim")
+    c.add_argument("--steps", type=int, default=20, metavar="S")
+    c.add_argument("--grid", default="tau_linear", metavar="GRID", help="as of table1")
+    c.add_argument("--samples", type=int, default=360, metavar="N", help="digits (default 360)")
+    c.add_argument("--shown", type=int, default=10, metavar="N", help="digits in the figure")
+    c.add_argument("--dtype", default="float32", choices=DTYPES[:2])
+    _output(c, "results/edit")
+
     c = command("interpolate", "samples between noises, on the arc and on the line: Section 5.3")
     c.add_argument("problem", nargs="?", default="digits")
     c.add_argument("--solver", default="dpmsolverpp2m")
@@ -164,7 +173,6 @@ def _samples(c: argparse.ArgumentParser, number: int) -> None:
 
 def _steps(
     c: argparse.ArgumentParser,
-    grid: str = "tau_linear",
     default: Sequence[int] = (10, 20, 50, 100, 1000),
 ) -> None:
     c.add_argument("--steps", nargs="+", type=int, default=[*default], metavar="S")

@@ -90,6 +90,24 @@ class Grid(Sequence[float]):
         """A walk cut short at sigma: the start and sigma, or only the start if no step was made."""
         return self._with(tuple(dict.fromkeys((self[0], sigma))), self.rising)
 
+    def last(self, n: int) -> Grid:
+        """The last n steps; for n = 0 the last level alone. Raises GridError unless 0 <= n <= steps."""
+        if isinstance(n, bool) or not isinstance(n, int) or not 0 <= n <= self.steps:
+            raise GridError(
+                f"this grid ({self}) has no last {n!r} steps: ask for 0 to {self.steps}."
+            )
+        return self._with(self.levels[self.steps - n :], self.rising)
+
+    def below(self, sigma: float) -> Grid:
+        """The falling levels at or under sigma. Raises GridError unless there are two."""
+        under = tuple(s for s in self.levels if s <= sigma)
+        if self.rising or len(under) < 2:
+            raise GridError(
+                f"to start under σ = {sigma!r} takes a falling grid with two levels at or under it, but "
+                f"got {self}."
+            )
+        return self._with(under, False)
+
     def _with(self, levels: tuple[float, ...], rising: bool) -> Grid:
         """Levels of this grid, which need no check."""
         other = Grid.__new__(Grid)

@@ -60,16 +60,23 @@ class Noise(ABC):
 
 
 class SeededNoise(Noise):
-    """Independent noise for every interval, a function of (seed, s, t) alone.
+    """Independent noise for every interval, a function of (seed, s, t, again) alone.
+
+    again  for walking an interval more than once: another number is other noise of the same seeds
 
     The same sample comes out whatever the batch split, and a run can be repeated or resumed. Two
     grids share no noise unless they share an interval: for that see BrownianNoise.
     """
 
+    def __init__(self, seeds: Sequence[int], again: int = 0) -> None:
+        super().__init__(seeds)
+        self.again = again
+
     def __call__(self, x: Tensor, s: float, t: float) -> Tensor:
         """z for the interval between s and t."""
         self._check(x)
-        return self._draw(x, f"{s.hex()} {t.hex()}")
+        again = f" {self.again}" if self.again else ""  # the noise of before there was `again`
+        return self._draw(x, f"{s.hex()} {t.hex()}{again}")
 
 
 class BrownianNoise(Noise):

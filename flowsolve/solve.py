@@ -127,6 +127,8 @@ def prepare(ode: ODE, x: Tensor, grid: AnyGrid, solver: Solver, nfe: int | None)
     elif nfe is not None:
         raise BudgetError("nfe= chooses among grids: give it a function n -> Grid, not one grid.")
     grid = grid if isinstance(grid, Grid) else Grid(grid)
+    if grid.steps < 1:
+        raise GridError(f"there is no step to take: this grid has one level, σ = {grid[0]!r}.")
     if grid.rising and solver.stochastic:
         raise GridError(f"{solver!r} draws noise, so it only goes down the grid, not up.")
     return grid

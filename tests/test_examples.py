@@ -129,3 +129,14 @@ def test_trajectories(out: Path, tmp_path_factory: pytest.TempPathFactory) -> No
     assert at[0] > 1.5 * at[1] > 1.5 * at[2]
     assert numbers("NUMBER evaluations", text) == [10, 10, 20]
     assert all(p.read_bytes().startswith(b"\x89PNG") for p in others)
+
+
+def test_editing(out: Path) -> None:
+    """Edits are nearer to their images than a fresh sample and than another digit, and of the new class."""
+    text = run("editing.py", out, "--images", "20", "--steps", "10")
+    distance, share = numbers("distance NUMBER", text), numbers("new class NUMBER%", text)
+    assert len(distance) == 6
+    encoded, *_, less, half, fresh, another = distance
+    assert max(encoded, half) < min(fresh, another)
+    assert less < half
+    assert min(share[0], share[3], *share[-2:]) >= 90

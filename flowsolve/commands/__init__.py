@@ -15,6 +15,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "quality": experiments.quality,
     "consistency": experiments.consistency,
     "table2": inversion.table2,
+    "edit": inversion.edit,
     "interpolate": noises.interpolate,
     "likelihood": noises.likelihood,
     "solvers": listings.solvers,

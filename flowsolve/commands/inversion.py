@@ -1,4 +1,4 @@
-"""The experiment on round trips: table2. torch is imported inside."""
+"""The experiments on inversion: table2, edit. torch is imported inside them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from flowsolve.arguments import find_device, find_problem, positive
 from flowsolve.commands.experiments import steps_of
 from flowsolve.commands.running import finish, measured, show
-from flowsolve.discover import make_solver
+from flowsolve.discover import find_steps, make_solver
 from flowsolve.folder import Folder
 
 if TYPE_CHECKING:
@@ -64,6 +64,43 @@ def table2(args: argparse.Namespace) -> int:
     for r in missed:
         print(f"{r.name}: converged for {r.converged} of {r.samples}")
     return finish(folder, rows, "table2.png", ".svg")
+
+
+def edit(args: argparse.Namespace) -> int:
+    """Digits made into others."""
+    positive(args, "samples", "shown", "steps")
+    solver = make_solver(args.solver)
+
+    from flowsolve.problems import Digits
+
+    problem = Digits()
+    ends = problem.sigma_max, problem.sigma_min
+    grid = find_steps(args.grid, problem.clock, *ends)(args.steps)
+    folder = Folder(args)
+
+    import torch
+
+    from flowsolve import plot
+    from flowsolve.experiments.edit import SETTINGS, Originals, edits
+
+    originals = Originals(args.samples, grid, solver, getattr(torch, args.dtype))
+    rows = measured(folder, edits(originals), "edits")
+    few = Originals(args.shown, grid, solver, getattr(torch, args.dtype))
+    shown = [s for s, row in zip(SETTINGS, rows, strict=True) if not row.error]
+    arrows = [f"{a} → {b}" for a, b in zip(few.classes.tolist(), few.targets.tolist(), strict=True)]
+    sheet = {"original": few.images} | {str(s): s(few).x for s in shown}
+    folder.figure(
+        "edits", plot.edits(sheet, arrows, f"{solver!r}, {grid.name}, {grid.steps} steps")
+    )
+    body = [
+        [r.edit, str(r.nfe), f"{r.forwards:g}", str(r.kept),
+         f"{r.correlation:.3f} ± {r.correlation_error:.3f}", r.right_share]
+        for r in rows
+        if not r.error
+    ]  # fmt: skip
+    head = ["edit", "NFE", "passes", "distance", "correlation", "new class"]
+    show(f"{args.samples} digits, each made into another: what is kept of them", head, body)
+    return finish(folder, rows, "edits.png", ".svg")
 
 
 def _way(text: str) -> Way:

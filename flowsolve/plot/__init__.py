@@ -1,6 +1,7 @@
 """Figures. The only user of matplotlib; every function returns a Figure and draws nothing on a screen."""
 
 from flowsolve.plot.axes import save as save
+from flowsolve.plot.edits import edits as edits
 from flowsolve.plot.fields import field_2d as field_2d
 from flowsolve.plot.grids import grids as grids
 from flowsolve.plot.grids import table as table
