@@ -80,7 +80,7 @@ def parser() -> argparse.ArgumentParser:
     c.add_argument("problem", nargs="?", default="digits")
     c.add_argument("--ways", nargs="+", default=WAYS, metavar="WAY",
                    help="DOWN, a solver for both ways, UP/DOWN for two, invert/DOWN, exact")  # fmt: skip
-    c.add_argument("--samples", type=int, default=32, metavar="N", help="data (default 32)")
+    c.add_argument("--samples", type=int, default=16, metavar="N", help="data (default 16)")
     c.add_argument("--block", type=int, default=64, metavar="N", help="data solved at a time")
     _steps(c, [10, 20, 50, 100])
     c.add_argument("--dtype", nargs="+", default=["float64", "float32"], choices=DTYPES)

@@ -156,9 +156,9 @@ def round_trips(
 
 
 def _truth(problem: Problem, noise: Tensor, grid: Grid) -> Tensor:
-    """The ODE's solution from vp_start to the lowest level above 0, then x₀ if the grid ends at 0."""
+    """The ODE's solution from vp_start to the lowest level above 0, to 1e-4, then x₀ if the grid ends at 0."""
     s, low = grid[0], min(level for level in grid if level > 0)
-    x = reference(problem, noise * vp_start(s), s, low).x
+    x = reference(problem, noise * vp_start(s), s, low, tolerance=1e-4).x
     if grid[-1] > 0:
         return x
     return problem.x0(x.to(noise), low).double().cpu()
