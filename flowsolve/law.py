@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import pairwise, product
 
 import numpy as np
@@ -129,12 +130,13 @@ def _back(
     b = np.array([step.end.weights.get(k, 0.0) for k, _ in step.memory]) / step.end.scale
     axis = _axis(problem, s)
     x = (axis[:, None] - nodes @ b)[..., None]
-    noises, weights = _hermite(sum(g.kind == "noise" for g in step.asked))
+    normals, weights = _hermite(sum(g.kind == "noise" for g in step.asked))
+    noises = iter(normals)
     at_x = _answers({kind for _, kind in step.memory}, problem, x, s)
     given = {k: at_x[kind] + e[:, None] for (k, kind), e in zip(step.memory, nodes.T, strict=True)}
     for g in step.asked:
         if g.kind == "noise":
-            given[g.k] = noises.pop()
+            given[g.k] = next(noises)
         else:
             given[g.k] = _answers({g.kind}, problem, g.row.of(x, given), g.level)[g.kind]
     y = np.broadcast_to(step.end.of(x, given), (len(axis), len(powers), len(weights)))
@@ -160,13 +162,14 @@ def _axis(problem: Mixture1D, sigma: float) -> Array:
     return np.linspace(-reach, reach, POINTS)
 
 
-def _hermite(count: int) -> tuple[list[Array], Array]:
+@cache
+def _hermite(count: int) -> tuple[tuple[Array, ...], Array]:
     """The nodes for each of `count` independent normals, all combinations, and their weights."""
     z, w = np.polynomial.hermite_e.hermegauss(HERMITE)
     w = w / w.sum()
     grids = np.meshgrid(*[z] * count, indexing="ij")
     weights = math.prod(np.meshgrid(*[w] * count, indexing="ij"), start=np.ones(1))
-    return [g.ravel() for g in grids], np.ravel(weights)
+    return tuple(g.ravel() for g in grids), np.ravel(weights)
 
 
 def _answers(kinds: set[Kind], problem: Mixture1D, x: Array, sigma: float) -> Mapping[Kind, Array]:

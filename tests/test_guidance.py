@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import cache
 from itertools import pairwise
 from typing import Any
 
@@ -344,6 +345,11 @@ def in_pieces(solver: Solver, n: int) -> Tensor:
     return x
 
 
+@cache
+def in_fine_pieces() -> Tensor:
+    return in_pieces(RK4(LOG_SIGMA), 2000)
+
+
 @pytest.mark.parametrize(
     ("solver", "with_ends"),
     [(Euler(), 1), (Heun(), 1), (Midpoint(), 2), (DPMSolverPP2M(), 1), (DPMSolver3(), 3), (UniPC(3), 1)],
@@ -352,7 +358,7 @@ def in_pieces(solver: Solver, n: int) -> Tensor:
 def test_the_jumps_of_an_interval_cost_order(solver: Solver, with_ends: int) -> None:
     """Order 1 on any grid; with the ends among its levels, the own order of methods that look neither
     back nor at the end of their step; in three pieces, everybody's."""
-    fine = in_pieces(RK4(LOG_SIGMA), 2000)
+    fine = in_fine_pieces()
     ode = Guided(PART, ALL_OF_IT, interval(3.0, ENDS[1], ENDS[0]))
 
     def error(x: Tensor) -> float:

@@ -215,7 +215,7 @@ def test_kinks_limit_every_method_to_order_two(what: str) -> None:
     guided = Guided(PART, PROBLEM, 3.0)
     ode: ODE = Clip(guided, -0.7, 0.7) if what == "clip" else Threshold(guided, 0.9)
     x = PROBLEM.start(range(128), torch.float64)
-    fine = solve(ode, x, log_snr(3000, 1.0, 0.2), RK4(LOG_SIGMA)).x
+    fine = solve(ode, x, log_snr(1500, 1.0, 0.2), RK4(LOG_SIGMA)).x
 
     def error(solver: Solver, n: int) -> float:
         found = solve(ode, x, log_snr(n, 1.0, 0.2), solver).x

@@ -380,7 +380,7 @@ def test_digits_against_the_page() -> None:
     good, poor = made(DPMSolverPP2M(), 20), made(Euler(), 5)
     page = (Path(__file__).parents[1] / "docs" / "metrics.md").read_text(encoding="utf-8")
     rows = dict(re.findall(r"^\| `(\w+)` \|(.*)\|$", page, re.MULTILINE))
-    assert len(rows) == 7
+    assert rows.keys() >= {distance.__name__ for distance in SETS}
     for distance in SETS:
         cells = [re.findall(r"-?[\d.]+(?:e-\d+)?", c) for c in rows[distance.__name__].split("|")]
         shown = [(float(v), float(e)) for v, e in (cells[0], cells[1], cells[-1])]

@@ -422,6 +422,17 @@ def test_gradients_reach_the_network() -> None:
     assert layer.weight.grad.abs().min() > 0
 
 
+def test_a_problem_first_asked_in_inference_mode_has_gradients_later() -> None:
+    """What it keeps between calls is no inference tensor, which autograd could not save."""
+    x = X.clone().requires_grad_()
+    for problem in (Mixture((0.5, 0.5), ((0.0, 1.0), (2.0, 0.0)), 2 * (((1.0, 0.0), (0.0, 1.0)),)),
+                    Mixture1D((0.25, 0.75))):  # fmt: skip
+        with torch.inference_mode():
+            problem.eps(X, 1.0)
+        problem.eps(x, 1.0).sum().backward()
+    assert x.grad is not None
+
+
 # ------------------------------------------------------------------------------------ start and end
 
 

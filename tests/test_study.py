@@ -158,13 +158,11 @@ def test_convergence_raises_what_fails_and_asks_for_a_solver() -> None:
 
 
 def test_heun_has_order_2_on_the_real_network() -> None:
-    class Shorter(Digits):
-        tolerance = 1e-6
+    class Rougher(Digits):
+        tolerance = 1e-5  # Heun's error on 64 steps is 6e-4
 
-    problem = Shorter()
-    for name, value in {"sigma_max": 40.0, "sigma_min": 0.05}.items():
-        object.__setattr__(problem, name, value)
-    study = convergence(Heun(), problem, steps=(16, 32, 64), seeds=range(8))
+    problem = Rougher().between(40.0, 0.05)
+    study = convergence(Heun(), problem, steps=(16, 32, 64), seeds=range(2))
     assert study.order() == pytest.approx(2, abs=0.25)
     row = study.rows[-1]
     assert (row.problem, row.dtype, row.device) == ("digits", "float64", "cpu")

@@ -21,7 +21,7 @@ from flowsolve_solvers import ALL, DEIS, LMS, Euler, Heun, Scipy, Torchdiffeq
 
 PROBLEM = Mixture()
 X = PROBLEM.start(range(8), torch.float64)
-GRID = Grid([10, 6.1, 5.8, 2.0, 0.9, 0.3, 0.05])
+GRID = Grid([10, 6.1, 5.6, 2.0, 0.9, 0.3, 0.05])
 EXACT = {"rtol": 1e-12, "atol": 1e-12}
 
 

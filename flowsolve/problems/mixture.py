@@ -45,36 +45,35 @@ class Mixture1D(Problem):
         """() - a state is (B,)."""
         return ()
 
-    def _posterior(self, x: Tensor, sigma: float) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """r, z = x - m, v and v + σ², with a last axis of components."""
+    def _posterior(self, x: Tensor, sigma: float) -> tuple[Tensor, ...]:
+        """r, z = x - m, m, v and v + σ², with a first axis of components."""
         import torch
 
-        w, m, d = (x.new_tensor(a) for a in (self.weights, self.means, self.deviations))
-        z, total = x[..., None] - m, d * d + sigma * sigma
-        r = torch.softmax(w.log() - z * z / (2 * total) - total.log() / 2, -1)
-        return r, z, d * d, total
+        log_w, m, v = _components_1d(self, x.dtype, x.device, x.ndim)
+        z, total = x - m, v + sigma * sigma
+        r = torch.softmax(log_w - (z * z / total + total.log()) / 2, 0)
+        return r, z, m, v, total
 
     def eps(self, x: Tensor, sigma: float) -> Tensor:
         """σ Σ r (x̄ - m)/(v + σ²)."""
-        r, z, _, total = self._posterior(x, sigma)
-        return (r * z / total).sum(-1) * sigma
+        r, z, _, _, total = self._posterior(x, sigma)
+        return (r * z * (sigma / total)).sum(0)
 
     def x0(self, x: Tensor, sigma: float) -> Tensor:
         """The posterior mean Σ r (m + v (x̄ - m)/(v + σ²)); the mean at σ = ∞."""
         if math.isinf(sigma):
             mean = math.fsum(w * m for w, m in zip(self.weights, self.means, strict=True))
             return x.new_full(x.shape, mean)
-        r, z, v, total = self._posterior(x, sigma)
-        return (r * (x[..., None] - z + v * z / total)).sum(-1)
+        r, z, m, v, total = self._posterior(x, sigma)
+        return (r * (m + z * (v / total))).sum(0)
 
     def log_density(self, x: Tensor, sigma: float) -> Tensor:
         """log p(x̄) at level σ, like x."""
         import torch
 
-        w, m, d = (x.new_tensor(a) for a in (self.weights, self.means, self.deviations))
-        z, total = x[..., None] - m, d * d + sigma * sigma
-        parts = w.log() - z * z / (2 * total) - (2 * math.pi * total).log() / 2
-        return torch.logsumexp(parts, -1)
+        log_w, m, v = _components_1d(self, x.dtype, x.device, x.ndim)
+        z, total = x - m, v + sigma * sigma
+        return torch.logsumexp(log_w - (z * z / total + (2 * math.pi * total).log()) / 2, 0)
 
     def flow(self, x: Tensor, s: float, t: float) -> Tensor:
         """Y with F_t(y) = F_s(x), on the log of whichever tail is the smaller."""
@@ -140,46 +139,42 @@ class Mixture(Problem):
         return (len(self.means[0]),)
 
     def _posterior(self, x: Tensor, sigma: float) -> tuple[Tensor, ...]:
-        """R (B, K), z = Qᵀ(x̄ - m) (B, K, d), and m, Q, Λ of each component."""
+        """R (K, B, 1), z = Qᵀ(x̄ - m) (K, B, d), and m, Q, Λ, Λ + σ² (K, 1, d) of each component."""
         import torch
 
         log_w, m, q, lam = _components(self, x.dtype, x.device)
-        z = torch.einsum("bki,kij->bkj", x[:, None] - m, q)
-        total = lam + sigma * sigma
-        r = torch.softmax(log_w - (z * z / total + total.log()).sum(-1) / 2, -1)
-        return r, z, m, q, lam
+        z, total = (x - m) @ q, lam + sigma * sigma
+        r = torch.softmax(log_w - (z * z / total + total.log()).sum(-1, keepdim=True) / 2, 0)
+        return r, z, m, q, lam, total
 
     def eps(self, x: Tensor, sigma: float) -> Tensor:
         """σ Σ r Q (Λ + σ²)⁻¹ Qᵀ (x̄ - m)."""
-        import torch
-
-        r, z, _, q, lam = self._posterior(x, sigma)
-        return torch.einsum("bk,bkj,kij->bi", r, z * (sigma / (lam + sigma * sigma)), q)
+        r, z, _, q, _, total = self._posterior(x, sigma)
+        return ((r * z) @ (q * (sigma / total)).mT).sum(0)
 
     def x0(self, x: Tensor, sigma: float) -> Tensor:
         """The posterior mean Σ r (m + Q Λ/(Λ + σ²) Qᵀ (x̄ - m)); the mean at σ = ∞."""
-        import torch
-
         if math.isinf(sigma):
             log_w, m, *_ = _components(self, x.dtype, x.device)
-            return (log_w.exp() @ m).expand_as(x).clone()
-        r, z, m, q, lam = self._posterior(x, sigma)
-        return r @ m + torch.einsum("bk,bkj,kij->bi", r, z * (lam / (lam + sigma * sigma)), q)
+            return (log_w.exp() * m).sum(0).expand_as(x).clone()
+        r, z, m, q, lam, total = self._posterior(x, sigma)
+        return (r * (m + z @ (q * (lam / total)).mT)).sum(0)
 
     def log_density(self, x: Tensor, sigma: float) -> Tensor:
         """log p(x̄) at level σ, (B,)."""
         import torch
 
         log_w, m, q, lam = _components(self, x.dtype, x.device)
-        z, total = torch.einsum("bki,kij->bkj", x[:, None] - m, q), lam + sigma * sigma
+        z, total = (x - m) @ q, lam + sigma * sigma
         parts = (z * z / total + (2 * math.pi * total).log()).sum(-1) / 2
-        return torch.logsumexp(log_w - parts, 1)
+        return torch.logsumexp(log_w[..., 0] - parts, 0)
 
     def data(self) -> Tensor:
         """2000 draws of the law, always the same, (2000, d) in float64."""
         import torch
 
         log_w, m, q, lam = _components(self, torch.float64, torch.device("cpu"))
+        log_w, m, lam = log_w.ravel(), m[:, 0], lam[:, 0]
         i = torch.multinomial(log_w.exp(), 2000, replacement=True, generator=(g := seeded()))
         z = torch.randn(2000, *self.event, dtype=torch.float64, generator=g)
         return m[i] + torch.einsum("bij,bj->bi", q[i], lam[i].sqrt() * z)
@@ -195,11 +190,25 @@ def _check_weights(weights: Vector, *counts: int) -> None:
 
 
 @lru_cache(maxsize=64)
-def _components(p: Mixture, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, ...]:
-    """log w, m, Q and Λ, found in float64 and then cast."""
+def _components_1d(
+    p: Mixture1D, dtype: torch.dtype, device: torch.device, ndim: int
+) -> tuple[Tensor, ...]:
+    """log w, m and v, found in float64 and then cast, (K, 1, ...) to stand before the axes of x."""
     import torch
 
-    lam, q = torch.linalg.eigh(torch.tensor(p.covariances, dtype=torch.float64))
-    log_w = torch.tensor(p.weights, dtype=torch.float64).log()
-    m = torch.tensor(p.means, dtype=torch.float64)
-    return tuple(a.to(device, dtype) for a in (log_w, m, q, lam.clamp(min=0)))
+    with torch.inference_mode(False):  # they outlive the call that asks first
+        w, m, d = torch.tensor((p.weights, p.means, p.deviations), dtype=torch.float64)
+        shape = (-1, *[1] * ndim)
+        return tuple(a.reshape(shape).to(device, dtype) for a in (w.log(), m, d * d))
+
+
+@lru_cache(maxsize=64)
+def _components(p: Mixture, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, ...]:
+    """log w (K, 1, 1), m (K, 1, d), Q (K, d, d) and Λ (K, 1, d), found in float64 and then cast."""
+    import torch
+
+    with torch.inference_mode(False):
+        lam, q = torch.linalg.eigh(torch.tensor(p.covariances, dtype=torch.float64))
+        log_w = torch.tensor(p.weights, dtype=torch.float64).log()[:, None, None]
+        m = torch.tensor(p.means, dtype=torch.float64)[:, None]
+        return tuple(a.to(device, dtype) for a in (log_w, m, q, lam.clamp(min=0)[:, None]))
