@@ -28,7 +28,11 @@ from flowsolve.commands import studies
 from flowsolve.discover import certified, find_spacing, make_solver
 from flowsolve.errors import NameUnknown, StateError
 from flowsolve.experiments.consistency import ConsistencyRow
+from flowsolve.experiments.edit import EditRow
+from flowsolve.experiments.interpolation import InterpolationRow
+from flowsolve.experiments.likelihood import LikelihoodRow
 from flowsolve.experiments.quality import QualityRow
+from flowsolve.experiments.round_trip import RoundTripRow
 from flowsolve.rows import Row, read_jsonl
 from flowsolve.schedule import VPSDE
 from flowsolve.table import Table
@@ -177,6 +181,10 @@ WRONG = {
     ): "--features is own, values, pca:16 or package.module:function",
     ("quality", "--samples", "0"): "--samples must be at least 1",
     ("consistency", "--shown", "0"): "--shown must be at least 1",
+    ("table2", "--ways", "ddim/heum"): "Did you mean heun",
+    ("edit", "--samples", "0"): "--samples must be at least 1",
+    ("interpolate", "--points", "1"): "--points must be at least 2",
+    ("likelihood", "--probes", "1"): "--probes must be 0 (exact) or at least 2",
     ("sample", "--samples", "0"): "--samples must be at least 1",
     ("solvers", "all"): "unrecognized arguments",
     ("solve",): "invalid choice",
@@ -201,6 +209,7 @@ EXITS = [
         (["compare", "--solvers", "huen"], 2, "Did you mean heun"),
         (["compare", "nowhere:problem"], 2, "nowhere"),
         (["table", "torchdiffeq"], 1, "no coefficient table"),
+        (["edit", "--samples", "1798", "--out", "o"], 1, "there are 1797 digits to edit"),
         (["table1", "--steps", "10", "1001"], 1, "has 1000 labels, too few for n = 1001 steps"),
         (["sample", "mixture_1d", "--solver", "heun", "--nfe", "1"], 1, "needs at least"),
         (["order", "heun", "--device", "cuda:77"], 2, "cannot use --device cuda:77"),
@@ -508,6 +517,62 @@ def test_consistency(tmp_path: Path) -> None:
     done(*args[:-2], "--samples", "8", "--grid", "uniform_t", "--out", "other", cwd=tmp_path)
     other = read_jsonl(tmp_path / "other" / "rows.jsonl", ConsistencyRow)
     assert {r.spacing for r in other} == {"uniform_t[linear_beta(T=1000)]"}
+
+
+def test_table2(tmp_path: Path) -> None:
+    ways = ["ddim", "heun/ddim", "invert/ddim", "obelm", "ddimeta"]
+    args = [
+        "table2",
+        "mixture",
+        "--ways",
+        *ways,
+        "--grid",
+        "log_snr",
+        "--steps",
+        "8",
+        "16",
+        "--samples",
+        "4",
+    ]
+    text = done(*args, "--dtype", "float64", "--out", "out", cwd=tmp_path)
+    rows = read_jsonl(tmp_path / "out" / "rows.jsonl", RoundTripRow)
+    assert [r.error != "" for r in rows] == [False] * 8 + [True] * 2
+    assert re.search(r"Heun\(\) up, Euler\(\) down .* 32 \+ 16", text)
+    assert re.search(r"DDIMEta\(\) .* failed .* failed", text)
+    assert "float64: mean squared error per dimension of 4 of the data" in text
+    assert imread(tmp_path / "out" / "table2.png").std() > 0.05
+
+
+def test_edit(tmp_path: Path) -> None:
+    text = done(
+        "edit", "--samples", "12", "--steps", "10", "--shown", "3", "--out", "out", cwd=tmp_path
+    )
+    rows = read_jsonl(tmp_path / "out" / "rows.jsonl", EditRow)
+    assert len(rows) == 15
+    assert all(not r.error and f"{r.kept}" in text for r in rows)
+    assert imread(tmp_path / "out" / "edits.png").std() > 0.05
+
+
+def test_interpolate(tmp_path: Path) -> None:
+    args = ["interpolate", "--solver", "ddim", "--nfe", "4", "--pairs", "4", "--points", "3"]
+    text = done(*args, "--shown", "2", "--out", "out", cwd=tmp_path)
+    assert len(read_jsonl(tmp_path / "out" / "rows.jsonl", InterpolationRow)) == 6
+    assert "deviation of the noise" in text
+    for name in ("interpolation", "pairs", "square"):
+        assert imread(tmp_path / "out" / f"{name}.png").std() > 0.05
+
+
+@pytest.mark.parametrize(("problem", "unit"), [("digits", "bits per"), ("mixture", "log p, nats")])
+def test_likelihood(problem: str, unit: str, tmp_path: Path) -> None:
+    args = ["likelihood", problem, "--solvers", "ddim", "--nfe", "4", "8", "--samples", "4"]
+    text = done(*args, "--out", "out", cwd=tmp_path)
+    rows = read_jsonl(tmp_path / "out" / "rows.jsonl", LikelihoodRow)
+    assert [(r.nfe, r.levels) for r in rows] == [
+        (n, 17 if problem == "digits" else 0) for n in (4, 8)
+    ]
+    assert unit in text
+    assert all(str(r.estimate) in text for r in rows)
+    assert imread(tmp_path / "out" / "likelihood.png").std() > 0.05
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL], ids=["ctrl-c", "kill"])

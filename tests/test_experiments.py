@@ -14,17 +14,31 @@ from torch import Tensor
 from flowsolve.errors import NetworkError, SamplesError
 from flowsolve.experiments.consistency import consistency, identified, relative_distance
 from flowsolve.experiments.draw import draw
+from flowsolve.experiments.interpolation import between, interpolation
+from flowsolve.experiments.likelihood import likelihood
 from flowsolve.experiments.quality import QualityRow, quality
+from flowsolve.experiments.round_trip import Way, round_trips
 from flowsolve.experiments.run import Record, Task, collect, stamp
 from flowsolve.grid import Grid, karras, log_snr
+from flowsolve.inversion import round_trip_error
 from flowsolve.measure import Case
 from flowsolve.metrics import frechet
+from flowsolve.noise import unit_noise
 from flowsolve.problems import Digits, Gaussian, Mixture, Mixture1D, NetworkProblem
 from flowsolve.rows import read_jsonl
 from flowsolve.solve import vp_start
 from flowsolve.study import work_precision
 from flowsolve.subsequence import tau_linear
-from flowsolve_solvers import DDIM, DDPM, DDIMEta, DPMSolverPP2M, Euler, Heun
+from flowsolve_solvers import (
+    DDIM,
+    DDPM,
+    OBELM,
+    DDIMEta,
+    DDIMInverse,
+    DPMSolverPP2M,
+    Euler,
+    Heun,
+)
 
 MIXTURE = Mixture()
 PROBLEM = NetworkProblem(MIXTURE, (2,), 10.0, 0.05, data=MIXTURE.data()[:600], digest="600")
@@ -347,3 +361,113 @@ def test_what_all_are_compared_with_is_drawn_once(tmp_path: Path) -> None:
         path.unlink()
         assert Loud.calls == 4 + 8 + 8 + 16
     assert [asdict(r)["S"] for r in rows] == [8, 4, 8, 4]
+
+
+# --- round trips, interpolation, likelihood -------------------------------------------------------
+
+
+def grid_of(n: int) -> Grid:
+    return log_snr(n, 10.0, 0.05)
+
+
+def test_round_trips_lose_what_each_way_loses() -> None:
+    ways = [
+        Way(Euler()),
+        Way(Heun()),
+        Way(Euler(), DDIMInverse()),
+        Way(Euler(), inverted=True),
+        Way(OBELM()),
+    ]
+    rows = collect(round_trips(ways, PROBLEM, [10, 20], grid_of, samples=6, block=4))
+    found = {(r.way, r.S): r for r in rows}
+    assert [*dict.fromkeys(r.way for r in rows)] == [
+        "Euler()", "Heun()", "DDIMInverse() up, Euler() down", "invert up, Euler() down", "OBELM()",
+    ]  # fmt: skip
+    assert not any(r.error for r in rows)
+    for way in ("Euler()", "Heun()"):
+        assert found[way, 20].mse < found[way, 10].mse
+    for way in ("invert up, Euler() down", "OBELM()"):
+        assert found[way, 20].mse < 1e-20
+    inverted = found["invert up, Euler() down", 20]
+    assert (inverted.converged, found["Euler()", 20].converged) == (6, -1)
+    assert inverted.nfe_up > inverted.nfe_down == 20
+    assert found["Heun()", 20].sampler < found["Euler()", 20].sampler == inverted.sampler
+    own = round_trip_error(PROBLEM, PROBLEM.data()[:6], grid_of(10), Heun())
+    assert found["Heun()", 10].mse == pytest.approx(own.mse, rel=1e-9)
+    assert found["Heun()", 10].mse_error == pytest.approx(own.stderr, rel=1e-9)
+
+
+def test_round_trips_to_zero_and_in_other_dtypes() -> None:
+    tasks = round_trips(
+        [Way(Heun())], PROBLEM, [10], lambda n: grid_of(n).to_zero(), samples=3,
+        dtypes=[torch.float64, torch.float32],
+    )  # fmt: skip
+    double, single = collect(tasks)
+    assert (double.dtype, single.dtype) == ("float64", "float32")
+    assert double.mse == pytest.approx(single.mse, rel=1e-3)
+    assert double.sampler == pytest.approx(single.sampler, rel=1e-2)
+
+
+def test_a_method_without_an_inverse_leaves_a_row_that_says_so() -> None:
+    (row,) = collect(round_trips([Way(DDIMEta())], PROBLEM, [5], grid_of, samples=3))
+    assert "draws noise, so it only goes down the grid, not up" in row.error
+    with pytest.raises(SamplesError, match="2 to 600 samples of the data, not 601"):
+        round_trips([Way(Euler())], PROBLEM, [5], grid_of, samples=601)
+
+
+def test_the_arc_keeps_the_noise_and_the_line_does_not() -> None:
+    """On the sphere in 64 dimensions; |x|² of a line is ((1-t)² + t²) D within its own spread."""
+    problem = Digits()
+    grid = karras(4, problem.sigma_max, problem.sigma_min)
+    rows = collect(interpolation(problem, Euler(), grid, pairs=24, points=3))
+    found = {(r.path, r.t): r for r in rows}
+    assert len(rows) == 6
+    spread = 4 / math.sqrt(2 * 24 * 64)
+    for t in (0.0, 0.5, 1.0):
+        assert found["slerp", t].deviation == pytest.approx(1, abs=spread)
+        assert found["line", t].deviation == pytest.approx(math.hypot(1 - t, t), abs=spread)
+    for t in (0.0, 1.0):
+        assert found["slerp", t].energy == pytest.approx(found["line", t].energy, rel=1e-4)
+    assert all(r.nfe == 4 and r.energy_error > 0 for r in rows)
+    noise, x, _ = between(problem, Euler(), grid, "slerp", 0.0, [(3, 4)])
+    torch.testing.assert_close(noise, unit_noise([3], problem.event, torch.float32))
+    assert x.shape == (1, 1, 8, 8)
+
+
+def test_likelihood_rows_know_the_closed_form() -> None:
+    cases = [
+        Case(s, repr(s), "log_snr", f"S={n}", partial(grid_of, n))
+        for s in (Heun(),)
+        for n in (20, 40)
+    ]
+    coarse, fine = collect(
+        likelihood(cases, MIXTURE, samples=6, probes=None, block=4, dtype=torch.float64)
+    )
+    assert fine.rmse < coarse.rmse / 3 < 0.1
+    x = MIXTURE.data()[:6] + 0.05 * unit_noise(range(6), (2,), torch.float64)
+    exact = MIXTURE.log_density(x, 0.05)
+    assert fine.log_p == pytest.approx(float(exact.mean()), abs=fine.rmse)
+    assert fine.log_p_error == pytest.approx(float(exact.std()) / math.sqrt(6), rel=0.02)
+    assert (fine.probes, fine.probes_error, fine.nfe, fine.backwards) == (0, 0, 80, 160)
+    assert math.isnan(fine.bits)
+    with pytest.raises(SamplesError, match="2 to 2000 samples of the data, not 1"):
+        likelihood(cases, MIXTURE, samples=1)
+
+
+def test_likelihood_rows_of_data_on_levels_are_in_bits() -> None:
+    problem = Digits().between(100.0, 0.04)
+    case = Case(DPMSolverPP2M(), "2M", "log_snr", "S=10", partial(log_snr, 10, 100.0, 0.04))
+    (row,) = collect(likelihood([case], problem, samples=4, probes=2, levels=problem.levels))
+    assert (row.levels, row.probes, row.solver) == (17, 2, "2M")
+    assert 1 < row.bits < 3
+    assert row.bits == pytest.approx(-(row.log_p / 64 + math.log(2 / 16)) / math.log(2))
+    assert 0 < row.probes_error < row.log_p_error
+    assert math.isnan(row.rmse)
+
+
+def test_the_density_of_a_gaussian() -> None:
+    p = Gaussian()
+    cov = torch.tensor(p.covariance, dtype=torch.float64) + 0.25 * torch.eye(2)
+    law = torch.distributions.MultivariateNormal(torch.tensor(p.mean, dtype=torch.float64), cov)
+    x = p.data()[:20]
+    torch.testing.assert_close(p.log_density(x, 0.5), law.log_prob(x))

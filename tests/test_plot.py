@@ -18,7 +18,10 @@ from torch import Tensor
 from flowsolve import ODE, plot, unit_noise
 from flowsolve.errors import StateError
 from flowsolve.experiments.consistency import ConsistencyRow
+from flowsolve.experiments.interpolation import InterpolationRow
+from flowsolve.experiments.likelihood import LikelihoodRow
 from flowsolve.experiments.quality import QualityRow
+from flowsolve.experiments.round_trip import RoundTripRow
 from flowsolve.experiments.run import stamp
 from flowsolve.grid import karras, log_snr, uniform
 from flowsolve.noise import SeededNoise, WithNoise
@@ -42,6 +45,35 @@ def made_quality() -> list[QualityRow]:
         for s in NAMES
         for n in (10, 20, 50)
     ]
+
+
+def made_round_trips() -> list[RoundTripRow]:
+    return [
+        RoundTripRow(**stamp(Mixture(), dtype, "cpu"), way=way, grid="karras", S=n, samples=9,
+                     mse=1 / n**2)
+        for dtype in (torch.float64, torch.float32)
+        for way in NAMES
+        for n in (10, 20, 50)
+    ]  # fmt: skip
+
+
+def made_interpolation() -> list[InterpolationRow]:
+    return [
+        InterpolationRow(**stamp(Mixture(), torch.float32, "cpu"), solver="Euler()", grid="", path=path,
+                         t=t, seeds="", pairs=9, deviation=1 - t * (1 - t), energy=0.1, energy_error=0.02)
+        for path in ("slerp", "line")
+        for t in (0.0, 0.5, 1.0)
+    ]  # fmt: skip
+
+
+def made_likelihood() -> list[LikelihoodRow]:
+    return [
+        LikelihoodRow(**stamp(Mixture(), torch.float32, "cpu"), solver=s, spacing="", asked=f"nfe={n}",
+                      sigma_max=9.0, sigma_min=0.1, samples=9, probes=2, levels=17, nfe=n, bits=2 + 1 / n,
+                      bits_error=0.1)
+        for s in NAMES
+        for n in (10, 20, 50)
+    ]  # fmt: skip
 
 
 def made_consistency() -> list[ConsistencyRow]:
@@ -116,6 +148,10 @@ FIGURES: dict[str, Callable[[], Figure]] = {
     "quality": lambda: plot.quality(made_quality()),
     "quality, nothing": lambda: plot.quality(()),
     "consistency": lambda: plot.consistency(made_consistency()),
+    "round_trips": lambda: plot.round_trips(made_round_trips()),
+    "round_trips, nothing": lambda: plot.round_trips(()),
+    "interpolation": lambda: plot.interpolation(made_interpolation()),
+    "likelihood": lambda: plot.likelihood(made_likelihood()),
     "sheet": lambda: plot.sheet(torch.zeros(2, 4, 1, 8, 8), ["a", "b"], [*"1212"], "S", 2),
     "field_2d": field,
     "along_path": digit,

@@ -9,12 +9,15 @@ from flowsolve.arguments import find_problem, positive, torch_options
 from flowsolve.budget import fit
 from flowsolve.commands.running import finish, measured, show
 from flowsolve.discover import find_spacing, make_solver
+from flowsolve.errors import WrongUse
 from flowsolve.folder import Folder
 
 
 def interpolate(args: argparse.Namespace) -> int:
     """Between noises."""
-    positive(args, "nfe", "pairs", "shown")
+    positive(args, "nfe", "pairs", "shown", "block")
+    if args.points < 2:
+        raise WrongUse(f"--points must be at least 2, the two ends, but got {args.points}.")
     solver = make_solver(args.solver)
     problem = find_problem(args)
     spacing = find_spacing(args.spacing[0], problem.clock)
@@ -66,6 +69,8 @@ def interpolate(args: argparse.Namespace) -> int:
 def likelihood(args: argparse.Namespace) -> int:
     """log p of data."""
     positive(args, "nfe", "samples", "block")
+    if args.probes < 0 or args.probes == 1:
+        raise WrongUse(f"--probes must be 0 (exact) or at least 2, but got {args.probes}.")
     solvers = [make_solver(text) for text in args.solvers]
     problem = find_problem(args)
     spacing = find_spacing(args.spacing[0], problem.clock)

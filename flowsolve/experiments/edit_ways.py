@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
+from flowsolve.errors import SamplesError
 from flowsolve.fixed_point import invert
 from flowsolve.grid import Grid
 from flowsolve.guidance import Guided
@@ -32,7 +33,7 @@ class Originals:
 
     grid, solver  up and down;  dtype: of all states
 
-    Raises ValueError unless 1 <= n <= 1797, MissingExtra without scikit-learn.
+    Raises SamplesError unless 1 <= n <= 1797, MissingExtra without scikit-learn.
     """
 
     n: int
@@ -43,7 +44,7 @@ class Originals:
     def __post_init__(self) -> None:
         most = len(digits_data()[0])
         if not 1 <= self.n <= most:
-            raise ValueError(
+            raise SamplesError(
                 f"there are {most} digits to edit, 1 to {most}, but got n = {self.n!r}."
             )
 
