@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from flowsolve import plot, tau_linear
+from flowsolve.errors import SamplesError
 from flowsolve.experiments.edit import (
     SETTINGS,
     Another,
@@ -67,7 +68,7 @@ def test_rows_of_other_originals_are_others() -> None:
 @pytest.mark.parametrize("n", [0, 1798])
 def test_as_many_digits_as_there_are(n: int) -> None:
     says(
-        ValueError,
+        SamplesError,
         f"there are 1797 digits to edit, 1 to 1797, but got n = {n}.",
         lambda: Originals(n, GRID, Euler()),
     )
