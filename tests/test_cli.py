@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 from contextlib import chdir, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -23,8 +24,8 @@ from matplotlib.image import imread
 
 from flowsolve.certify import STOCHASTIC as STOCHASTIC_MARK
 from flowsolve.chart import DATA
-from flowsolve.cli import main
-from flowsolve.commands import studies
+from flowsolve.cli import main, parser
+from flowsolve.commands import MODULES, studies
 from flowsolve.discover import certified, find_spacing, make_solver
 from flowsolve.errors import NameUnknown, StateError
 from flowsolve.experiments.consistency import ConsistencyRow
@@ -822,3 +823,12 @@ def test_the_default_comparison_is_done_in_three_minutes_and_again_in_one(tmp_pa
 def test_rows_have_the_columns_that_the_documents_name() -> None:
     assert {"problem", "solver", "order", "grid", "grid_hash", "nfe", "forwards", "rmse", "median",
             "p90", "max", "ref_err", "seconds", "dtype", "device"} <= {*Row.__annotations__}  # fmt: skip
+
+
+def test_every_command_that_is_parsed_is_run_by_a_function_of_its_name() -> None:
+    named = {name for names in MODULES.values() for name in names}
+    actions = parser()._subparsers._group_actions  # type: ignore[union-attr]
+    assert named == {*actions[0].choices}  # type: ignore[arg-type]
+    for module, names in MODULES.items():
+        found = import_module(f"flowsolve.commands.{module}")
+        assert all(callable(getattr(found, name)) for name in names)

@@ -1,31 +1,22 @@
-"""What the commands do. torch is imported inside them."""
+"""What the commands do, each a function of its name in one of these modules. torch is imported inside them."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from importlib import import_module
 
-from flowsolve.commands import experiments, inversion, listings, noises, samples, studies
-
-COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
-    "compare": studies.compare,
-    "order": studies.order,
-    "certify": studies.certify,
-    "table1": experiments.table1,
-    "quality": experiments.quality,
-    "consistency": experiments.consistency,
-    "table2": inversion.table2,
-    "edit": inversion.edit,
-    "interpolate": noises.interpolate,
-    "likelihood": noises.likelihood,
-    "solvers": listings.solvers,
-    "problems": listings.problems,
-    "grids": listings.grids,
-    "sample": samples.sample,
-    "table": listings.table,
+MODULES = {
+    "studies": ("compare", "order", "certify"),
+    "experiments": ("table1", "quality", "consistency"),
+    "inversion": ("table2", "edit"),
+    "noises": ("interpolate", "likelihood"),
+    "samples": ("sample",),
+    "listings": ("solvers", "problems", "grids", "table"),
 }
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the command that was parsed."""
-    return COMMANDS[args.command](args)
+    """Run the command that was parsed; the modules of the others are not loaded."""
+    name = next(module for module, commands in MODULES.items() if args.command in commands)
+    code: int = getattr(import_module(f"flowsolve.commands.{name}"), args.command)(args)
+    return code
