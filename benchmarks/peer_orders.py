@@ -18,8 +18,8 @@ import torch
 from peer_code import LABELS, SDE, Case, Edit, errors, graded, source_file
 
 from flowsolve import Grid, karras, log_snr
+from flowsolve.analysis.order import observed_order
 from flowsolve.problems import Mixture, Mixture1D, Problem
-from flowsolve.slope import observed_order
 
 TWO: Edit = ("D2 = (1.0 / (r0 + r1))", "D2 = (2.0 / (r0 + r1))")
 HALF: Edit = ("- 2.0 * h) / (2.0 * h) ** 2 - 0.5)", "- 2.0 * h) / (2.0 * h) ** 2 + 0.5)")

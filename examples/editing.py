@@ -16,9 +16,9 @@ from pathlib import Path
 import flowsolve as fs
 import flowsolve_solvers as S
 from flowsolve import plot
-from flowsolve.experiments import edit
-from flowsolve.experiments.run import collect
 from flowsolve.problems import Digits
+from flowsolve.study import editing as edit
+from flowsolve.study.runner import collect
 
 SHOWN = (
     edit.Edit(edit.encoded),

@@ -15,9 +15,9 @@ from torch import Tensor, nn
 
 import flowsolve as fs
 from flowsolve import plot
+from flowsolve.ode.training import Objective, moving_average
 from flowsolve.problems.digits import digits_data
 from flowsolve.problems.unet import NO_CLASS, DigitsUNet
-from flowsolve.training import Objective, moving_average
 from flowsolve_solvers import Heun
 
 WEIGHTS = Path(__file__).parents[1] / "flowsolve/problems/digits.safetensors"

@@ -1,92 +1,47 @@
 """flowsolve: sampling from diffusion models as solving dx̄/dσ = ε(x̄, σ), in x̄ = x/α and σ = s/α.
 
 DDIM is Euler's method on it. Methods live in the package flowsolve_solvers; this one runs, measures
-and draws them. Importing it loads no torch.
+and draws them. The rooms, from the top floor down, each importing only what stands below it:
+
+    cli         the command `flowsolve`
+    plot        figures
+    study       measurements: errors, references, the certificate, experiments
+    interop     networks and programs of other projects
+    analysis    what a method is before it meets a network: its table, its order, its cost
+    integrate   running a method: solve, sample, encode, invert, log p, edits
+    solver      what a method is written against
+    problems    ODEs whose answer is known, and a real network
+    ode         networks as dx̄/dσ = ε
+    schedule    noise levels: grids and clocks
+    metrics     distances between sets of samples
+
+The names of this package stand in `__init__.pyi`, and are loaded from their rooms when asked for.
+Importing it loads no torch.
 """
 
-from flowsolve.betas import exponential_alpha_bar as exponential_alpha_bar
-from flowsolve.betas import laplace as laplace
-from flowsolve.betas import sigmoid_beta as sigmoid_beta
-from flowsolve.betas import zero_terminal_snr as zero_terminal_snr
-from flowsolve.chart import DATA as DATA
-from flowsolve.chart import LOG_SIGMA as LOG_SIGMA
-from flowsolve.chart import NOISE as NOISE
-from flowsolve.chart import SIGMA as SIGMA
-from flowsolve.chart import ClockTime as ClockTime
-from flowsolve.discrete import from_alpha_bar as from_alpha_bar
-from flowsolve.discrete import from_alphas_cumprod as from_alphas_cumprod
-from flowsolve.discrete import from_betas as from_betas
-from flowsolve.discrete import linear_beta as linear_beta
-from flowsolve.discrete import scaled_linear_beta as scaled_linear_beta
-from flowsolve.discrete import squared_cosine as squared_cosine
-from flowsolve.dmn import dmn as dmn
-from flowsolve.fixed_point import Inversion as Inversion
-from flowsolve.fixed_point import invert as invert
-from flowsolve.gits import GITS as GITS
-from flowsolve.gits import gits as gits
-from flowsolve.gits_table import gits_table as gits_table
-from flowsolve.grid import Grid as Grid
-from flowsolve.grid import exponential as exponential
-from flowsolve.grid import karras as karras
-from flowsolve.grid import log_snr as log_snr
-from flowsolve.grid import quadratic_t as quadratic_t
-from flowsolve.grid import uniform as uniform
-from flowsolve.grid import uniform_t as uniform_t
-from flowsolve.grid_tuned import arctan as arctan
-from flowsolve.grid_tuned import ays as ays
-from flowsolve.grid_tuned import beta as beta
-from flowsolve.grid_tuned import beta_t as beta_t
-from flowsolve.grid_tuned import resample as resample
-from flowsolve.grid_tuned import round_to as round_to
-from flowsolve.guidance import Guided as Guided
-from flowsolve.guidance_scale import cfgpp as cfgpp
-from flowsolve.guidance_scale import interval as interval
-from flowsolve.inpaint import Known as Known
-from flowsolve.inpaint import Repaint as Repaint
-from flowsolve.inpaint import inpaint as inpaint
-from flowsolve.inversion import RoundTrip as RoundTrip
-from flowsolve.inversion import decode as decode
-from flowsolve.inversion import encode as encode
-from flowsolve.inversion import round_trip_error as round_trip_error
-from flowsolve.limits import Clip as Clip
-from flowsolve.limits import Threshold as Threshold
-from flowsolve.noise import BrownianNoise as BrownianNoise
-from flowsolve.noise import Noise as Noise
-from flowsolve.noise import SeededNoise as SeededNoise
-from flowsolve.noise import WithNoise as WithNoise
-from flowsolve.noise import unit_noise as unit_noise
-from flowsolve.ode import ODE as ODE
-from flowsolve.ode import DiffusionODE as DiffusionODE
-from flowsolve.ode import Wrapped as Wrapped
-from flowsolve.partial_start import partial_start as partial_start
-from flowsolve.precondition import EDMPrediction as EDMPrediction
-from flowsolve.precondition import EpsPrediction as EpsPrediction
-from flowsolve.precondition import FlowPrediction as FlowPrediction
-from flowsolve.precondition import VPrediction as VPrediction
-from flowsolve.precondition import X0Prediction as X0Prediction
-from flowsolve.schedule import VESDE as VESDE
-from flowsolve.schedule import VPSDE as VPSDE
-from flowsolve.schedule import EDMClock as EDMClock
-from flowsolve.schedule import FlowClock as FlowClock
-from flowsolve.shift import dynamic_shift as dynamic_shift
-from flowsolve.shift import flow_uniform as flow_uniform
-from flowsolve.solution import Point as Point
-from flowsolve.solution import Solution as Solution
-from flowsolve.solve import sample as sample
-from flowsolve.solve import solve as solve
-from flowsolve.solve import ve_start as ve_start
-from flowsolve.solve import vp_start as vp_start
-from flowsolve.solver import OneStep as OneStep
-from flowsolve.solver import Solver as Solver
-from flowsolve.subsequence import leading as leading
-from flowsolve.subsequence import linspace as linspace
-from flowsolve.subsequence import tau_linear as tau_linear
-from flowsolve.subsequence import tau_quadratic as tau_quadratic
-from flowsolve.subsequence import trailing as trailing
-from flowsolve.table import Replay as Replay
-from flowsolve.table import Table as Table
-from flowsolve.table import tabulate as tabulate
-from flowsolve.two_state import Continued as Continued
-from flowsolve.two_state import TwoState as TwoState
+import importlib
+import pkgutil
+import re
+import sys
 
-__version__ = "0.1.0"
+from flowsolve._version import OldPaths
+from flowsolve._version import __version__ as __version__
+
+_STUB = (pkgutil.get_data(__name__, "__init__.pyi") or b"").decode()
+_HOME = {name: room for room, name in re.findall(r"^from (\S+) import (\w+) as", _STUB, re.M)}
+
+__all__ = sorted(_HOME)
+
+sys.meta_path.append(OldPaths())
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME:
+        raise AttributeError(f"module 'flowsolve' has no attribute {name!r}")
+    found = getattr(importlib.import_module(_HOME[name]), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOME})

@@ -1,5 +1,5 @@
 """python -m flowsolve: the command line."""
 
-from flowsolve.cli import main
+from flowsolve.cli.parser import main
 
 raise SystemExit(main())

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from flowsolve.fixed_point import Inversion
-    from flowsolve.solution import Solution
+
+class Partial(Protocol):
+    """What a run that ended early has reached: a `Solution`, or the `Inversion` of `invert`.
+
+    x    the state, (B, *event);  nfe: evaluations until then
+    """
+
+    @property
+    def x(self) -> Tensor: ...
+
+    @property
+    def nfe(self) -> int: ...
 
 
 class FlowsolveError(Exception):
@@ -42,7 +52,7 @@ class SamplesError(FlowsolveError, ValueError):
 class ConvergenceError(FlowsolveError, ArithmeticError):
     """A fixed point that was not reached; `partial` is the Inversion, with the residuals of every step."""
 
-    def __init__(self, message: str, partial: Inversion) -> None:
+    def __init__(self, message: str, partial: Partial) -> None:
         super().__init__(message)
         self.partial = partial
 
@@ -57,7 +67,7 @@ class BudgetError(FlowsolveError, ValueError):
     If it ran out on the way, `partial` is the Solution so far (its `x` is the state at `sigma`).
     """
 
-    partial: Solution | None = None
+    partial: Partial | None = None
 
     def __init__(self, message: str, x: Tensor | None = None, sigma: float | None = None) -> None:
         super().__init__(message)

@@ -1,1 +1,16 @@
-"""Networks and programs of other projects, in both directions. None is imported before it is needed."""
+"""Networks and programs of other projects, each by one call. Importing this imports none of them.
+
+diffusers    its schedulers' configs, its models and pipelines; solvers as its schedulers
+edm          networks of EDM
+k_diffusion  denoisers D(x, σ); solvers as k-diffusion samplers
+score_sde    scores
+flow         velocities of flow matching, in either direction of time
+fid          Inception features for FID
+"""
+
+from flowsolve.interop.edm import from_edm as from_edm
+from flowsolve.interop.fid import inception_features as inception_features
+from flowsolve.interop.flow import from_velocity as from_velocity
+from flowsolve.interop.k_diffusion import as_k_sampler as as_k_sampler
+from flowsolve.interop.k_diffusion import from_denoiser as from_denoiser
+from flowsolve.interop.score_sde import from_score as from_score

@@ -8,9 +8,10 @@ from os import PathLike
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from flowsolve.errors import GridError, NetworkError
-from flowsolve.grid import Grid, karras
 from flowsolve.interop.k_diffusion import from_denoiser
-from flowsolve.ode import DiffusionODE
+from flowsolve.ode.diffusion import DiffusionODE
+from flowsolve.schedule.grid import Grid
+from flowsolve.schedule.spacings import karras
 
 if TYPE_CHECKING:
     import torch

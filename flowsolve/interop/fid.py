@@ -13,7 +13,7 @@ from flowsolve.errors import MissingExtra, NetworkError, SamplesError
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from flowsolve.features import Features
+    from flowsolve.metrics.features import Features
 
 WEIGHTS = "weights-inception-2015-12-05-6726825d.pth"
 

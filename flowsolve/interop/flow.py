@@ -7,10 +7,18 @@ from functools import partial
 from typing import Any, Literal
 
 from flowsolve.errors import NetworkError
-from flowsolve.labels import AngleClock, Reversed
-from flowsolve.ode import DiffusionODE, Network
-from flowsolve.precondition import FLOW, VP, FlowPrediction, Path, Precondition, Scaled, VPrediction
-from flowsolve.schedule import Clock, FlowClock
+from flowsolve.ode.diffusion import DiffusionODE, Network
+from flowsolve.ode.precondition import (
+    FLOW,
+    VP,
+    FlowPrediction,
+    Path,
+    Precondition,
+    Scaled,
+    VPrediction,
+)
+from flowsolve.schedule.clock import Clock, FlowClock
+from flowsolve.schedule.labels import AngleClock, Reversed
 
 End = Literal[0, 1]
 

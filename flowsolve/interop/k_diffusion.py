@@ -10,14 +10,15 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from flowsolve.errors import StateError
-from flowsolve.grid import Grid
-from flowsolve.labels import SigmaClock
-from flowsolve.ode import ODE, DiffusionODE, Wrapped
-from flowsolve.precondition import FLOW, VE, X0Prediction
-from flowsolve.record import locate_non_finite
-from flowsolve.schedule import FlowClock
-from flowsolve.solver import Solver, check_solver
-from flowsolve.walk import walk
+from flowsolve.integrate.endpoints import walk
+from flowsolve.integrate.recorder import locate_non_finite
+from flowsolve.ode.base import ODE, Wrapped
+from flowsolve.ode.diffusion import DiffusionODE
+from flowsolve.ode.precondition import FLOW, VE, X0Prediction
+from flowsolve.schedule.clock import FlowClock
+from flowsolve.schedule.grid import Grid
+from flowsolve.schedule.labels import SigmaClock
+from flowsolve.solver.base import Solver, check_solver
 
 if TYPE_CHECKING:
     import torch

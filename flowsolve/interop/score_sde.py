@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from flowsolve.ode import DiffusionODE, Network
-from flowsolve.precondition import VP, EpsPrediction, Path, Scaled
-from flowsolve.schedule import VPSDE, Clock
+from flowsolve.ode.diffusion import DiffusionODE, Network
+from flowsolve.ode.precondition import VP, EpsPrediction, Path, Scaled
+from flowsolve.schedule.clock import VPSDE, Clock
 
 
 @dataclass(frozen=True, repr=False)

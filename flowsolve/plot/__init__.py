@@ -1,21 +1,30 @@
-"""Figures. The only user of matplotlib; every function returns a Figure and draws nothing on a screen."""
+"""Figures, the only user of matplotlib. Every function returns a Figure and shows nothing itself.
+
+axes           what all share, and save
+error          error against evaluations, and against steps
+trajectories   paths over the density, in x_t and in x̄
+fields         the ε-field of a problem in two dimensions
+grids          where the levels of grids lie; coefficient tables
+samples        sheets of images, scatter plots
+quality, consistency, interpolation, likelihood, round_trip, editing: the figures of these experiments
+"""
 
 from flowsolve.plot.axes import save as save
-from flowsolve.plot.edits import edits as edits
+from flowsolve.plot.consistency import consistency_vs_steps as consistency_vs_steps
+from flowsolve.plot.editing import edits as edits
+from flowsolve.plot.error import convergence as convergence
+from flowsolve.plot.error import error_vs_nfe as error_vs_nfe
 from flowsolve.plot.fields import field_2d as field_2d
-from flowsolve.plot.grids import grids as grids
-from flowsolve.plot.grids import table as table
-from flowsolve.plot.inversion import round_trips as round_trips
-from flowsolve.plot.noises import interpolation as interpolation
-from flowsolve.plot.noises import likelihood as likelihood
-from flowsolve.plot.paths import paths_1d as paths_1d
-from flowsolve.plot.paths import paths_2d as paths_2d
-from flowsolve.plot.quality import consistency as consistency
-from flowsolve.plot.quality import quality as quality
+from flowsolve.plot.grids import coefficients as coefficients
+from flowsolve.plot.grids import grid_levels as grid_levels
+from flowsolve.plot.interpolation import along_interpolation as along_interpolation
+from flowsolve.plot.likelihood import likelihood_vs_nfe as likelihood_vs_nfe
+from flowsolve.plot.quality import quality_vs_nfe as quality_vs_nfe
 from flowsolve.plot.quality import table1 as table1
+from flowsolve.plot.round_trip import round_trips as round_trips
 from flowsolve.plot.samples import along_path as along_path
 from flowsolve.plot.samples import images as images
 from flowsolve.plot.samples import scatter as scatter
 from flowsolve.plot.samples import sheet as sheet
-from flowsolve.plot.studies import convergence as convergence
-from flowsolve.plot.studies import error_vs_nfe as error_vs_nfe
+from flowsolve.plot.trajectories import paths_1d as paths_1d
+from flowsolve.plot.trajectories import paths_2d as paths_2d

@@ -9,11 +9,11 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from flowsolve.plot.axes import density
-from flowsolve.plot.paths import trail
+from flowsolve.plot.trajectories import trail
 
 if TYPE_CHECKING:
+    from flowsolve.integrate.solution import Solution
     from flowsolve.problems.mixture import Mixture
-    from flowsolve.solution import Solution
 
 
 def field_2d(problem: Mixture, solution: Solution, sigmas: Sequence[float]) -> Figure:

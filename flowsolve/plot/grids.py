@@ -12,11 +12,11 @@ from matplotlib.figure import Figure
 from flowsolve.plot.axes import new
 
 if TYPE_CHECKING:
-    from flowsolve.grid import Grid
-    from flowsolve.table import Table
+    from flowsolve.analysis.table import Table
+    from flowsolve.schedule.grid import Grid
 
 
-def grids(many: Sequence[Grid]) -> Figure:
+def grid_levels(many: Sequence[Grid]) -> Figure:
     """Where grids place their levels: log σ on the axis, one row for each grid."""
     figure, axes = new(7.5, 0.9 + 0.4 * len(many))
     for i, grid in enumerate(many):
@@ -30,7 +30,7 @@ def grids(many: Sequence[Grid]) -> Figure:
     return figure
 
 
-def table(t: Table) -> Figure:
+def coefficients(t: Table) -> Figure:
     """The coefficient table as a heat map: rows are probes and the answer, columns x̄_T and each ε.
 
     Colour is the weight on its own scale, sign(w) √|w| of the largest; weights on x̄_T are 1.

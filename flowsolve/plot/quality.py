@@ -13,8 +13,7 @@ from matplotlib.figure import Figure
 from flowsolve.plot.axes import MARKERS, finish, new
 
 if TYPE_CHECKING:
-    from flowsolve.experiments.consistency import ConsistencyRow
-    from flowsolve.experiments.quality import QualityRow
+    from flowsolve.study.quality import QualityRow
 
 
 def table1(rows: Sequence[QualityRow], labels: dict[str, str] | None = None) -> Figure:
@@ -30,7 +29,7 @@ def table1(rows: Sequence[QualityRow], labels: dict[str, str] | None = None) -> 
     return figure
 
 
-def quality(rows: Sequence[QualityRow]) -> Figure:
+def quality_vs_nfe(rows: Sequence[QualityRow]) -> Figure:
     """Error against the ODE's solution beside distance to data, both against evaluations: they can disagree."""
     figure = Figure(figsize=(11, 4.6), layout="constrained")
     left, right = figure.subplots(1, 2)
@@ -45,27 +44,6 @@ def quality(rows: Sequence[QualityRow]) -> Figure:
         axes.set_xlabel("network evaluations (NFE)")
         finish(axes)
     figure.suptitle(_about(rows))
-    return figure
-
-
-def consistency(rows: Sequence[ConsistencyRow]) -> Figure:
-    """The distance between images of one x_T over that between images of others, against S."""
-    figure, axes = new(7.5, 5)
-    solvers = dict.fromkeys(r.solver for r in rows)
-    most = max((r.most for r in rows), default=0)
-    for solver, marker in zip(solvers, cycle(MARKERS), strict=False):
-        some = sorted((r for r in rows if r.solver == solver and not r.error), key=lambda r: r.S)
-        axes.errorbar(
-            [r.S for r in some], [r.first for r in some], [r.first_error for r in some],
-            marker=marker, ms=5, capsize=3, label=solver,
-        )  # fmt: skip
-    axes.axhline(1, color="0.5", ls=":", lw=1, label="images of different x_T")
-    axes.set_xscale("log")
-    axes.set_ylim(bottom=0)
-    axes.set_xlabel("S, the steps of the sub-sequence")
-    first = rows[0].first_solver if rows else ""
-    axes.set_ylabel(f"distance to {first} in {most} steps, relative")
-    finish(axes)
     return figure
 
 

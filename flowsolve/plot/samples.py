@@ -14,7 +14,7 @@ from flowsolve.plot.axes import new
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from flowsolve.solution import Solution
+    from flowsolve.integrate.solution import Solution
 
 
 def images(x: Tensor, columns: int = 16, title: str = "") -> Figure:

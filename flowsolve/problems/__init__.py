@@ -1,43 +1,26 @@
-"""ODEs whose answer is known, exactly or to a certified error, and a real network to try things on."""
+"""ODEs whose answer is known, and a real network.
 
-from __future__ import annotations
+base        Problem: an ODE with its two ends, and its flow where that is known
+gaussian    Gaussian data: the flow in closed form
+mixture     Gaussian mixtures in one and more dimensions
+dataset     the exact denoiser of a finite set of points
+digits      a trained ε-network for 8x8 digits, its weights in the package; unet: what it is made of
+classifier  a trained classifier of those digits: features and classes. It loads torch, as unet does,
+            and is imported by its own path
+network     NetworkProblem, a network of your own as a problem
+as_network  exact_network, a problem disguised as a network
+catalogue   problems by name
+"""
 
-import difflib
-from importlib import import_module
-
-from flowsolve.errors import NameUnknown
+from flowsolve.problems.as_network import exact_network as exact_network
 from flowsolve.problems.base import Problem as Problem
+from flowsolve.problems.catalogue import PROBLEMS as PROBLEMS
+from flowsolve.problems.catalogue import find_problem as find_problem
 from flowsolve.problems.dataset import Dataset as Dataset
 from flowsolve.problems.digits import Digits as Digits
+from flowsolve.problems.digits import digits_data as digits_data
+from flowsolve.problems.digits import digits_network as digits_network
 from flowsolve.problems.gaussian import Gaussian as Gaussian
 from flowsolve.problems.mixture import Mixture as Mixture
 from flowsolve.problems.mixture import Mixture1D as Mixture1D
-from flowsolve.problems.network import exact_network as exact_network
-from flowsolve.problems.own import NetworkProblem as NetworkProblem
-
-PROBLEMS: dict[str, type[Problem]] = {
-    p.name: p for p in (Gaussian, Mixture1D, Mixture, Dataset, Digits)
-}
-
-
-def find_problem(name: str) -> Problem:
-    """A problem by its name, or "package.module:function" for one of the user's own.
-
-    Raises NameUnknown with the near names.
-    """
-    if ":" in name:
-        module, _, attribute = name.partition(":")
-        if not all(word.isidentifier() for word in (*module.split("."), attribute)):
-            raise NameUnknown(f"{name!r} does not read as package.module:function.")
-        try:
-            found = getattr(import_module(module), attribute)
-        except (ImportError, AttributeError) as error:
-            raise NameUnknown(f"there is no problem {name!r}: {error}.") from error
-        problem = found() if callable(found) else found
-        if not isinstance(problem, Problem):
-            raise NameUnknown(f"{name} is a {type(problem).__name__}, not a flowsolve Problem.")
-        return problem
-    if name not in PROBLEMS:
-        near = difflib.get_close_matches(name, PROBLEMS, cutoff=0.4) or list(PROBLEMS)
-        raise NameUnknown(f"there is no problem {name!r}. Did you mean {', '.join(near)}?")
-    return PROBLEMS[name]()
+from flowsolve.problems.network import NetworkProblem as NetworkProblem

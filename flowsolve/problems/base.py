@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, ClassVar, Self
 from weakref import WeakKeyDictionary
 
 from flowsolve.errors import GridError, StateError
-from flowsolve.noise import unit_noise
-from flowsolve.ode import ODE
-from flowsolve.schedule import VPSDE, Clock
+from flowsolve.ode.base import ODE
+from flowsolve.ode.noise import unit_noise
+from flowsolve.schedule.clock import VPSDE, Clock
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-    from flowsolve.features import Features
+    from flowsolve.metrics.features import Features
 
 _UNIQUE: WeakKeyDictionary[object, str] = WeakKeyDictionary()
 

@@ -9,12 +9,12 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flowsolve.discrete import linear_beta
 from flowsolve.errors import MissingExtra
-from flowsolve.ode import DiffusionODE
-from flowsolve.precondition import EpsPrediction
+from flowsolve.ode.diffusion import DiffusionODE
+from flowsolve.ode.precondition import EpsPrediction
 from flowsolve.problems.base import Problem
-from flowsolve.schedule import Clock
+from flowsolve.schedule.clock import Clock
+from flowsolve.schedule.discrete import linear_beta
 
 if TYPE_CHECKING:
     import torch

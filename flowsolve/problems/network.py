@@ -1,30 +1,95 @@
-"""Any problem seen as a trained network: the same ODE through ε-, v-, x₀-, EDM- or flow-prediction."""
+"""A network of the user's own, as a problem that studies can be made of."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from flowsolve.ode import ODE, Network
+from flowsolve.errors import StateError
+from flowsolve.ode.base import ODE, Wrapped
+from flowsolve.problems.base import Problem
+from flowsolve.schedule.clock import VPSDE, Clock
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from torch import Tensor
 
-    from flowsolve.precondition import Precondition
+    from flowsolve.metrics.features import Features
 
 
-def exact_network(problem: ODE, precondition: Precondition) -> Network:
-    """F(x, t) = (x₀(x̄, σ) - c_skip x̄)/c_out, with σ = σ(t) and x̄ = x/c_in.
+class NetworkProblem(Wrapped, Problem):
+    """Any ODE with a shape and two ends: what `convergence` and `work_precision` need.
 
-    DiffusionODE(exact_network(p, precondition), precondition) is p again: what a network of that
-    kind would say after perfect training. The labels in t must all be equal.
+    ode        for example DiffusionODE(network, EpsPrediction(clock))
+    event      the shape of one sample
+    sigma_max  where it starts, x̄ = sigma_max · noise;  sigma_min: where it ends
+    clock      for grids uniform in t
+    digest     a text that names the network, such as a hash of its weights: with it references are
+               cached and studies continue in another process; without it neither happens
+    data       real samples (N, *event) on the scale of x₀, or a function that loads them: what the
+               quality of samples is measured against
+    features   what distances see of samples, (N, *event) -> (N, d); None for their values
     """
 
-    def network(x: Tensor, t: Tensor) -> Tensor:
-        sigma = precondition.clock.sigma(float(t[0]))
-        c = precondition(sigma)
-        x_bar = x / c.c_in
-        if c.e_out == 1:  # an ε-network: the same formula without its cancellation
-            return problem.eps(x_bar, sigma)
-        return (problem.x0(x_bar, sigma) - c.c_skip * x_bar) / c.c_out
+    summary = "a network of your own"
+    is_network = True
+    tolerance = 1e-8
 
-    return network
+    def __init__(
+        self,
+        ode: ODE,
+        event: tuple[int, ...],
+        sigma_max: float,
+        sigma_min: float,
+        *,
+        clock: Clock | None = None,
+        name: str = "own",
+        digest: str = "",
+        data: Tensor | Callable[[], Tensor] | None = None,
+        features: Features | None = None,
+    ) -> None:
+        super().__init__(ode)
+        self.name = name
+        self._event, self._clock, self._digest = tuple(event), clock or VPSDE(), digest
+        self._data, self._features = data, features
+        self.sigma_max, self.sigma_min = float(sigma_max), float(sigma_min)
+        self.check_ends()
+
+    def __repr__(self) -> str:
+        return f"NetworkProblem({self.name})"
+
+    @property
+    def event(self) -> tuple[int, ...]:
+        """As given."""
+        return self._event
+
+    @property
+    def clock(self) -> Clock:
+        """As given."""
+        return self._clock
+
+    @property
+    def digest(self) -> str:
+        """As given, else one of this object's own."""
+        return self._digest or super().digest
+
+    def data(self) -> Tensor:
+        """As given. Raises StateError if none was, or for another shape."""
+        if self._data is None:
+            return super().data()
+        found = self._data() if callable(self._data) else self._data
+        if tuple(found.shape[1:]) != self.event:
+            raise StateError(
+                f"the data of {self!r} must be (N, {', '.join(map(str, self.event))}), not "
+                f"{tuple(found.shape)}."
+            )
+        return found
+
+    @property
+    def features(self) -> Features | None:
+        """As given."""
+        return self._features
+
+    def metered(self, count: Callable[[int], None]) -> ODE:
+        """The metered inner ODE."""
+        return self.ode.metered(count)

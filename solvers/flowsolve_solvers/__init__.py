@@ -1,8 +1,9 @@
 """The methods of flowsolve, one paper a file. `ALL` lists every configuration that the tests certify."""
 
-from flowsolve.chart import DATA, LOG_SIGMA, NOISE, SIGMA, ClockTime
-from flowsolve.schedule import VPSDE
-from flowsolve.solver import Solver
+from flowsolve.schedule.clock import VPSDE
+from flowsolve.schedule.variable import LOG_SIGMA, SIGMA, ClockTime
+from flowsolve.solver.base import Solver
+from flowsolve.solver.chart import DATA, NOISE
 from flowsolve_solvers.adaptive import Scipy as Scipy
 from flowsolve_solvers.adaptive import Torchdiffeq as Torchdiffeq
 from flowsolve_solvers.ancestral import Ancestral as Ancestral

@@ -9,7 +9,7 @@ from flowsolve.errors import BudgetError, NonFiniteError
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from flowsolve.grid import Grid
+    from flowsolve.schedule.grid import Grid
 
 
 class HasMaxNFE(Protocol):

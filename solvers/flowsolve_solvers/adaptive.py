@@ -11,16 +11,16 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from flowsolve.chart import LOG_SIGMA, Variable
 from flowsolve.errors import NonFiniteError, StateError
-from flowsolve.solver import Solver
+from flowsolve.schedule.variable import LOG_SIGMA, Variable
+from flowsolve.solver.base import Solver
 from flowsolve_solvers._stops import ran_out, stopped
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from flowsolve.grid import Grid
-    from flowsolve.ode import ODE
+    from flowsolve.ode.base import ODE
+    from flowsolve.schedule.grid import Grid
 
 __all__ = ["Scipy", "Torchdiffeq"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from flowsolve.solver import OneStep, check_noise_free
+from flowsolve.solver.base import OneStep, check_noise_free
 from flowsolve_solvers.dpm_solver import DPMSolver2
 from flowsolve_solvers.dpmpp import DPMSolverPP2S
 from flowsolve_solvers.eta import DDIM_ETA, Eta, check_eta
@@ -13,7 +13,7 @@ from flowsolve_solvers.eta import DDIM_ETA, Eta, check_eta
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from flowsolve.ode import ODE
+    from flowsolve.ode.base import ODE
 
 __all__ = ["Ancestral", "DPM2Ancestral", "DPMSolverPP2SAncestral"]
 

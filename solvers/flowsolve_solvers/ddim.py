@@ -6,13 +6,13 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from flowsolve.solver import OneStep
+from flowsolve.solver.base import OneStep
 from flowsolve_solvers.eta import DDIM_ETA
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from flowsolve.ode import ODE
+    from flowsolve.ode.base import ODE
 
 __all__ = ["DDPM", "DDIMEta", "EulerAncestral"]
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from flowsolve.solver import OneStep
+from flowsolve.solver.base import OneStep
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from flowsolve.ode import ODE
+    from flowsolve.ode.base import ODE
 
 __all__ = ["DDIMInverse"]
 

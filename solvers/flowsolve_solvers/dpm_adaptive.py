@@ -8,16 +8,16 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
-from flowsolve.adams import phi
 from flowsolve.errors import BudgetError, GridError
-from flowsolve.solver import Solver
+from flowsolve.solver.base import Solver
+from flowsolve.solver.weights import phi
 from flowsolve_solvers._stops import ran_out, stopped
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from flowsolve.grid import Grid
-    from flowsolve.ode import ODE
+    from flowsolve.ode.base import ODE
+    from flowsolve.schedule.grid import Grid
 
 __all__ = ["DPMSolverAdaptive"]
 

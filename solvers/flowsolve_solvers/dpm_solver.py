@@ -6,13 +6,13 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from flowsolve.adams import phi
-from flowsolve.solver import OneStep
+from flowsolve.solver.base import OneStep
+from flowsolve.solver.weights import phi
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from flowsolve.ode import ODE
+    from flowsolve.ode.base import ODE
 
 __all__ = ["DPMSolver2", "DPMSolver3"]
 

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from flowsolve.solver import OneStep, Solver
+from flowsolve.solver.base import OneStep, Solver
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from flowsolve.grid import Grid
-    from flowsolve.ode import ODE
-    from flowsolve.solver import Point
+    from flowsolve.ode.base import ODE
+    from flowsolve.schedule.grid import Grid
+    from flowsolve.solver.base import Point
 
 __all__ = ["DPMSolverPP2M", "DPMSolverPP2S"]
 

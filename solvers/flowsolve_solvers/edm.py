@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from flowsolve.solver import OneStep, Solver, check_noise_free
+from flowsolve.solver.base import OneStep, Solver, check_noise_free
 from flowsolve_solvers.runge_kutta import Heun
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from flowsolve.grid import Grid
-    from flowsolve.ode import ODE
+    from flowsolve.ode.base import ODE
+    from flowsolve.schedule.grid import Grid
 
 __all__ = ["EDM"]
 

@@ -8,16 +8,16 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from flowsolve.adams import adams_weights
-from flowsolve.chart import SIGMA
-from flowsolve.solver import Solver, check_option
+from flowsolve.schedule.variable import SIGMA
+from flowsolve.solver.base import Solver, check_option
+from flowsolve.solver.weights import adams_weights
 from flowsolve_solvers.eta import ER_SDE, NoiseScale, check_eta
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from flowsolve.grid import Grid
-    from flowsolve.ode import ODE
+    from flowsolve.ode.base import ODE
+    from flowsolve.schedule.grid import Grid
 
 __all__ = ["ERSDE"]
 

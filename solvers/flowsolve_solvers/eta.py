@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Protocol
 
-from flowsolve.solver import check_option
+from flowsolve.solver.base import check_option
 
 __all__ = ["DDIM_ETA", "ER_SDE", "SDE_ETA", "Eta", "NoiseScale"]
 

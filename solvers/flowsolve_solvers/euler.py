@@ -7,15 +7,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from flowsolve.chart import NOISE, Chart
-from flowsolve.schedule import VPSDE, Clock
-from flowsolve.solver import OneStep, check_option
+from flowsolve.schedule.clock import VPSDE, Clock
+from flowsolve.solver.base import OneStep, check_option
+from flowsolve.solver.chart import NOISE, Chart
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from flowsolve.ode import ODE
-    from flowsolve.solver import Point
+    from flowsolve.ode.base import ODE
+    from flowsolve.solver.base import Point
 
 __all__ = ["DDIM", "Euler", "EulerInT", "EulerInVariance"]
 

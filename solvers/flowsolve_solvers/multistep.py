@@ -7,17 +7,18 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from flowsolve.adams import adams_weights
-from flowsolve.chart import DATA, LOG_SIGMA, NOISE, SIGMA, Chart, ClockTime, Variable
-from flowsolve.ode import ODE
-from flowsolve.schedule import VPSDE, Clock
-from flowsolve.solver import OneStep, Solver, check_option
+from flowsolve.ode.base import ODE
+from flowsolve.schedule.clock import VPSDE, Clock
+from flowsolve.schedule.variable import LOG_SIGMA, SIGMA, ClockTime, Variable
+from flowsolve.solver.base import OneStep, Solver, check_option
+from flowsolve.solver.chart import DATA, NOISE, Chart
+from flowsolve.solver.weights import adams_weights
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from flowsolve.grid import Grid
-    from flowsolve.solver import Point
+    from flowsolve.schedule.grid import Grid
+    from flowsolve.solver.base import Point
 
 __all__ = ["DEIS", "IPNDMV", "LMS", "Adams", "DPMSolverM", "DPMSolverPPM", "RhoAB"]
 

@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from flowsolve.solver import OneStep, Solver
+from flowsolve.solver.base import OneStep, Solver
 from flowsolve_solvers.dpm_solver import DPMSolver2, DPMSolver3
 from flowsolve_solvers.euler import Euler
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from flowsolve.grid import Grid
-    from flowsolve.ode import ODE
+    from flowsolve.ode.base import ODE
+    from flowsolve.schedule.grid import Grid
 
 __all__ = ["DPMSolverFast", "Plan"]
 

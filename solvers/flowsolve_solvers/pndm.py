@@ -6,16 +6,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from flowsolve.chart import LOG_SIGMA, NOISE, Variable
-from flowsolve.solver import OneStep, Solver
+from flowsolve.schedule.variable import LOG_SIGMA, Variable
+from flowsolve.solver.base import OneStep, Solver
+from flowsolve.solver.chart import NOISE
 from flowsolve_solvers.multistep import march
 from flowsolve_solvers.runge_kutta import Heun
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from flowsolve.grid import Grid
-    from flowsolve.ode import ODE
+    from flowsolve.ode.base import ODE
+    from flowsolve.schedule.grid import Grid
 
 __all__ = ["IPNDM", "PLMS", "PNDM", "PseudoRK4"]
 

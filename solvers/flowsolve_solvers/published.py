@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from flowsolve.adams import phi, span
-from flowsolve.chart import DATA, Chart
-from flowsolve.solver import Solver
+from flowsolve.solver.base import Solver
+from flowsolve.solver.chart import DATA, Chart
+from flowsolve.solver.weights import phi, span
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from flowsolve.grid import Grid
-    from flowsolve.ode import ODE
+    from flowsolve.ode.base import ODE
+    from flowsolve.schedule.grid import Grid
 
 __all__ = ["PublishedDPMSolver"]
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from flowsolve.chart import SIGMA, Variable
-from flowsolve.solver import OneStep, check_option
+from flowsolve.schedule.variable import SIGMA, Variable
+from flowsolve.solver.base import OneStep, check_option
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from flowsolve.ode import ODE
+    from flowsolve.ode.base import ODE
 
 __all__ = ["RK4", "Heun", "Midpoint"]
 

@@ -6,17 +6,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from flowsolve.adams import adams_weights
-from flowsolve.chart import DATA, LOG_SIGMA
-from flowsolve.solver import Solver
+from flowsolve.schedule.variable import LOG_SIGMA
+from flowsolve.solver.base import Solver
+from flowsolve.solver.chart import DATA
+from flowsolve.solver.weights import adams_weights
 from flowsolve_solvers.eta import SDE_ETA
 from flowsolve_solvers.unipc import half_weights
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from flowsolve.grid import Grid
-    from flowsolve.ode import ODE
+    from flowsolve.ode.base import ODE
+    from flowsolve.schedule.grid import Grid
 
 __all__ = ["SASolver"]
 

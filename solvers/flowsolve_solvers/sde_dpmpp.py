@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from flowsolve.adams import phi
-from flowsolve.solver import OneStep, Solver
+from flowsolve.solver.base import OneStep, Solver
+from flowsolve.solver.weights import phi
 from flowsolve_solvers.eta import DDIM_ETA, SDE_ETA, Eta, check_eta
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from flowsolve.grid import Grid
-    from flowsolve.ode import ODE
+    from flowsolve.ode.base import ODE
+    from flowsolve.schedule.grid import Grid
 
 __all__ = ["DPMSolverPP2MSDE", "DPMSolverPP3MSDE", "DPMSolverPPSDE"]
 

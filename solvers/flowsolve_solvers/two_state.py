@@ -8,17 +8,17 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from flowsolve.chart import DATA, Chart
-from flowsolve.solver import OneStep, check_noise_free, check_option
-from flowsolve.two_state import TwoState
+from flowsolve.solver.base import OneStep, check_noise_free, check_option
+from flowsolve.solver.chart import DATA, Chart
+from flowsolve.solver.reversible import TwoState
 from flowsolve_solvers.ddim_inverse import DDIMInverse
 from flowsolve_solvers.euler import Euler
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from flowsolve.grid import Grid
-    from flowsolve.ode import ODE
+    from flowsolve.ode.base import ODE
+    from flowsolve.schedule.grid import Grid
 
 __all__ = ["BDIA", "EDICT", "OBELM", "Rex"]
 

@@ -7,16 +7,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from flowsolve.adams import adams_weights, span
-from flowsolve.chart import DATA, LOG_SIGMA, Chart
-from flowsolve.solver import OneStep, Solver
+from flowsolve.schedule.variable import LOG_SIGMA
+from flowsolve.solver.base import OneStep, Solver
+from flowsolve.solver.chart import DATA, Chart
+from flowsolve.solver.weights import adams_weights, span
 from flowsolve_solvers.multistep import Known, check_start
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from flowsolve.grid import Grid
-    from flowsolve.ode import ODE
+    from flowsolve.ode.base import ODE
+    from flowsolve.schedule.grid import Grid
 
 __all__ = ["UniPC"]
 

@@ -8,16 +8,16 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from flowsolve.discrete import DiscreteClock
 from flowsolve.errors import GridError
-from flowsolve.solver import OneStep, Solver
+from flowsolve.schedule.discrete import DiscreteClock
+from flowsolve.solver.base import OneStep, Solver
 from flowsolve_solvers.euler import Euler
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from flowsolve.grid import Grid
-    from flowsolve.ode import ODE
+    from flowsolve.ode.base import ODE
+    from flowsolve.schedule.grid import Grid
 
 _EULER: OneStep = Euler()
 

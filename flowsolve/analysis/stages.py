@@ -1,0 +1,187 @@
+"""A method turned inside out: the caller evaluates the network, and says what it answered."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from flowsolve.analysis.basis import Probe, respond
+from flowsolve.errors import StateError
+from flowsolve.ode.base import ODE
+from flowsolve.schedule.grid import Grid
+from flowsolve.solver.base import Solver
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    Vector = NDArray[np.float64]
+
+TOLERANCE = 1e-13  # of a row: what the weights of a table are known to
+
+
+@dataclass(frozen=True)
+class Stage:
+    """x_{k+1} = a x_k + Σ c_j v_j:  evaluation k, and the state that the next one is made at.
+
+    sigma    σ of the evaluation;  number: that of its answer among all answers and noises
+    data     whether the answer is taken as x₀ (always at σ = ∞) or as ε
+    draws    (number, s, t) of the noises drawn after it, each for the interval from s to t
+    scale    a;  weights: (j, c_j), on the answers and noises by their numbers
+    keep     the numbers that later stages need
+    """
+
+    sigma: float
+    number: int
+    data: bool
+    draws: tuple[tuple[int, float, float], ...]
+    scale: float
+    weights: tuple[tuple[int, float], ...]
+    keep: frozenset[int]
+
+
+@dataclass(frozen=True)
+class Recurrence:
+    """A method's table, each row by the state before it and the fewest of the last answers and noises.
+
+    start    what comes before the first evaluation: nothing (x_1 = x_T), or noise
+    stages   one for each evaluation; the last gives the state at the end of the grid
+    """
+
+    solver: str
+    levels: tuple[float, ...]
+    start: Stage
+    stages: tuple[Stage, ...]
+
+    @property
+    def kept(self) -> int:
+        """The most answers and noises alive between two evaluations, besides the state."""
+        return max(len(stage.keep) for stage in (self.start, *self.stages))
+
+
+def recurrence(solver: Solver, grid: Grid) -> Recurrence:
+    """Run `solver` on basis vectors, noises too, and write each state by what came last before it.
+
+    Raises TableError for a method that chooses by the values that it sees.
+    """
+    probe, nodes, _ = respond(solver, grid)
+    reach = 4
+    while True:  # what is short in one chart may need the whole history in the other
+        plans = [_plan(probe, nodes[-1], data, reach) for data in (False, True)]
+        found = [
+            Recurrence(repr(solver), grid[:], plan[0], tuple(plan[1:])) for plan in plans if plan
+        ]
+        if found:
+            return min(found, key=lambda r: r.kept)
+        reach *= 2
+
+
+def _plan(probe: Probe, answer: Tensor, data: bool, reach: int) -> list[Stage] | None:
+    """The start and the stages, or None where one needs more than the last `reach` vectors."""
+    import numpy as np
+
+    known: list[Vector] = list(np.eye(len(probe.basis)))
+    states = [known[0], *(x.numpy() for _, _, x in probe.asked), answer.numpy()]
+    asked = [(0, math.nan), *((number, sigma) for number, sigma, _ in probe.asked)]
+    for (number, sigma), x in zip(asked[1:], states[1:], strict=False):
+        if data and sigma < math.inf:
+            known[number] = x - sigma * known[number]
+    stages = []
+    ends = [*(number for number, _ in asked[1:]), len(known)]
+    for (number, sigma), x, target, end in zip(asked, states, states[1:], ends, strict=False):
+        last = range(end - 1, 0, -1)[:reach]  # noises after the answer, the answer, and before
+        weights = _combination(target, [x, *(known[j] for j in last)])
+        if weights is None:
+            return None
+        used = tuple((j, c) for j, c in zip(last, weights[1:], strict=True) if c)
+        draws = tuple(d for d in probe.drawn if number < d[0] < end)
+        in_x0 = data or math.isinf(sigma)
+        stages.append(Stage(sigma, number, in_x0, draws, weights[0], used, frozenset()))
+    return list(_living(stages))
+
+
+def _combination(target: Vector, vectors: Sequence[Vector]) -> list[float] | None:
+    """Weights on the fewest first vectors that give the target; None if all of them do not."""
+    import numpy as np
+
+    size = float(np.linalg.norm(target))
+    for m in range(1, len(vectors) + 1):
+        matrix = np.stack(vectors[:m], 1)
+        norms = np.linalg.norm(matrix, axis=0)
+        unit = matrix / norms
+        scaled = np.linalg.lstsq(unit, target, rcond=1e-15)[0]
+        scaled += np.linalg.lstsq(unit, target - unit @ scaled, rcond=1e-15)[0]
+        scaled[abs(scaled) <= TOLERANCE * size] = 0
+        if np.linalg.norm(unit @ scaled - target) <= TOLERANCE * size:
+            return [*(scaled / norms).tolist(), *(0.0 for _ in vectors[m:])]
+    return None
+
+
+def _living(stages: Sequence[Stage]) -> Iterator[Stage]:
+    """Each stage with the numbers that a later one needs and that exist by then."""
+    for i, stage in enumerate(stages):
+        newest = max([stage.number, *(number for number, *_ in stage.draws)])
+        later = {j for other in stages[i + 1 :] for j, _ in other.weights if j <= newest}
+        yield Stage(**{**vars(stage), "keep": frozenset(later)})
+
+
+class Run:
+    """One walk over a recurrence: holds the answers and noises that are needed again, nothing else.
+
+    `noise` is called as (x, s, t) -> z like x, as `ODE.noise`.
+    """
+
+    def __init__(self, recurrence: Recurrence) -> None:
+        self.recurrence, self.k = recurrence, 0
+        self.kept = dict[int, "Tensor"]()
+
+    @property
+    def done(self) -> bool:
+        """Whether the end of the grid is reached."""
+        return self.k == len(self.recurrence.stages)
+
+    @property
+    def sigma(self) -> float:
+        """σ of the state: of the next evaluation, or of the end."""
+        return self.recurrence.levels[-1] if self.done else self.recurrence.stages[self.k].sigma
+
+    def start(self, x: Tensor, noise: Callable[[Tensor, float, float], Tensor]) -> Tensor:
+        """x_1 from x̄_T (the unit noise, if the grid starts at σ = ∞)."""
+        return self._combine(self.recurrence.start, x, {}, noise)
+
+    def step(
+        self, x: Tensor, answer: Tensor, noise: Callable[[Tensor, float, float], Tensor]
+    ) -> Tensor:
+        """x_{k+1} from x_k and its ε, or x₀ as the stage says.  Raises StateError after the last."""
+        if self.done:
+            raise StateError(f"all {self.k} evaluations of {self.recurrence.solver} were made.")
+        stage = self.recurrence.stages[self.k]
+        out = self._combine(stage, x, {stage.number: answer}, noise)
+        self.k += 1
+        return out
+
+    def _combine(
+        self,
+        stage: Stage,
+        x: Tensor,
+        new: dict[int, Tensor],
+        noise: Callable[[Tensor, float, float], Tensor],
+    ) -> Tensor:
+        known = {**self.kept, **new, **{n: noise(x, s, t) for n, s, t in stage.draws}}
+        self.kept = {j: known[j] for j in stage.keep}
+        out = x if stage.scale == 1 else x * stage.scale
+        for j, c in stage.weights:
+            out = out.add(known[j], alpha=c) if out is x else out.add_(known[j], alpha=c)
+        return out
+
+
+def drive(ode: ODE, x: Tensor, recurrence: Recurrence) -> Tensor:
+    """The end of the grid from x̄ at its first level: the loop of whoever calls the network."""
+    run = Run(recurrence)
+    x = run.start(x, ode.noise)
+    for stage in recurrence.stages:
+        x = run.step(x, (ode.x0 if stage.data else ode.eps)(x, stage.sigma), ode.noise)
+    return x

@@ -1,0 +1,174 @@
+"""The table of a method: its impulse response, and everything a linear sampler is."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from flowsolve.analysis.basis import respond
+from flowsolve.errors import TableError
+from flowsolve.ode.base import ODE
+from flowsolve.schedule.grid import Grid
+from flowsolve.solver.base import Solver, check_solver
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+
+Row = tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Table:
+    """Every explicit fixed-grid sampler is  x̄ = Σ_k c_k v_k,  v = (x̄_T, ε_1, ε_2, ...).
+
+    sigmas   σ of evaluation k = 1, ..., K
+    probes   row k: the state that evaluation k is made at, in v_0, ..., v_{k-1}
+    nodes    row i: the state at grid[i + 1], in the v known by then; the last row is the answer
+    levels   the grid;  order and solver: what the method said of itself
+
+    A consistent method has weight 1 on x̄_T in every row, and ε-weights that sum to the row's σ - σ_T.
+    """
+
+    solver: str
+    order: int
+    levels: Row
+    sigmas: Row
+    probes: tuple[Row, ...]
+    nodes: tuple[Row, ...]
+
+    @property
+    def answer(self) -> Row:
+        """The weights of the final state: on x̄_T, then on each ε."""
+        return self.nodes[-1]
+
+    @property
+    def row_sums(self) -> Row:
+        """Σ of the ε-weights of each probe, then of the answer: σ_k - σ_T and σ_end - σ_T."""
+        return tuple(math.fsum(row[1:]) for row in (*self.probes, self.answer))
+
+    @property
+    def matrix(self) -> NDArray[np.float64]:
+        """(K + 1, 1 + K), probes and then the answer, lower-triangular."""
+        import numpy as np
+
+        out = np.zeros((len(self.probes) + 1, len(self.probes) + 1))
+        for i, row in enumerate((*self.probes, self.answer)):
+            out[i, : len(row)] = row
+        return out
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain lists and numbers; `Table.from_dict` reads them back."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Table:
+        """The inverse of `as_dict`. Raises TableError for anything else."""
+        try:
+            table = cls(
+                solver=str(data["solver"]),
+                order=int(data["order"]),
+                levels=tuple(map(float, data["levels"])),
+                sigmas=tuple(map(float, data["sigmas"])),
+                probes=tuple(tuple(map(float, row)) for row in data["probes"]),
+                nodes=tuple(tuple(map(float, row)) for row in data["nodes"]),
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise TableError(f"this is not a saved Table: {error!r} is missing or wrong.") from None
+        known = [1, *map(len, table.nodes)]  # evaluations known at each node, and x̄_T
+        if not (
+            len(known) == len(table.levels)
+            and known == sorted(known)
+            and known[-1] == 1 + len(table.sigmas)
+            and [*map(len, table.probes)] == [*range(1, known[-1])]
+        ):
+            raise TableError("this is not a saved Table: its rows do not fit its levels.")
+        return table
+
+    def save(self, path: str | Path) -> None:
+        """Write JSON; every float comes back bit for bit."""
+        Path(path).write_text(json.dumps(self.as_dict(), indent=1) + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: str | Path) -> Table:
+        """Read what `save` wrote."""
+        try:
+            data = json.loads(Path(path).read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise TableError(f"{path} is not JSON: {error}.") from None
+        return cls.from_dict(data)
+
+
+def tabulate(solver: Solver, grid: Grid) -> Table:
+    """Run `solver` on a free vector space: x̄_T is e₀ and the k-th ε is e_k.
+
+    A second run on other, random vectors must give the same combinations of them. Raises TableError
+    where it does not: the method chooses by the values that it sees, or is not linear in them.
+    """
+    check_solver(solver)
+    if solver.stochastic:
+        raise TableError(f"{solver!r} draws noise, which a table of ε-weights does not hold.")
+    grid = grid if isinstance(grid, Grid) else Grid(grid)
+    if math.isinf(grid[0]):
+        raise TableError("a table starts at a finite σ: at σ = ∞ there is no x̄ to combine.")
+    probe, nodes, known = respond(solver, grid)
+    probes = [x.tolist() for _, _, x in probe.asked]
+    return Table(
+        repr(solver),
+        solver.order,
+        grid[:],
+        tuple(sigma for _, sigma, _ in probe.asked),
+        tuple(tuple(row[:k]) for k, row in enumerate(probes, 1)),
+        tuple(tuple(x.tolist()[:k]) for x, k in zip(nodes, known, strict=True)),
+    )
+
+
+@dataclass(frozen=True)
+class Replay(Solver):
+    """x̄_k = c_k0 x̄_T + Σ_j c_kj ε_j: runs any method from its table, on that table's grid only.
+
+    Keeps every evaluation alive, where the method itself may keep two.
+    """
+
+    table: Table
+
+    def __repr__(self) -> str:
+        return f"Replay({self.table.solver})"
+
+    @property
+    def order(self) -> int:
+        """What the tabulated method said."""
+        return self.table.order
+
+    @property
+    def reaches_zero(self) -> bool:
+        """A table holds the last step too."""
+        return True
+
+    def steps(self, ode: ODE, x: Tensor, grid: Grid) -> Iterator[Tensor]:
+        """Combine, ask, combine. Raises TableError on another grid."""
+        if grid[:] != self.table.levels:
+            raise TableError(
+                f"this table of {self.table.solver} was made for {self.table.levels}, "
+                f"not for {grid[:]}. Tabulate the method on this grid."
+            )
+        known, calls = [x], iter(zip(self.table.probes, self.table.sigmas, strict=True))
+        for node in self.table.nodes:
+            while len(known) < len(node):
+                row, sigma = next(calls)
+                known.append(ode.eps(_combine(row, known), sigma))
+            yield _combine(node, known)
+
+
+def _combine(row: Sequence[float], known: Sequence[Tensor]) -> Tensor:
+    out = known[0] if row[0] == 1 else known[0] * row[0]
+    for c, v in zip(row[1:], known[1:], strict=False):
+        if c != 0:
+            out = out.add(v, alpha=c)
+    return out

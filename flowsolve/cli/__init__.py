@@ -1,0 +1,11 @@
+"""The command `flowsolve`. Nothing here imports torch before a command runs.
+
+parser      what the command accepts, and its exit codes
+commands    one file a command: its options and what it does
+options     options that several commands share, made into what they name
+spacings    grids by name
+output      the folder of results; tables: what is printed
+experiment  rows as they come, tables, and what is left behind
+"""
+
+from flowsolve.cli.parser import main as main

@@ -1,0 +1,47 @@
+"""What all experiments do on the command line: rows as they come, tables, and what is left behind."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, TypeVar
+
+from flowsolve.cli import tables as report
+
+if TYPE_CHECKING:
+    from flowsolve.cli.output import Folder
+    from flowsolve.study.runner import Record, Task
+
+    R = TypeVar("R", bound=Record)
+
+
+def measured(folder: Folder, tasks: Sequence[Task[R]], what: str) -> tuple[R, ...]:
+    """All rows, in rows.jsonl as they come and in rows.csv at the end or when interrupted."""
+    from flowsolve.study.results import read_jsonl, write_csv
+    from flowsolve.study.runner import collect
+
+    kind, path = type(tasks[0].row), folder.path / "rows.jsonl"
+    try:
+        with report.progress(report.console(), what) as on_row:
+            rows = collect(tasks, path, on_row)
+    except KeyboardInterrupt:
+        write_csv(read_jsonl(path, kind), folder.path / "rows.csv", kind)
+        print(f"\nrows so far: {path}; the same command continues from there", file=sys.stderr)
+        raise
+    write_csv(rows, folder.path / "rows.csv", kind)
+    return rows
+
+
+def finish(folder: Folder, rows: Sequence[Record], *files: str) -> int:
+    """Say what failed and where everything is; 1 if nothing was measured."""
+    for row in rows:
+        if row.error:
+            print(f"{row.name}: {row.error}")
+    print(f"{folder.path}: {', '.join((*files, 'rows.csv', 'rows.jsonl'))}")
+    return 0 if any(not row.error for row in rows) else 1
+
+
+def show(title: str, head: list[str], body: list[list[str]]) -> None:
+    """A table under a line of its own, which may be wider."""
+    print(title)
+    report.console().print(report.plain(head, body))

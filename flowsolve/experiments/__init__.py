@@ -1,1 +1,0 @@
-"""The experiments of the DDIM paper, and others like them: each a list of tasks that gives rows."""

@@ -1,0 +1,154 @@
+"""Inpainting by replacement: in the known part x₀ is the data, and the rest follows the network.
+
+The known part then runs along the straight line data + σ ε to the data, at every evaluation of every
+method, and each method keeps its order and its memory. What comes out is not a sample of p(unknown | known):
+at large σ the network sees the known part under noise, and takes in too little of it. docs/editing.md
+says how much; `Repaint` lessens it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+from flowsolve.errors import StateError
+from flowsolve.integrate.sdedit import partial_start
+from flowsolve.ode.clipping import Limited
+from flowsolve.ode.noise import SeededNoise, WithNoise
+from flowsolve.schedule.grid import Grid
+from flowsolve.solver.base import Solver, check_solver
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from flowsolve.integrate.solution import Solution
+    from flowsolve.ode.base import ODE
+
+
+class Known(Limited):
+    """x₀ ← known where the mask is true,  ε ← (x̄ - x₀)/σ.              Song et al. 2021, Appendix I.2, on x₀.
+
+    known  data, (B, *event), like the state; where the mask is false it is never looked at
+    mask   boolean, True where known; of known's shape, or one that broadcasts to it
+
+    Raises StateError for a mask that is not boolean or does not fit, and for a state unlike `known`.
+    """
+
+    def __init__(self, ode: ODE, known: Tensor, mask: Tensor) -> None:
+        import torch
+
+        super().__init__(ode)
+        if not isinstance(mask, torch.Tensor) or mask.dtype != torch.bool:
+            kind = mask.dtype if isinstance(mask, torch.Tensor) else type(mask).__name__
+            raise StateError(
+                f"the mask must be a boolean tensor, True where the data are known, but is {kind}. Of a "
+                "picture of the known part: picture > 0.5; of one of the hole: picture < 0.5."
+            )
+        if not isinstance(known, torch.Tensor) or not known.is_floating_point():
+            raise StateError(f"known must be a floating-point tensor, not {known!r:.80}.")
+        if mask.device != known.device or not _fits(mask.shape, known.shape):
+            raise StateError(
+                f"a mask of {tuple(mask.shape)} on {mask.device} does not fit known data of "
+                f"{tuple(known.shape)} on {known.device}."
+            )
+        self.known, self.mask = known, mask
+
+    def limit(self, x0: Tensor) -> Tensor:
+        """The known data, and x₀ in the rest."""
+        k = self.known
+        if (x0.shape, x0.dtype, x0.device) != (k.shape, k.dtype, k.device):
+            raise StateError(
+                f"the known data are {tuple(k.shape)}, {k.dtype} on {k.device}, but the state is "
+                f"{tuple(x0.shape)}, {x0.dtype} on {x0.device}. They must be alike: known.expand_as(state)."
+            )
+        return k.where(self.mask, x0)
+
+
+def _fits(shape: Sequence[int], onto: Sequence[int]) -> bool:
+    """Whether the first broadcasts to the second."""
+    pairs = zip(reversed(shape), reversed(onto), strict=False)
+    return len(shape) <= len(onto) and all(a in (1, b) for a, b in pairs)
+
+
+def inpaint(
+    ode: ODE,
+    known: Tensor,
+    mask: Tensor,
+    noise: Tensor,
+    grid: Grid | Iterable[float],
+    solver: Solver,
+    **options: Any,
+) -> Solution:
+    """`partial_start` of `Known`, from the whole grid: x̄ = known + σ₀ noise, σ₀ noise in the rest.
+
+    known, mask  as in `Known`;  noise: N(0, I), like known
+    solver       any; `Repaint(solver, ...)` for nearer to p(unknown | known)
+    options      keep, keep_on, grad, check of `sample`
+
+    To begin from a guess of the rest: partial_start(Known(ode, known, mask), guess, noise, grid, solver,
+    strength=0.8). On a grid to 0 the known part of the answer is `known` (to rounding, if the method reaches 0
+    itself), else known + σ noise. Raises as `Known` and `partial_start` do.
+    """
+    held = Known(ode, known, mask)
+    data = known.where(mask, 0.0)
+    return partial_start(held, data, noise, grid, solver, strength=1.0, **options)
+
+
+@dataclass(frozen=True, repr=False)
+class Repaint(Solver):
+    """x̄_s = x̄_t + √(s²-t²) z, and from s down to t again.                  Lugmayr et al. 2022, Algorithm 1.
+
+    solver   the method down;  repeats: how often in all each part of the grid is walked; 1: no repeat
+    seeds    one for each sample, of z and of the noise of a stochastic method
+    jump     the steps of a part, counted from the last positive level. Fewer, left over at the top, are
+             walked once, as are the steps from σ = ∞ and to 0: the paper's schedule
+
+    Each part is a walk of its own, so that a method with a memory starts anew in it. Under an ODE without a
+    known part this leaves its law as it is: Restart sampling (Xu et al. 2023). Its `order` is that of one walk.
+    """
+
+    solver: Solver
+    repeats: int
+    seeds: Sequence[int]
+    jump: int = 1
+
+    def __post_init__(self) -> None:
+        check_solver(self.solver)
+        for name in ("repeats", "jump"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise ValueError(f"Repaint: {name} is a whole number from 1, but got {value!r}.")
+
+    @property
+    def order(self) -> int:
+        """That of the method."""
+        return self.solver.order
+
+    @property
+    def stochastic(self) -> bool:
+        """Yes."""
+        return True
+
+    @property
+    def adaptive(self) -> bool:
+        """As the method."""
+        return self.solver.adaptive
+
+    def steps(self, ode: ODE, x: Tensor, grid: Grid) -> Iterator[Tensor]:
+        """Part for part; the last walk of each is what is yielded."""
+        walks = [WithNoise(ode, SeededNoise(self.seeds, again)) for again in range(self.repeats)]
+        jump = self.jump if self.repeats > 1 else grid.steps
+        cuts = sorted({0, *range(grid.steps, -1, -jump)})
+        for i, k in pairwise(cuts):
+            part = Grid(grid[i : k + 1], grid.name)
+            s, t = part[0], part[-1]
+            for noisy in walks[: -1 if k - i == jump else 0]:
+                x = deque(self.solver.steps(noisy, x, part), maxlen=1).pop()
+                x = x.add(noisy.noise(x, t, s), alpha=math.sqrt((s - t) * (s + t)))
+            for state in self.solver.steps(walks[-1], x, part):
+                x = state
+                yield x

@@ -1,0 +1,113 @@
+"""What a solve returns: the answer, what it cost, and as much of the path as was asked for."""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from flowsolve.errors import GridError, StateError
+from flowsolve.solver.dense_output import Point
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from flowsolve.schedule.grid import Grid
+    from flowsolve.solver.base import Solver
+
+
+@dataclass(frozen=True, eq=False)
+class Solution:
+    """The result of `solve` or `sample`.
+
+    x         x̄ at grid[-1], (B, *event);  alpha: the signal scale there
+    nfe       evaluations of ε or x₀ by the method, counted where they were made
+    per_sample  evaluations per sample: nfe, unless a method evaluates parts of the batch
+    forwards  forward passes of networks per sample (2 nfe under classifier-free guidance; 0 for an
+              exact problem, which has no network)
+    path      the kept Points, first and last included; empty unless keep= asked for them
+    second    the other state of a two-state method at the end, like x: with it the way back is exact
+              (`decode`). None elsewhere, and where the last step was that to σ = 0 or ∞ of any method
+    stats     counts of an adaptive method: accepted, rejected. With a path also "observations":
+              evaluations made only to show eps and x0 where the method had not asked; not in nfe
+    """
+
+    x: Tensor
+    grid: Grid
+    solver: Solver
+    nfe: int
+    forwards: float
+    path: tuple[Point, ...] = ()
+    stats: Mapping[str, int] = field(default_factory=dict)
+    alpha: float = 1.0
+    per_sample: float = 0.0
+    second: Tensor | None = None
+
+    @property
+    def x_t(self) -> Tensor:
+        """The final state in the model's own scale, x_t = α x̄; at σ = 0 the two are one."""
+        return self.x * self.alpha
+
+    def at(self, sigma: float | Iterable[float]) -> Tensor:
+        """x̄(σ) anywhere on the path, (B, *event), and of several σ (K, B, *event). Needs keep=1.
+
+        At a node the node, inside a step the polynomial of the solver (`Solver.dense`), and in the steps
+        from σ = ∞ and to σ = 0 the straight line that they are. Nothing is evaluated here. keep=1 did,
+        where the method had not: stats["observations"], for most methods 1 at a last σ above 0, else 0.
+
+        Raises StateError for a stochastic solver or where the path is not every node, GridError for a σ
+        outside of it.
+        """
+        return at(self, sigma)
+
+
+def at(solution: Solution, sigma: float | Iterable[float]) -> Tensor:
+    """What `Solution.at` says."""
+    if solution.solver.stochastic:
+        raise StateError(
+            f"{solution.solver!r} draws noise, so between its nodes there is no path to interpolate."
+        )
+    if tuple(p.sigma for p in solution.path) != solution.grid[:]:
+        raise StateError(
+            f"x̄ between the nodes needs all {len(solution.grid)} of them, but the path holds "
+            f"{len(solution.path)}. Solve with keep=1."
+        )
+    if not isinstance(sigma, Iterable):
+        return _at(solution, float(sigma))
+    import torch
+
+    levels = [float(s) for s in sigma]
+    if not levels:
+        raise GridError("at() needs at least one σ, but got none.")
+    return torch.stack([_at(solution, s) for s in levels])
+
+
+def _at(solution: Solution, sigma: float) -> Tensor:
+    path, solver, rising = solution.path, solution.solver, solution.grid.rising
+    up = path if rising else path[::-1]
+    k = bisect_left(up, sigma, key=lambda p: p.sigma)
+    if k < len(up) and up[k].sigma == sigma:
+        return up[k].x
+    if not 0 < k < len(up):
+        raise GridError(
+            f"σ = {sigma!r} is outside of this path, which goes from {path[0].sigma!r} to "
+            f"{path[-1].sigma!r}."
+        )
+    i = k - 1 if rising else len(path) - 1 - k
+    # as in `walk`: the ends that the solver does not walk to itself
+    first = path[0].sigma in (0, math.inf)
+    last = math.isinf(path[-1].sigma) or (path[-1].sigma == 0 and not solver.reaches_zero)
+    inner = path[first : len(path) - last]
+    if first <= i < first + len(inner) - 1:
+        return solver.dense(inner, i - first, sigma)
+    return _ddim(path[i], path[i + 1], sigma)
+
+
+def _ddim(a: Point, b: Point, sigma: float) -> Tensor:
+    """The step at an end of the charts: in x̄ and σ a straight line of slope ε."""
+    if a.eps is None:  # up from σ = 0
+        return a.x.lerp(b.x, sigma / b.sigma)
+    finite = b if math.isinf(a.sigma) else a
+    return finite.x.add(a.eps, alpha=sigma - finite.sigma)

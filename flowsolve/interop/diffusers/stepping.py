@@ -1,0 +1,246 @@
+"""A solver called from outside, one network answer at a time, as diffusers calls its schedulers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from flowsolve.analysis.stages import Recurrence, Run
+from flowsolve.errors import GridError, StateError, TableError
+from flowsolve.integrate.cost import per_step
+from flowsolve.integrate.driver import vp_start
+from flowsolve.interop.diffusers.timesteps import begun, cached, drawn, position, upwards
+from flowsolve.ode.base import ODE
+from flowsolve.ode.diffusion import DiffusionODE
+from flowsolve.schedule.discrete import DiscreteClock
+from flowsolve.schedule.grid import Grid
+from flowsolve.solver.base import Solver, check_solver
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from flowsolve.interop.diffusers.timesteps import Generators
+    from flowsolve.ode.precondition import Precondition
+
+
+class StepOutput(NamedTuple):
+    """What `step` returns: the next state x_t = α x̄, and the network's x₀ at this one."""
+
+    prev_sample: Tensor
+    pred_original_sample: Tensor
+
+
+class Stepping:
+    """x_t = α x̄ in and out; a timestep for each evaluation, in the order of the method.
+
+    solver        any method with a table, stochastic ones too
+    precondition  what the network's answers mean
+    spacing       n -> Grid, for `set_timesteps(n)`
+    start         x̄ = start(σ₀) noise; pipelines multiply their noise by `init_noise_sigma` = α start(σ₀)
+    wrap          a wrapper of the ODE, such as a clipping one
+    inverse       walk the grid upwards, from its last level above 0
+
+    Raises TableError for methods that choose their evaluations by what they see.
+    """
+
+    def __init__(
+        self,
+        solver: Solver,
+        precondition: Precondition,
+        spacing: Callable[[int], Grid],
+        *,
+        start: Callable[[float], float] = vp_start,
+        wrap: Callable[[ODE], ODE] | None = None,
+        inverse: bool = False,
+    ) -> None:
+        check_solver(solver)
+        if solver.adaptive:
+            raise TableError(
+                f"{solver!r} chooses its evaluations by the values it sees, so it has no list of "
+                "timesteps. Take a method of fixed steps, or call flowsolve.sample."
+            )
+        if inverse and solver.stochastic:
+            raise GridError(f"{solver!r} draws noise, so it only goes down the grid, not up.")
+        self.solver, self.precondition, self.spacing = solver, precondition, spacing
+        self.start, self.wrap, self.inverse = start, wrap, inverse
+        try:
+            self.order = per_step(solver) or 1
+        except TableError:  # a table, which has one grid
+            self.order = 1
+        self.num_inference_steps: int | None = None
+        self._begin: int | None = None
+        self._run: tuple[int, Run] | None = None  # the evaluation that it began at
+        self._whole: Recurrence | None = None
+
+    def set_timesteps(
+        self,
+        num_inference_steps: int | None = None,
+        device: torch.device | str | None = None,
+        timesteps: Sequence[float] | None = None,
+        sigmas: Sequence[float] | None = None,
+    ) -> None:
+        """A fresh run over spacing(n), over these labels and then the spacing's end, or these levels.
+
+        `timesteps` then has a label for each evaluation, so more than n where a step makes several.
+        """
+        import torch
+
+        if sum(given is not None for given in (num_inference_steps, timesteps, sigmas)) != 1:
+            raise StateError("set_timesteps needs num_inference_steps, timesteps or sigmas: one.")
+        if sigmas is not None:
+            grid = self.levels(sigmas)
+        elif timesteps is not None:
+            clock, end = self.precondition.clock, self.spacing(2)
+            last = min(end[0], end[-1])
+            levels = [clock.sigma(float(t)) for t in timesteps]
+            grid = Grid([*levels, last] if levels[-1] > last else levels, "timesteps")
+        else:
+            assert num_inference_steps is not None
+            grid = self.spacing(int(num_inference_steps))
+        if self.inverse or grid.rising:
+            grid = upwards(grid)
+        whole = cached(self.solver, grid)
+        if whole.start.draws:
+            raise StateError(
+                f"{self.solver!r} draws noise before its first evaluation, where a pipeline has "
+                "called the network already. Begin it at a lower level (EDM: s_tmax below the first)."
+            )
+        self._whole, self.num_inference_steps = whole, grid.steps
+        labels = [self._label(stage.sigma) for stage in whole.stages]
+        integral = isinstance(self.precondition.clock, DiscreteClock)
+        integral = integral and all(t == round(t) for t in labels)
+        on_host = torch.tensor(labels, dtype=torch.int64 if integral else torch.float32)
+        self._labels: list[float] = on_host.tolist()
+        self.timesteps = on_host.to(device)
+        self.sigmas = torch.tensor([*(s.sigma for s in whole.stages), grid[-1]])
+        self._begin = self._run = None
+
+    def levels(self, sigmas: Sequence[float]) -> Grid:
+        """The grid of `set_timesteps(sigmas=)`: the levels, the last one included."""
+        return Grid(sigmas, "sigmas")
+
+    def _label(self, sigma: float) -> float:
+        t = self.precondition(sigma).t
+        return float(round(t)) if abs(t - round(t)) < 1e-6 else t
+
+    @property
+    def init_noise_sigma(self) -> float:
+        """What unit noise is multiplied with: α(σ₀) start(σ₀), 1 at σ = ∞."""
+        sigma = math.inf if self._whole is None else self._whole.levels[0]
+        return 1.0 if math.isinf(sigma) else self.precondition.alpha(sigma) * self.start(sigma)
+
+    @property
+    def begin_index(self) -> int | None:
+        """Where the run begins, if `set_begin_index` said so."""
+        return self._begin
+
+    @property
+    def step_index(self) -> int | None:
+        """The number of the evaluation that comes next, once a run has begun."""
+        return None if self._run is None else self._run[0] + self._run[1].k
+
+    def set_begin_index(self, begin_index: int = 0) -> None:
+        """Begin a new run at timesteps[begin_index], which must be the first evaluation of a step."""
+        self._begin, self._run = begin_index, None
+
+    def scale_model_input(self, sample: Tensor, timestep: object = None) -> Tensor:
+        """The sample: x_t is what these networks see."""
+        return sample
+
+    def step(
+        self,
+        model_output: Tensor,
+        timestep: float | Tensor,
+        sample: Tensor,
+        eta: float | None = None,
+        use_clipped_model_output: bool | None = None,
+        generator: Generators = None,
+        variance_noise: Tensor | None = None,
+        return_dict: bool = True,
+    ) -> StepOutput | tuple[Tensor, Tensor]:
+        """The state at which the network is evaluated next, or the end of the grid.
+
+        model_output  the network's answer at this timestep;  sample: x_t there, both (B, *event)
+        eta           a solver's own affair: refused unless 0 or the solver's
+        generator     for the noise of stochastic methods;  variance_noise: that noise itself
+
+        Raises StateError for a timestep that is not the next one, and after the last.
+        """
+        run = self._next(timestep)
+        stage = run.recurrence.stages[run.k]
+        if eta and eta != getattr(self.solver, "eta", 0):
+            raise StateError(
+                f"eta = {eta} is not {self.solver!r}'s: it belongs to the method, such as DDIMEta(eta=1)."
+            )
+        if variance_noise is not None and (len(stage.draws) > 1 or not self.solver.stochastic):
+            raise StateError(
+                f"this step of {self.solver!r} draws {len(stage.draws)} noises, not one: "
+                "leave variance_noise out, and give a generator."
+            )
+
+        def noise(x: Tensor, s: float, t: float) -> Tensor:
+            z = drawn(sample, generator) if variance_noise is None else variance_noise
+            return z.to(x)
+
+        half = sample.dtype.itemsize < 4
+        x = sample.float() if half else sample
+        ode: ODE = DiffusionODE(lambda *_: model_output.to(x.dtype), self.precondition)
+        ode = ode if self.wrap is None else self.wrap(ode)
+        x = x if math.isinf(stage.sigma) else x / ode.alpha(stage.sigma)
+        x0 = ode.x0(x, stage.sigma)
+        x = run.step(x, x0 if stage.data else ode.eps(x, stage.sigma), noise)
+        x = x * ode.alpha(run.sigma)
+        out = StepOutput(x.to(sample.dtype), x0.to(sample.dtype))
+        return out if return_dict else (out.prev_sample, out.pred_original_sample)
+
+    def _next(self, timestep: float | Tensor) -> Run:
+        """The run, at this timestep."""
+        if self._whole is None:
+            raise StateError("call set_timesteps before step.")
+        if self._run is None:
+            first = self.index_for_timestep(timestep) if self._begin is None else self._begin
+            self._run = first, Run(begun(self.solver, self._whole, first))
+        first, run = self._run
+        index = first + run.k
+        if run.done:
+            raise StateError(
+                f"all {index} timesteps were stepped. For another run call set_timesteps."
+            )
+        where = position(timestep, self.timesteps, self._labels)
+        if where is not None and index not in where:
+            raise StateError(
+                f"the next timestep is number {index}, {self._labels[index]:g}, but step was given "
+                f"{float(timestep):g}. Take them in order, one run at a time: every pipeline needs "
+                "a scheduler of its own (copy.deepcopy)."
+            )
+        return run
+
+    def index_for_timestep(self, timestep: float | Tensor) -> int:
+        """The number of this timestep; the last, where several evaluations have the same label."""
+        where = position(timestep, self.timesteps, self._labels)
+        if not where:
+            raise StateError(
+                f"{timestep!r} is none of the timesteps {self._labels}. Call set_timesteps first, "
+                "and set_begin_index where a run begins later."
+            )
+        return where[-1]
+
+    def add_noise(self, original_samples: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
+        """x_t = α x₀ + σα ε at these labels, one for each sample (or one for all)."""
+        x = original_samples
+        levels = [self._level(t) for t in timesteps.reshape(-1).tolist()]
+        shape = (-1, *(1 for _ in x.shape[1:]))
+        alpha = [0.0 if math.isinf(s) else self.precondition.alpha(s) for s in levels]
+        scale = [1.0 if math.isinf(s) else s * a for s, a in zip(levels, alpha, strict=True)]
+        return x.new_tensor(alpha).reshape(shape) * x + x.new_tensor(scale).reshape(shape) * noise
+
+    def scale_noise(self, sample: Tensor, timestep: Tensor, noise: Tensor) -> Tensor:
+        """`add_noise`, as flow schedulers call it."""
+        return self.add_noise(sample, noise, timestep)
+
+    def _level(self, t: float) -> float:
+        if self._whole is not None and t in self._labels:
+            return self._whole.stages[self._labels.index(t)].sigma
+        return self.precondition.clock.sigma(t)

@@ -1,0 +1,43 @@
+"""Networks as the ODE dx̄/dσ = ε(x̄, σ).
+
+base                 ODE, and Wrapped, an ODE around another
+diffusion            DiffusionODE, a network and what it predicts
+precondition         what it predicts: ε, v, x₀, EDM's F, a flow's velocity
+condition            what else it is given: labels, text, a dictionary of tensors
+guidance             Guided, classifier-free guidance; its scales
+clipping             Clip and Threshold, limits of x₀
+noise                noise by seed: of a start, of an interval, of one Brownian path
+noise_interpolation  slerp and arcs between noises
+training             the targets and the loss that a precondition implies
+"""
+
+from flowsolve.ode.base import ODE as ODE
+from flowsolve.ode.base import Wrapped as Wrapped
+from flowsolve.ode.clipping import Clip as Clip
+from flowsolve.ode.clipping import Threshold as Threshold
+from flowsolve.ode.condition import Condition as Condition
+from flowsolve.ode.diffusion import DiffusionODE as DiffusionODE
+from flowsolve.ode.guidance import Guided as Guided
+from flowsolve.ode.guidance import cfgpp as cfgpp
+from flowsolve.ode.guidance import interval as interval
+from flowsolve.ode.noise import BrownianNoise as BrownianNoise
+from flowsolve.ode.noise import Noise as Noise
+from flowsolve.ode.noise import SeededNoise as SeededNoise
+from flowsolve.ode.noise import WithNoise as WithNoise
+from flowsolve.ode.noise import unit_noise as unit_noise
+from flowsolve.ode.noise_interpolation import arc as arc
+from flowsolve.ode.noise_interpolation import slerp as slerp
+from flowsolve.ode.noise_interpolation import square as square
+from flowsolve.ode.precondition import FLOW as FLOW
+from flowsolve.ode.precondition import SUB_VP as SUB_VP
+from flowsolve.ode.precondition import VE as VE
+from flowsolve.ode.precondition import VP as VP
+from flowsolve.ode.precondition import EDMPrediction as EDMPrediction
+from flowsolve.ode.precondition import EpsPrediction as EpsPrediction
+from flowsolve.ode.precondition import FlowPrediction as FlowPrediction
+from flowsolve.ode.precondition import Precondition as Precondition
+from flowsolve.ode.precondition import Scaled as Scaled
+from flowsolve.ode.precondition import VPrediction as VPrediction
+from flowsolve.ode.precondition import X0Prediction as X0Prediction
+from flowsolve.ode.training import Objective as Objective
+from flowsolve.ode.training import moving_average as moving_average

@@ -1,0 +1,76 @@
+"""The probability-flow ODE dx̄/dσ = ε(x̄, σ), and an ODE around another.
+
+Shapes: x is x̄ = x_t/α, (B, *event), in any floating dtype on any device; σ = s/α is a Python float.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from flowsolve.errors import StateError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class ODE(ABC):
+    """dx̄/dσ = ε(x̄, σ) = (x̄ - x₀(x̄, σ))/σ.  Subclasses give `eps`, and `x0` where it comes cheaper."""
+
+    @abstractmethod
+    def eps(self, x: Tensor, sigma: float) -> Tensor:
+        """ε(x̄, σ), like x.  0 < σ < ∞."""
+
+    def x0(self, x: Tensor, sigma: float) -> Tensor:
+        """x₀ = x̄ - σ ε(x̄, σ), like x.  At σ = ∞, x is the unit noise x̄/σ."""
+        return x.add(self.eps(x, sigma), alpha=-sigma)
+
+    def alpha(self, sigma: float) -> float:
+        """The signal scale α of x_t = α x̄, 1/√(1+σ²) unless the path says otherwise."""
+        return 1 / math.hypot(1, sigma)
+
+    def noise(self, x: Tensor, s: float, t: float) -> Tensor:
+        """N(0, I) like x, for the interval between the levels s and t. Raises StateError without one.
+
+        Stochastic methods ask for it; `WithNoise` gives it.
+        """
+        raise StateError(
+            "this method is stochastic and needs noise: wrap the ODE as WithNoise(ode, SeededNoise("
+            "seeds)), one seed for each sample."
+        )
+
+    def metered(self, count: Callable[[int], None]) -> ODE:
+        """The same ODE with `count(rows)` called at every forward pass of its networks, if it has any."""
+        return self
+
+
+class Wrapped(ODE):
+    """An ODE around another, which does whatever the wrapper does not do itself."""
+
+    def __init__(self, ode: ODE) -> None:
+        self.ode = ode
+
+    def eps(self, x: Tensor, sigma: float) -> Tensor:
+        """The inner ODE's."""
+        return self.ode.eps(x, sigma)
+
+    def x0(self, x: Tensor, sigma: float) -> Tensor:
+        """The inner ODE's."""
+        return self.ode.x0(x, sigma)
+
+    def alpha(self, sigma: float) -> float:
+        """The inner ODE's."""
+        return self.ode.alpha(sigma)
+
+    def noise(self, x: Tensor, s: float, t: float) -> Tensor:
+        """The inner ODE's."""
+        return self.ode.noise(x, s, t)
+
+    def metered(self, count: Callable[[int], None]) -> ODE:
+        """The same wrapper around the metered inner ODE."""
+        other = copy.copy(self)
+        other.ode = self.ode.metered(count)
+        return other

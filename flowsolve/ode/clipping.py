@@ -1,0 +1,113 @@
+"""Limits of x₀, as wrappers of the ODE: clipping to a range, and dynamic thresholding.
+
+An ODE has one velocity, so what is done to x₀ is done to ε: ε = (x̄ - L(x₀))/σ, "ε recomputed". diffusers'
+DDIM by default keeps the network's ε beside the clipped x₀, x_t = L(x₀) + t ε. That is Euler's step with
+
+    x₀ + s/(s - t) (L(x₀) - x₀)      in place of L(x₀)
+
+which knows the step it is for: `keep_eps=grid`. So it is for Euler() on that grid; where nothing is
+limited the two are one, and in the step to 0 too.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from typing import TYPE_CHECKING
+
+from flowsolve.errors import GridError, StateError
+from flowsolve.ode.base import ODE, Wrapped
+from flowsolve.schedule.grid import Grid
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class Limited(Wrapped):
+    """x₀ ← L(x₀) and ε ← (x̄ - L(x₀))/σ, L what `limit` of a subclass does.
+
+    keep_eps  None, or the grid that Euler() walks, to step to L(x₀) + t ε with the network's ε
+    """
+
+    def __init__(self, ode: ODE, *, keep_eps: Grid | None = None) -> None:
+        if not isinstance(ode, ODE):
+            raise StateError(f"{type(self).__name__} wraps an ODE, not {ode!r:.80}.")
+        if keep_eps is not None and not isinstance(keep_eps, Grid):
+            raise GridError(f"keep_eps is the Grid that is walked, or None, not {keep_eps!r:.80}.")
+        super().__init__(ode)
+        self.keep_eps = keep_eps
+
+    @abstractmethod
+    def limit(self, x0: Tensor) -> Tensor:
+        """L(x₀), like x₀."""
+
+    def x0(self, x: Tensor, sigma: float) -> Tensor:
+        """L(x₀); with keep_eps x₀ + s/(s - t) (L(x₀) - x₀)."""
+        x0 = self.ode.x0(x, sigma)
+        gain = 1.0 if self.keep_eps is None else self.keep_eps.gain(sigma)
+        return x0.lerp(
+            self.limit(x0), gain
+        )  # not L(x₀) itself: of an infinite x₀ it would look good
+
+    def eps(self, x: Tensor, sigma: float) -> Tensor:
+        """(x̄ - x₀)/σ, of the x₀ above."""
+        return (x - self.x0(x, sigma)) / sigma
+
+
+class Clip(Limited):
+    """x₀ ← min(max(x₀, low), high).                          Ho, Jain, Abbeel 2020; diffusers' clip_sample.
+
+    Raises ValueError unless low < high.
+    """
+
+    def __init__(
+        self, ode: ODE, low: float = -1.0, high: float = 1.0, *, keep_eps: Grid | None = None
+    ) -> None:
+        if not low < high:
+            raise ValueError(f"Clip needs low < high, but got low = {low!r}, high = {high!r}.")
+        super().__init__(ode, keep_eps=keep_eps)
+        self.low, self.high = low, high
+
+    def limit(self, x0: Tensor) -> Tensor:
+        """Clipped."""
+        return x0.clamp(self.low, self.high)
+
+
+class Threshold(Limited):
+    """x₀ ← min(max(x₀, -s), s)/s,  s = min(max(q, 1), maximum),  q a quantile of |x₀|.   Saharia et al. 2022.
+
+    ratio    which quantile, 0 < ratio <= 1, of all the values of a sample; linear between two of them
+    maximum  at least 1, and ∞ in the paper; diffusers' sample_max_value is 1 by default, which is Clip
+
+    Half-precision values are sorted in float32. Raises ValueError for another ratio or maximum.
+    """
+
+    def __init__(
+        self,
+        ode: ODE,
+        ratio: float = 0.995,
+        maximum: float = math.inf,
+        *,
+        keep_eps: Grid | None = None,
+    ) -> None:
+        if not 0 < ratio <= 1 or not maximum >= 1:
+            raise ValueError(
+                f"Threshold needs 0 < ratio <= 1 and maximum >= 1, but got ratio = {ratio!r}, maximum = "
+                f"{maximum!r}."
+            )
+        super().__init__(ode, keep_eps=keep_eps)
+        self.ratio, self.maximum = ratio, maximum
+
+    def limit(self, x0: Tensor) -> Tensor:
+        """Thresholded, each sample by its own s."""
+        wide = x0.float() if x0.dtype.itemsize < 4 else x0
+        s = self._quantile(wide.abs().flatten(1)).clamp(1, self.maximum)
+        s = s.reshape(-1, *[1] * (x0.ndim - 1))
+        return (wide.clamp(-s, s) / s).to(x0.dtype)
+
+    def _quantile(self, a: Tensor) -> Tensor:
+        """Of each row. torch.quantile takes 16 million values at most, and rounds the rank to float32."""
+        rank = self.ratio * (a.shape[1] - 1)
+        low = math.floor(rank)
+        ordered = a.sort(dim=1).values
+        return ordered[:, low].lerp(ordered[:, math.ceil(rank)], rank - low)

@@ -1,0 +1,168 @@
+"""The probability-flow ODE dx̄/dσ = ε(x̄, σ), and networks seen as one.
+
+Shapes: x is x̄ = x_t/α, (B, *event), in any floating dtype on any device; σ = s/α is a Python float.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Any, Self
+
+from flowsolve.errors import NetworkError
+from flowsolve.ode.base import ODE
+from flowsolve.ode.condition import ask, check_kind
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from flowsolve.ode.condition import Condition
+    from flowsolve.ode.precondition import Coefs, Precondition
+
+
+Network = Callable[..., "Tensor"]
+
+
+class DiffusionODE(ODE):
+    """A network F as an ODE:  x₀ = c_skip x̄ + c_out F(c_in x̄, t),  ε = (x̄ - x₀)/σ.   EDM, Eq. 7.
+
+    network       (x, t) -> F; x is c_in x̄ of shape (B, *event), t the label, shape (B,), at least
+                  float32. F must come back with the shape, dtype and device of x.
+    condition     what the network is given besides: a tensor c as network(x, t, c), a dictionary as
+                  network(x, t, **c). Its tensors have one row for each sample and are passed as they
+                  are, in the dtype that the network takes.
+    precondition  what F means: EpsPrediction(clock), VPrediction(clock), FlowPrediction(), ...
+    dtype         the dtype of the network where it differs from the state's: x is cast to it, F back.
+    autocast      a dtype for torch.autocast around the network (weights stay as they are).
+
+    Raises NetworkError when F is not one tensor like x, or the condition does not fit the batch.  Not
+    a torch Module, and holds no state.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        precondition: Precondition,
+        *,
+        condition: Condition = None,
+        dtype: torch.dtype | None = None,
+        autocast: torch.dtype | None = None,
+    ) -> None:
+        if not callable(network):
+            raise NetworkError(f"a network is called as network(x, t), but got {network!r}.")
+        if isinstance(precondition, type) or not callable(precondition):
+            raise NetworkError(
+                f"precondition must be an instance such as EpsPrediction(clock), not {precondition!r}."
+            )
+        check_kind(condition)
+        self.network, self.precondition, self.condition = network, precondition, condition
+        self.dtype, self.autocast = dtype, autocast
+
+    def given(self, condition: Condition) -> Self:
+        """The same network under another condition."""
+        check_kind(condition)
+        other = copy.copy(self)
+        other.condition = condition
+        return other
+
+    def alpha(self, sigma: float) -> float:
+        """The signal scale of the path that the network was trained on."""
+        return self.precondition.alpha(sigma)
+
+    def metered(self, count: Callable[[int], None]) -> DiffusionODE:
+        """A copy whose network reports the rows of every forward pass."""
+        network = self.network
+
+        def counted(x: Tensor, *rest: Any, **condition: Any) -> Tensor:
+            count(len(x))
+            return network(x, *rest, **condition)
+
+        other = copy.copy(self)
+        other.network = counted
+        return other
+
+    def x0(self, x: Tensor, sigma: float) -> Tensor:
+        """c_skip x̄ + c_out F."""
+        c = self.precondition(sigma)
+        return self._combine(x, c, c.c_skip, c.c_out)
+
+    def eps(self, x: Tensor, sigma: float) -> Tensor:
+        """(1 - c_skip)/σ x̄ - c_out/σ F."""
+        c = self.precondition(sigma)
+        return self._combine(x, c, c.e_skip, c.e_out)
+
+    def _combine(self, x: Tensor, c: Coefs, a: float, b: float) -> Tensor:
+        """a x̄ + b F."""
+        x_in = _scaled(x, c.c_in)
+        f = self._answer(x_in, c.t)
+        if a == c.c_in:  # a flow: the scaled input is the term
+            return x_in.add(f, alpha=b)
+        del x_in  # one state less in memory
+        return _affine(a, x, b, f)
+
+    def _answer(self, x: Tensor, t: float) -> Tensor:
+        inner = x if self.dtype is None else x.to(self.dtype)
+        # half-precision labels would round 751 to 752
+        label = inner.new_full(x.shape[:1], t, dtype=_label_dtype(inner))
+        with self._autocast(x):
+            out = ask(self.network, inner, label, self.condition)
+        _check(out, inner, self.dtype is not None or self.autocast is not None)
+        return out if out.dtype == x.dtype else out.to(x.dtype)
+
+    def _autocast(self, x: Tensor) -> AbstractContextManager[object]:
+        if self.autocast is None:
+            return nullcontext()
+        import torch
+
+        return torch.autocast(x.device.type, self.autocast)
+
+
+def _label_dtype(x: Tensor) -> torch.dtype:
+    import torch
+
+    return torch.float32 if x.dtype.itemsize < 4 else x.dtype
+
+
+def _scaled(x: Tensor, c: float) -> Tensor:
+    return x if c == 1 else x * c
+
+
+def _affine(a: float, x: Tensor, b: float, f: Tensor) -> Tensor:
+    """a x + b f in as few operations as the numbers allow."""
+    if a == 0:
+        return _scaled(f, b)
+    if b == 1:
+        return f.add(x, alpha=a)
+    if a == 1:
+        return x.add(f, alpha=b)
+    return (f * b).add_(x, alpha=a)
+
+
+def _check(out: object, x: Tensor, any_dtype: bool) -> None:
+    """What the network returned is one tensor like x.  Looks at metadata only, never at values."""
+    import torch
+
+    if not isinstance(out, torch.Tensor):
+        count = f" of {len(out)}" if isinstance(out, tuple | list) else ""
+        raise NetworkError(
+            f"the network returned a {type(out).__name__}{count}, not one tensor. Wrap it, for "
+            "example: lambda x, t: network(x, t)[0] (or .sample for a diffusers model)."
+        )
+    if out.shape != x.shape:
+        hint = ""
+        if out.ndim == x.ndim > 1 and out.shape[1] == 2 * x.shape[1]:
+            hint = " If it also predicts a variance, keep the first half of the channels."
+        raise NetworkError(
+            f"the network returned shape {tuple(out.shape)} for an input of {tuple(x.shape)}.{hint}"
+        )
+    if out.device != x.device:
+        raise NetworkError(
+            f"the network returned a tensor on {out.device} for an input on {x.device}."
+        )
+    if not out.is_floating_point() or (out.dtype != x.dtype and not any_dtype):
+        raise NetworkError(
+            f"the network returned {out.dtype} for an input of {x.dtype}. Cast the network, or say "
+            "DiffusionODE(..., dtype=...) for the dtype it works in."
+        )

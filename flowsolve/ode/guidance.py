@@ -1,0 +1,197 @@
+"""Classifier-free guidance, as an ODE made of two."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Union
+
+from flowsolve.errors import NetworkError, StateError
+from flowsolve.ode.base import ODE, Wrapped
+from flowsolve.ode.condition import join
+from flowsolve.ode.diffusion import DiffusionODE
+from flowsolve.ode.precondition import Precondition, VPrediction
+from flowsolve.schedule.clock import FlowClock
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from flowsolve.schedule.grid import Grid
+
+
+_V: Precondition = VPrediction(FlowClock())  # only its c_skip is asked for, and that needs no label
+
+
+class Guided(Wrapped):
+    """ε = ε_u + w (ε_c - ε_u).                                   Ho and Salimans 2022, Eq. 6, their 1 + w.
+
+    cond     the conditional ODE;  uncond: the other, unconditional, with a negative condition, or of a
+             weaker network (Karras et al. 2024, autoguidance)
+    scale    w: a number, a tensor (B,) of one for each sample, or a function of σ that returns either.
+             1 evaluates cond alone and 0 uncond alone. The paper writes (1+w) ε_c - w ε_u: add 1 to its w.
+    batched  both in one call of 2B rows, [uncond; cond], for two `given` of one DiffusionODE; else two calls
+    rescale  φ of x_g ← φ x_g std(x_c)/std(x_g) + (1-φ) x_g, 0 to 1.        Lin et al. 2023, Eq. 15 and 16.
+             std is over all dimensions of a sample; x is what a network of `quantity` predicts, v as in
+             the paper unless told otherwise. diffusers takes the network's own: ode.precondition.
+
+    An evaluation is one NFE, and two forward passes where both are asked. At σ = ∞ the x₀ are combined.
+    Raises NetworkError (batched), ValueError (a scale or a φ that is none), StateError (a scale of
+    another batch or device, a rescale of samples of one value).
+    """
+
+    def __init__(
+        self,
+        cond: ODE,
+        uncond: ODE,
+        scale: Scale,
+        *,
+        batched: bool = False,
+        rescale: float = 0.0,
+        quantity: Precondition = _V,
+    ) -> None:
+        for ode in (cond, uncond):
+            if not isinstance(ode, ODE):
+                raise StateError(f"guidance takes two ODEs, not {ode!r:.80}.")
+        if not 0 <= rescale <= 1:
+            raise ValueError(f"rescale is a part, 0 to 1, but got {rescale!r}.")
+        if isinstance(quantity, type) or not isinstance(quantity, Precondition):
+            raise ValueError(
+                f"quantity must be a precondition such as VPrediction(clock), not {quantity!r}."
+            )
+        super().__init__(cond)
+        self.uncond, self.scale, self.rescale, self.quantity = uncond, scale, rescale, quantity
+        self.joined = _joined(cond, uncond) if batched else None
+        if not callable(scale):
+            check_weight(scale)
+
+    def metered(self, count: Callable[[int], None]) -> Guided:
+        """The same with all its networks metered."""
+        other = super().metered(count)
+        assert isinstance(other, Guided)
+        other.uncond = self.uncond.metered(count)
+        other.joined = self.joined and self.joined.metered(count)
+        return other
+
+    def eps(self, x: Tensor, sigma: float) -> Tensor:
+        """ε_u + w (ε_c - ε_u), or by x₀ if that is rescaled."""
+        if self.rescale:
+            return (x - self.x0(x, sigma)) / sigma
+        return self._guided(lambda ode, y: ode.eps(y, sigma), x, sigma)[0]
+
+    def x0(self, x: Tensor, sigma: float) -> Tensor:
+        """x₀_u + w (x₀_c - x₀_u), rescaled."""
+        x0, cond = self._guided(lambda ode, y: ode.x0(y, sigma), x, sigma)
+        return self._rescaled(x0, cond, x, sigma) if self.rescale and x0 is not cond else x0
+
+    def _guided(
+        self, ask: Callable[[ODE, Tensor], Tensor], x: Tensor, sigma: float
+    ) -> tuple[Tensor, Tensor]:
+        """The guided answer and the conditional one."""
+        import torch
+
+        w = weight_at(self.scale, x, sigma)
+        if isinstance(w, float) and w == 1:
+            cond = ask(self.ode, x)
+            return cond, cond
+        if isinstance(w, float) and w == 0 and not self.rescale:
+            uncond = ask(self.uncond, x)
+            return uncond, uncond
+        if self.joined is None:
+            uncond, cond = ask(self.uncond, x), ask(self.ode, x)
+        else:
+            uncond, cond = ask(self.joined, torch.cat((x, x))).chunk(2)
+        return torch.lerp(uncond, cond, w), cond
+
+    def _rescaled(self, x0: Tensor, cond: Tensor, x: Tensor, sigma: float) -> Tensor:
+        """F = (x₀ - c_skip x̄)/c_out of both; the ratio of their deviations does not see c_out."""
+        if x[0].numel() < 2:
+            raise StateError(f"rescale needs samples of two values or more, not {tuple(x.shape)}.")
+        axes, skip = tuple(range(1, x.ndim)), self.quantity(sigma).c_skip
+        f, f_c = (a.sub(x, alpha=skip) for a in (x0, cond))
+        ratio = f_c.std(axes, keepdim=True) / f.std(axes, keepdim=True)
+        return x0.add(f * (ratio - 1), alpha=self.rescale)
+
+
+def _joined(cond: ODE, uncond: ODE) -> ODE:
+    """One ODE for [uncond; cond]."""
+    if not isinstance(cond, DiffusionODE) or not isinstance(uncond, DiffusionODE):
+        raise NetworkError(
+            "batched=True needs two DiffusionODEs, ode.given(c) and ode.given(u), but got "
+            f"{type(cond).__name__} and {type(uncond).__name__}. Put wrappers around the guidance, or "
+            "leave batched out: two passes."
+        )
+    if cond.condition is None or uncond.condition is None:
+        raise NetworkError(
+            "batched=True needs a condition on both sides: ode.given(u) with what the network takes for "
+            "no class or an empty text. Or leave batched out: two passes."
+        )
+    names = ("network", "precondition", "dtype", "autocast")
+    other = [n for n in names if getattr(cond, n) != getattr(uncond, n)]
+    if other:
+        raise NetworkError(
+            f"batched=True asks one network for both sides, but they differ in {', '.join(other)}. Use "
+            "two `given` of one DiffusionODE, or leave batched out: two passes."
+        )
+    return cond.given(join(uncond.condition, cond.condition))
+
+
+Weight = Union[float, "Tensor"]  # Tensor is a text here, and texts know no |
+
+
+Scale = Weight | Callable[[float], Weight]
+
+
+def interval(scale: Scale, low: float, high: float) -> Callable[[float], Weight]:
+    """w(σ) = scale for low < σ <= high, else 1: cond alone.     Kynkäänniemi et al. 2024, Eq. 6."""
+    if not 0 <= low < high:
+        raise ValueError(
+            f"an interval needs 0 <= low < high, but got low = {low!r}, high = {high!r}."
+        )
+
+    def weight(sigma: float) -> Weight:
+        if not low < sigma <= high:
+            return 1.0
+        return scale(sigma) if callable(scale) else scale
+
+    return weight
+
+
+def cfgpp(grid: Grid, lam: float) -> Callable[[float], float]:
+    """w(s) = λ s/(s - t), t the level after s:  Euler is then x_t = x₀_u + λ (x₀_c - x₀_u) + t ε_u.   CFG++.
+
+    Chung et al. 2024, Algorithm 2, 0 <= λ <= 1: renoise with ε_u. For Euler() on this grid. w grows as the
+    steps shrink, so with more steps the samples tend to no ODE's; in the step to 0, w = λ.
+    """
+    if not 0 <= lam <= 1:
+        raise ValueError(f"CFG++ interpolates, 0 <= lam <= 1, but got lam = {lam!r}.")
+    return lambda sigma: lam * grid.gain(sigma)
+
+
+def check_weight(w: object) -> None:
+    """Raise unless w is a finite number (ValueError) or has one dimension (StateError)."""
+    import torch
+
+    if isinstance(w, torch.Tensor):
+        if w.ndim != 1:
+            raise StateError(
+                f"a scale for each sample has shape (B,), but is {tuple(w.shape)}. Give a number for all."
+            )
+    elif not isinstance(w, int | float) or not math.isfinite(w):
+        raise ValueError(f"a guidance scale is a finite number, but got {w!r}.")
+
+
+def weight_at(scale: Scale, x: Tensor, sigma: float) -> Weight:
+    """The scale at σ: a float, or a tensor that broadcasts over x."""
+    import torch
+
+    w = scale(sigma) if callable(scale) else scale
+    if callable(scale):
+        check_weight(w)
+    if not isinstance(w, torch.Tensor):
+        return float(w)
+    if len(w) != len(x) or w.device != x.device:
+        raise StateError(
+            f"the guidance scale has {len(w)} values on {w.device}, but there are {len(x)} samples on "
+            f"{x.device}: give one for each, there."
+        )
+    return w.to(x.dtype).reshape(-1, *[1] * (x.ndim - 1))

@@ -1,0 +1,78 @@
+"""Error against evaluations, and against steps."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from itertools import cycle
+from typing import TYPE_CHECKING
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from flowsolve.plot.axes import MARKERS, finish, new
+
+if TYPE_CHECKING:
+    from flowsolve.study.error import Study
+    from flowsolve.study.results import Row
+
+
+def error_vs_nfe(study: Study, title: str = "") -> Figure:
+    """RMSE against evaluations, log-log, one line for each solver and spacing; slope triangles."""
+    figure, axes = new(7.5, 5)
+    _lines(axes, study, lambda row: row.nfe)
+    axes.set_xlabel("network evaluations (NFE)")
+    axes.set_ylabel("RMS error against the reference")
+    first = next(iter(study.series.values()), [])
+    axes.set_title(title or (f"{first[0].problem}, {first[0].samples} samples" if first else ""))
+    finish(axes)
+    return figure
+
+
+def convergence(studies: Sequence[Study], title: str = "") -> Figure:
+    """RMSE against steps, log-log, with a triangle of the declared order at each line."""
+    figure, axes = new(7.5, 5)
+    _lines(axes, _joined(studies), lambda row: row.steps)
+    axes.set_xlabel("steps")
+    axes.set_ylabel("RMS error against the reference")
+    axes.set_title(title or "convergence")
+    finish(axes)
+    return figure
+
+
+def _joined(studies: Sequence[Study]) -> Study:
+    from flowsolve.study.error import Study
+
+    return Study(tuple(row for study in studies for row in study.rows))
+
+
+def _lines(axes: Axes, study: Study, at: Callable[[Row], float]) -> None:
+    fixed = {k: rows for k, rows in study.series.items() if rows[0].fixed}
+    spacings = {spacing for _, spacing in fixed}
+    end = max((at(rows[-1]) for rows in fixed.values()), default=1)
+    orders: dict[int, Row] = {}
+    for ((solver, spacing), rows), marker in zip(
+        study.series.items(), cycle(MARKERS), strict=False
+    ):
+        named = len(spacings) > 1 and (solver, spacing) in fixed
+        label = f"{solver}, {spacing}" if named else solver
+        axes.loglog([at(r) for r in rows], [r.rmse for r in rows], marker=marker, ms=5, label=label)
+        if len(rows) > 1 and (solver, spacing) in fixed:
+            orders.setdefault(rows[-1].order, rows[-1])
+    for order, last in orders.items():
+        _triangle(axes, end, last.rmse, order)
+    floor = max((r.ref_err for rows in study.series.values() for r in rows), default=0)
+    low = min((r.rmse for rows in study.series.values() for r in rows), default=1)
+    if floor * 10 > low:
+        axes.axhline(10 * floor, color="0.5", lw=1, ls=":", label="10 × reference error")
+
+
+def _triangle(axes: Axes, x: float, y: float, order: int) -> None:
+    """A slope of -order, to the right of all lines and as high as the end of its own."""
+    left, right, top = x * 1.06, x * 1.06 * 1.35, y
+    bottom = top * 1.35**-order
+    axes.plot([left, right, left, left], [top, bottom, bottom, top], color="0.4", lw=0.9)
+    axes.annotate(
+        str(order), (math.sqrt(left * right), math.sqrt(top * bottom)), (2, 1),
+        textcoords="offset points", ha="left", va="bottom", fontsize=8, color="0.3",
+    )  # fmt: skip

@@ -1,0 +1,109 @@
+"""Trajectories, over the densities that they run through."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib import color_sequences
+from matplotlib.figure import Figure
+
+from flowsolve.plot.axes import density
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from flowsolve.integrate.solution import Solution
+    from flowsolve.problems.mixture import Mixture, Mixture1D
+    from flowsolve.solver.dense_output import Point
+
+PIECES = 12  # that a step is drawn in
+
+
+def paths_1d(problem: Mixture1D, solution: Solution) -> Figure:
+    """Paths of a 1-D problem over its density, in x_t (left) and in x̄ (right), down to the last σ > 0.
+
+    Dots at the nodes, lines by `Solution.at` between them; straight ones where it has no answer: a
+    stochastic method, or keep > 1. Raises ValueError for a solution without a path.
+    """
+    import torch
+
+    levels, states, pieces = trail(solution)
+    lowest = min(p.sigma for p in solution.path if p.sigma > 0)
+    seen = [k for k, s in enumerate(levels) if s >= lowest]
+    levels, states = [levels[k] for k in seen], states[seen]
+    sigmas = np.geomspace(max(levels), lowest, 200)
+    figure = Figure(figsize=(9, 4), layout="constrained")
+    for axes, scaled in zip(figure.subplots(1, 2), (True, False), strict=True):
+        drawn = _in_x_t(problem, levels, states) if scaled else states
+        reach = float(np.abs(drawn).max()) * 1.05
+        y = np.linspace(-reach, reach, 400)
+        columns = []
+        for s in sigmas:
+            alpha = problem.alpha(float(s)) if scaled else 1.0
+            p = problem.log_density(torch.as_tensor(y / alpha), float(s)).exp().numpy() / alpha
+            columns.append(p / p.max())
+        axes.pcolormesh(sigmas, y, np.array(columns).T, cmap="Greys", shading="auto", vmax=1.6,
+                        rasterized=True)  # fmt: skip
+        axes.set_prop_cycle(
+            color=[c for k, c in enumerate(color_sequences["tab10"]) if k != 7]
+        )  # grey
+        axes.plot(levels, drawn, lw=0.9, marker=".", ms=4, markevery=pieces)
+        axes.set(xscale="log", xlabel="σ", ylabel="x_t" if scaled else "x̄")
+        axes.invert_xaxis()
+        axes.set_title("x_t = α x̄" if scaled else "x̄ = x_t/α")
+    figure.suptitle(f"{solution.solver!r}, {solution.nfe} evaluations")
+    return figure
+
+
+def paths_2d(problem: Mixture, solution: Solution) -> Figure:
+    """Paths of a 2-D problem over the density of the data, in x_t (left) and in x̄ (right).
+
+    As `paths_1d`; black dots are the ends.
+    """
+    levels, states, pieces = trail(solution)
+    figure = Figure(figsize=(10, 5), layout="constrained")
+    for axes, scaled in zip(figure.subplots(1, 2), (True, False), strict=True):
+        drawn = _in_x_t(problem, levels, states) if scaled else states
+        density(axes, problem, problem.sigma_min, float(np.abs(drawn).max()) * 1.05)
+        for path in drawn.swapaxes(0, 1):
+            axes.plot(*path.T, lw=0.9, marker=".", ms=4, markevery=pieces)
+        axes.scatter(*drawn[-1].T, s=12, color="k", zorder=3)
+        axes.set_title("x_t = α x̄" if scaled else "x̄ = x_t/α")
+    figure.suptitle(f"{solution.solver!r}, {solution.nfe} evaluations")
+    return figure
+
+
+def trail(solution: Solution) -> tuple[list[float], NDArray[np.float64], int]:
+    """Finite σ along the path, the x̄ there (K, B, *event), and how many from one node to the next."""
+    import torch
+
+    if not solution.path:
+        raise ValueError("this solution kept no path: solve with keep=1 to draw one.")
+    points = [p for p in solution.path if p.sigma < math.inf]
+    if solution.solver.stochastic or len(solution.path) < len(solution.grid):
+        levels, states, pieces = [p.sigma for p in points], torch.stack([p.x for p in points]), 1
+    else:
+        levels, pieces = [*_levels(points)], PIECES
+        states = solution.at(levels)
+    return levels, states.detach().cpu().double().numpy(), pieces
+
+
+def _levels(points: Sequence[Point]) -> Iterator[float]:
+    """The nodes and, evenly in √σ, what is between them."""
+    yield points[0].sigma
+    for a, b in pairwise(points):
+        first, last = math.sqrt(a.sigma), math.sqrt(b.sigma)
+        yield from ((first + k / PIECES * (last - first)) ** 2 for k in range(1, PIECES))
+        yield b.sigma
+
+
+def _in_x_t(
+    problem: Mixture1D | Mixture, levels: Sequence[float], states: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    alphas = np.array([problem.alpha(s) for s in levels])
+    scaled: NDArray[np.float64] = states * alphas.reshape(-1, *[1] * (states.ndim - 1))
+    return scaled

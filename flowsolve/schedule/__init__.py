@@ -1,0 +1,70 @@
+"""Noise levels: the grids that solvers walk, and the clocks that networks read. No torch.
+
+grid            Grid, the levels σ₀ > σ₁ > ... > σ_N, checked once
+spacings        karras, log_snr, uniform, ...: where n steps lie between two ends
+tuned           spacings that were tuned: beta, AYS, arctan; levels resampled and rounded
+timesteps       grids of whole labels: tau_linear of the DDIM paper, leading, trailing, linspace
+flow_shift      spacings of flow-matching models, with their timestep shifts
+gits_published  the tables of the GITS paper
+clock           Clock, a label t for every σ: VP-SDE, VE-SDE, EDM, flow matching
+discrete        clocks of tables: linear β, scaled-linear β, squared cosine, any ᾱ
+betas           more tables: sigmoid, Laplace, exponential, zero terminal SNR
+labels          what the networks of each family are told at a σ between their labels
+variable        τ(σ), the variables in which methods interpolate: σ, log σ, a clock's time
+"""
+
+from flowsolve.schedule.betas import exponential_alpha_bar as exponential_alpha_bar
+from flowsolve.schedule.betas import laplace as laplace
+from flowsolve.schedule.betas import sigmoid_beta as sigmoid_beta
+from flowsolve.schedule.betas import zero_terminal_snr as zero_terminal_snr
+from flowsolve.schedule.clock import VESDE as VESDE
+from flowsolve.schedule.clock import VPSDE as VPSDE
+from flowsolve.schedule.clock import Clock as Clock
+from flowsolve.schedule.clock import EDMClock as EDMClock
+from flowsolve.schedule.clock import FlowClock as FlowClock
+from flowsolve.schedule.discrete import DiscreteClock as DiscreteClock
+from flowsolve.schedule.discrete import from_alpha_bar as from_alpha_bar
+from flowsolve.schedule.discrete import from_alphas_cumprod as from_alphas_cumprod
+from flowsolve.schedule.discrete import from_betas as from_betas
+from flowsolve.schedule.discrete import linear_beta as linear_beta
+from flowsolve.schedule.discrete import scaled_linear_beta as scaled_linear_beta
+from flowsolve.schedule.discrete import squared_cosine as squared_cosine
+from flowsolve.schedule.flow_shift import dynamic_shift as dynamic_shift
+from flowsolve.schedule.flow_shift import flow_uniform as flow_uniform
+from flowsolve.schedule.gits_published import gits_table as gits_table
+from flowsolve.schedule.grid import Grid as Grid
+from flowsolve.schedule.grid import Spacing as Spacing
+from flowsolve.schedule.labels import AngleClock as AngleClock
+from flowsolve.schedule.labels import Labels as Labels
+from flowsolve.schedule.labels import LogClock as LogClock
+from flowsolve.schedule.labels import Reversed as Reversed
+from flowsolve.schedule.labels import SigmaClock as SigmaClock
+from flowsolve.schedule.labels import dpm_solver_labels as dpm_solver_labels
+from flowsolve.schedule.labels import fractional as fractional
+from flowsolve.schedule.labels import iddpm_labels as iddpm_labels
+from flowsolve.schedule.labels import k_diffusion_labels as k_diffusion_labels
+from flowsolve.schedule.labels import nearest as nearest
+from flowsolve.schedule.labels import nearest_sigma as nearest_sigma
+from flowsolve.schedule.labels import ve_index as ve_index
+from flowsolve.schedule.labels import whole as whole
+from flowsolve.schedule.spacings import exponential as exponential
+from flowsolve.schedule.spacings import karras as karras
+from flowsolve.schedule.spacings import log_snr as log_snr
+from flowsolve.schedule.spacings import quadratic_t as quadratic_t
+from flowsolve.schedule.spacings import uniform as uniform
+from flowsolve.schedule.spacings import uniform_t as uniform_t
+from flowsolve.schedule.timesteps import leading as leading
+from flowsolve.schedule.timesteps import linspace as linspace
+from flowsolve.schedule.timesteps import tau_linear as tau_linear
+from flowsolve.schedule.timesteps import tau_quadratic as tau_quadratic
+from flowsolve.schedule.timesteps import trailing as trailing
+from flowsolve.schedule.tuned import arctan as arctan
+from flowsolve.schedule.tuned import ays as ays
+from flowsolve.schedule.tuned import beta as beta
+from flowsolve.schedule.tuned import beta_t as beta_t
+from flowsolve.schedule.tuned import resample as resample
+from flowsolve.schedule.tuned import round_to as round_to
+from flowsolve.schedule.variable import LOG_SIGMA as LOG_SIGMA
+from flowsolve.schedule.variable import SIGMA as SIGMA
+from flowsolve.schedule.variable import ClockTime as ClockTime
+from flowsolve.schedule.variable import Variable as Variable

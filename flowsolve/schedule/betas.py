@@ -1,0 +1,61 @@
+"""More discrete clocks: sigmoid, Laplace and exponential schedules, and zero terminal SNR."""
+
+from __future__ import annotations
+
+import math
+
+from flowsolve.errors import ScheduleError
+from flowsolve.schedule.discrete import (
+    Between,
+    DiscreteClock,
+    from_alpha_bar,
+    from_alphas_cumprod,
+    from_betas,
+)
+
+
+def sigmoid_beta(
+    T: int = 1000, beta_start: float = 1e-4, beta_end: float = 0.02, between: Between = "smooth"
+) -> DiscreteClock:
+    """β_t = β_start + (β_end - β_start)/(1 + e^(-u)), u from -6 to 6.      Xu et al. 2022 (GeoDiff)."""
+    us = (-6 + 12 * i / max(T - 1, 1) for i in range(T))
+    betas = [beta_start + (beta_end - beta_start) / (1 + math.exp(-u)) for u in us]
+    return from_betas(betas, between, f"sigmoid_beta(T={T})")
+
+
+def laplace(T: int = 1000, max_beta: float = 0.999, between: Between = "smooth") -> DiscreteClock:
+    """f = √(r/(1+r)), log r = -½ sgn(½-u) log(1 - 2|½-u| + 1e-6).   Hang et al. 2024, as in diffusers.
+
+    f takes the place of ᾱ(u), u = t/T, in `from_alpha_bar`; in the paper r would be the SNR.
+    """
+
+    def f(u: float) -> float:
+        log_r = -0.5 * math.copysign(1, 0.5 - u) * math.log(1 - 2 * abs(0.5 - u) + 1e-6)
+        return math.sqrt(1 / (1 + math.exp(-log_r)))
+
+    return from_alpha_bar(f, T, max_beta, between, f"laplace(T={T})")
+
+
+def exponential_alpha_bar(
+    T: int = 1000, rate: float = 12.0, between: Between = "smooth"
+) -> DiscreteClock:
+    """ᾱ_t = e^(-12 (t+1)/T): the same β at every label.                 diffusers, "exp"."""
+    name = (
+        f"exponential_alpha_bar(T={T})" if rate == 12 else f"exponential_alpha_bar(T={T}, {rate:g})"
+    )
+    return from_betas([-math.expm1(-rate / T)] * T, between, name)
+
+
+def zero_terminal_snr(clock: DiscreteClock) -> DiscreteClock:
+    """√ᾱ'_t = (√ᾱ_t - √ᾱ_T) √ᾱ_0/(√ᾱ_0 - √ᾱ_T), so that ᾱ'_T = 0.     Lin et al. 2023, Algorithm 1.
+
+    Its last label is σ = ∞, where a network must predict v or x₀: grids that start there take
+    their first step by the rule of `sample`. Raises ScheduleError if the clock is one already.
+    """
+    if clock.alphas_cumprod[-1] == 0:
+        raise ScheduleError(f"{clock} ends at σ = ∞ already: it has zero terminal SNR.")
+    roots = [math.sqrt(a) for a in clock.alphas_cumprod]
+    first, last = roots[0], roots[-1]
+    rescaled = [((r - last) * (first / (first - last))) ** 2 for r in roots]
+    name = clock.name or f"DiscreteClock(T={len(roots)})"
+    return from_alphas_cumprod(rescaled, clock.between, f"zero_terminal_snr({name})")

@@ -1,0 +1,142 @@
+"""Clocks: the label t that a network was trained with, for each noise level σ = s/α, and back.
+
+In x̄ = x/α and σ the β-schedule is nothing but this change of label. On a variance-preserving path
+ᾱ = α² = 1/(1+σ²), so a table of ᾱ_t is a table of σ_t. All scalars are float64 Python floats.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+from flowsolve._repr import ShortRepr
+from flowsolve.errors import ScheduleError
+
+
+class Clock(ShortRepr, ABC):
+    """An increasing map t -> σ(t), its inverse and its derivative.
+
+    `sigma(t)`, `t(sigma)` and `rate(t)` = dσ/dt raise ScheduleError outside the clock's range.
+    """
+
+    @abstractmethod
+    def sigma(self, t: float) -> float: ...
+
+    @abstractmethod
+    def t(self, sigma: float) -> float: ...
+
+    @abstractmethod
+    def rate(self, t: float) -> float: ...
+
+    def _positive(self, sigma: float) -> float:
+        if not 0 < sigma < math.inf:
+            raise ScheduleError(f"{self} has no time for σ = {sigma!r}: give 0 < σ < ∞.")
+        return sigma
+
+    def _inside(self, t: float, low: float, high: float) -> float:
+        """Check t in (low, high), or at an end of it up to rounding: t(σ(high)) may exceed high."""
+        slack = 1e-12 * (high - low)
+        if not low - slack <= t <= high + slack:
+            raise ScheduleError(f"{self} knows times from {low:g} to {high:g}, not t = {t!r}.")
+        return min(max(t, low), high)
+
+
+@dataclass(frozen=True, repr=False)
+class VPSDE(Clock):
+    """σ(t)² = exp(β_min t + (β_max - β_min) t²/2) - 1,  0 < t <= 1.   Song et al. 2021, App. C.
+
+    `scale` multiplies the label: score-SDE networks take 999 t.
+    """
+
+    beta_min: float = 0.1
+    beta_max: float = 20.0
+    scale: float = 1.0
+
+    def _log_snr(self, t: float) -> float:
+        return t * (self.beta_min + (self.beta_max - self.beta_min) * t / 2)
+
+    def sigma(self, t: float) -> float:
+        """√(e^B - 1), with B = β_min t + (β_max - β_min) t²/2."""
+        return math.sqrt(math.expm1(self._log_snr(self._inside(t, 0, self.scale) / self.scale)))
+
+    def t(self, sigma: float) -> float:
+        """The root of B(t) = log(1 + σ²), in the form without cancellation."""
+        b, d = math.log1p(self._positive(sigma) ** 2), self.beta_max - self.beta_min
+        return self.scale * 2 * b / (self.beta_min + math.sqrt(self.beta_min**2 + 2 * d * b))
+
+    def rate(self, t: float) -> float:
+        """β(t) (1 + σ²) / (2σ)."""
+        sigma, u = self.sigma(t), t / self.scale
+        if sigma == 0:
+            raise ScheduleError(f"{self}: σ(t) has no derivative at t = 0, where σ rises like √t.")
+        beta = self.beta_min + (self.beta_max - self.beta_min) * u
+        return beta * (1 + sigma * sigma) / (2 * sigma) / self.scale
+
+
+@dataclass(frozen=True, repr=False)
+class EDMClock(Clock):
+    """t = ln(σ)/4.                                                    Karras et al. 2022, Table 1."""
+
+    def sigma(self, t: float) -> float:
+        """e^(4t)."""
+        return math.exp(4 * t)
+
+    def t(self, sigma: float) -> float:
+        """ln(σ)/4."""
+        return math.log(self._positive(sigma)) / 4
+
+    def rate(self, t: float) -> float:
+        """4σ."""
+        return 4 * self.sigma(t)
+
+
+@dataclass(frozen=True, repr=False)
+class VESDE(Clock):
+    """σ(t) = σ_min (σ_max/σ_min)^t,  0 <= t <= 1.                      Song et al. 2021, App. C."""
+
+    sigma_min: float = 0.01
+    sigma_max: float = 50.0
+
+    def sigma(self, t: float) -> float:
+        """σ_min (σ_max/σ_min)^t."""
+        return self.sigma_min * math.exp(t * math.log(self.sigma_max / self.sigma_min))
+
+    def t(self, sigma: float) -> float:
+        """log(σ/σ_min) / log(σ_max/σ_min)."""
+        width = math.log(self.sigma_max / self.sigma_min)
+        return math.log(self._positive(sigma) / self.sigma_min) / width
+
+    def rate(self, t: float) -> float:
+        """σ log(σ_max/σ_min)."""
+        return self.sigma(t) * math.log(self.sigma_max / self.sigma_min)
+
+
+@dataclass(frozen=True, repr=False)
+class FlowClock(Clock):
+    """σ(t) = shift · t/(1-t),  0 < t <= 1, with t = 1 at σ = ∞.     Flow matching, x_t = (1-t)x₀ + tε.
+
+    Stable Diffusion 3's timestep shift t' = shift t/(1 + (shift-1) t) is σ' = shift σ: use a shifted
+    clock to place a grid, and the unshifted one as the network's label. `scale` multiplies the label.
+    """
+
+    shift: float = 1.0
+    scale: float = 1.0
+
+    def sigma(self, t: float) -> float:
+        """Shift · t/(1-t)."""
+        u = self._inside(t, 0, self.scale) / self.scale
+        return math.inf if u == 1 else self.shift * u / (1 - u)
+
+    def t(self, sigma: float) -> float:
+        """σ/(shift + σ), and 1 at σ = ∞."""
+        if sigma == math.inf:
+            return self.scale
+        return self.scale * self._positive(sigma) / (self.shift + sigma)
+
+    def rate(self, t: float) -> float:
+        """shift/(1-t)²."""
+        u = self._inside(t, 0, self.scale) / self.scale
+        if u == 1:
+            raise ScheduleError(f"{self}: σ(t) has no derivative at t = {t!r}, where σ = ∞.")
+        return self.shift / (1 - u) ** 2 / self.scale

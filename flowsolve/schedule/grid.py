@@ -1,0 +1,148 @@
+"""The noise levels σ₀ > σ₁ > ... > σ_N that a solver walks, checked once."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import overload
+
+from flowsolve.errors import GridError
+
+
+@dataclass(frozen=True)
+class Grid(Sequence[float]):
+    """Noise levels σ₀ > σ₁ > ... > σ_N, float64, checked once and immutable; equal if the levels are.
+
+    σ₀ may be ∞ (pure noise) and σ_N may be 0 (data): `sample` steps over these ends itself.
+    Raises GridError for fewer than two levels, NaN, a negative level, a level that does not fall,
+    or an end level in the middle. A rising grid exists only as `Grid(...).reversed()`.
+    """
+
+    levels: tuple[float, ...]
+    name: str = field(default="custom", compare=False)
+    rising: bool = field(default=False, repr=False)
+
+    def __init__(self, levels: Iterable[float], name: str = "custom") -> None:
+        values = tuple(float(s) for s in levels)
+        _check(values)
+        object.__setattr__(self, "levels", values)
+        object.__setattr__(self, "name", name)
+        object.__setattr__(self, "rising", False)
+
+    def __len__(self) -> int:
+        return len(self.levels)
+
+    def __iter__(self) -> Iterator[float]:
+        return iter(self.levels)
+
+    @overload
+    def __getitem__(self, index: int) -> float: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[float, ...]: ...
+    def __getitem__(self, index: int | slice) -> float | tuple[float, ...]:
+        return self.levels[index]
+
+    def __str__(self) -> str:
+        return f"{self.name}, {self.steps} steps, σ {self[0]:.4g} to {self[-1]:.4g}"
+
+    @property
+    def steps(self) -> int:
+        """The number of steps, one less than the number of levels."""
+        return len(self.levels) - 1
+
+    @property
+    def digest(self) -> str:
+        """12 hexadecimal digits that differ when any bit of any level differs."""
+        text = " ".join(s.hex() for s in self.levels)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    def reversed(self) -> Grid:
+        """The same levels walked the other way: from data towards noise, or back again."""
+        return self._with(self.levels[::-1], not self.rising)
+
+    def gain(self, sigma: float) -> float:
+        """s/(s - t), s = sigma and t the level after it, 0 after the last; 1 at s = ∞.
+
+        Euler's step x_t = (t/s) x_s + (1 - t/s) x₀ takes in a part of x₀; this is one over that part.
+        Raises GridError where sigma is not a level.
+        """
+        if math.isinf(sigma):
+            return 1.0
+        if sigma not in self.levels:
+            raise GridError(
+                f"σ = {sigma!r} is not a level of the grid ({self}) that was given to say where the step "
+                "from it goes. Give the grid that is walked, and take Euler(), which asks only there."
+            )
+        after = (*self.levels, 0.0)[self.levels.index(sigma) + 1]
+        return 1 / (1 - after / sigma)
+
+    def until(self, sigma: float) -> Grid:
+        """A walk cut short at sigma: the start and sigma, or only the start if no step was made."""
+        return self._with(tuple(dict.fromkeys((self[0], sigma))), self.rising)
+
+    def last(self, n: int) -> Grid:
+        """The last n steps; for n = 0 the last level alone. Raises GridError unless 0 <= n <= steps."""
+        if isinstance(n, bool) or not isinstance(n, int) or not 0 <= n <= self.steps:
+            raise GridError(
+                f"this grid ({self}) has no last {n!r} steps: ask for 0 to {self.steps}."
+            )
+        return self._with(self.levels[self.steps - n :], self.rising)
+
+    def below(self, sigma: float) -> Grid:
+        """The falling levels at or under sigma. Raises GridError unless there are two."""
+        under = tuple(s for s in self.levels if s <= sigma)
+        if self.rising or len(under) < 2:
+            raise GridError(
+                f"to start under σ = {sigma!r} takes a falling grid with two levels at or under it, but "
+                f"got {self}."
+            )
+        return self._with(under, False)
+
+    def _with(self, levels: tuple[float, ...], rising: bool) -> Grid:
+        """Levels of this grid, which need no check."""
+        other = Grid.__new__(Grid)
+        object.__setattr__(other, "levels", levels)
+        object.__setattr__(other, "name", self.name)
+        object.__setattr__(other, "rising", rising)
+        return other
+
+    def to_zero(self) -> Grid:
+        """The same levels and one more, σ = 0 (one step more)."""
+        return Grid((*self.levels, 0.0), self.name)
+
+    def from_infinity(self) -> Grid:
+        """The same levels after one more, σ = ∞ (one step more)."""
+        return Grid((math.inf, *self.levels), self.name)
+
+
+Spacing = Callable[[int, float, float], Grid]
+
+
+def _check(levels: tuple[float, ...]) -> None:
+    if len(levels) < 2:
+        raise GridError(f"a grid needs at least two noise levels, but got {list(levels)}.")
+    for i, s in enumerate(levels):
+        if math.isnan(s):
+            raise GridError(f"grid[{i}] is NaN. Every noise level must be a number.")
+        if s < 0:
+            raise GridError(f"grid[{i}] = {s!r} is negative. σ = s/α is at least 0.")
+        if s == 0 and i != len(levels) - 1 and not (i == 0 and levels[1] > 0):
+            raise GridError(f"σ = 0 is reached before the end (grid[{i}]). Only the last may be 0.")
+        if math.isinf(s) and i != 0 and i != len(levels) - 1:
+            raise GridError(f"σ = ∞ after the start (grid[{i}]). Only the first may be ∞.")
+    if all(s < t for s, t in pairwise(levels)):
+        raise GridError(
+            f"σ must fall, but this grid rises from {levels[0]!r} to {levels[-1]!r}. "
+            "To encode data into noise, give the falling levels and call .reversed()."
+        )
+    for i, (s, t) in enumerate(pairwise(levels)):
+        if s == t:
+            raise GridError(f"σ must fall at every step, but grid[{i}] = grid[{i + 1}] = {s!r}.")
+        if s < t:
+            raise GridError(
+                f"σ must fall at every step, but grid[{i}] = {s!r} and grid[{i + 1}] = {t!r}. "
+                "To encode data into noise, reverse the whole grid with .reversed()."
+            )

@@ -1,0 +1,160 @@
+"""Tuned grids: Beta quantiles, Align Your Steps, and a network's own levels.
+
+Like the plain spacings they are functions (n, sigma_max, sigma_min) -> Grid. No torch.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from flowsolve.errors import GridError
+from flowsolve.schedule.grid import Grid
+from flowsolve.schedule.spacings import between, ramp
+
+if TYPE_CHECKING:
+    from flowsolve.schedule.clock import Clock
+    from flowsolve.schedule.discrete import DiscreteClock
+
+# ------------------------------------------------------------------------------------------- beta
+
+
+def beta(n: int, sigma_max: float, sigma_min: float, a: float = 0.6, b: float = 0.6) -> Grid:
+    """σ_i = σ_min + (σ_max - σ_min) F⁻¹(1 - i/n), F of Beta(a, b).     Lee et al. 2024, as in diffusers.
+
+    diffusers' n steps with use_beta_sigmas are `beta(n - 1, ...).to_zero()`. The paper places the
+    time t so: that is `beta_t`.
+    """
+    fractions = ramp(n, sigma_max, sigma_min, "beta")
+    inner = [sigma_min + (sigma_max - sigma_min) * p for p in _beta_ppf(fractions, a, b)]
+    return between(sigma_max, inner, sigma_min, _named("beta", a, b))
+
+
+def beta_t(
+    n: int, sigma_max: float, sigma_min: float, *, clock: Clock, a: float = 0.6, b: float = 0.6
+) -> Grid:
+    """t_i = t(σ_min) + (t(σ_max) - t(σ_min)) F⁻¹(1 - i/n), F of Beta(a, b).           Lee et al. 2024.
+
+    ComfyUI's beta scheduler also rounds t to whole labels: `round_to(beta_t(...), clock)`.
+    """
+    fractions = ramp(n, sigma_max, sigma_min, "beta_t")
+    first, last = clock.t(sigma_max), clock.t(sigma_min)
+    inner = [clock.sigma(last + (first - last) * p) for p in _beta_ppf(fractions, a, b)[1:-1]]
+    name = f"{_named('beta_t', a, b)}[{clock}]"
+    return between(sigma_max, (sigma_max, *inner, sigma_min), sigma_min, name)
+
+
+def _named(name: str, a: float, b: float) -> str:
+    return name if a == b == 0.6 else f"{name}(a={a:g}, b={b:g})"
+
+
+def _beta_ppf(fractions: Sequence[float], a: float, b: float) -> list[float]:
+    from scipy.special import betaincinv
+
+    if not (a > 0 and b > 0):
+        raise GridError(f"beta: need a > 0 and b > 0, but got a = {a!r}, b = {b!r}.")
+    return [float(betaincinv(a, b, 1 - r)) for r in fractions]
+
+
+# --------------------------------------------------------------------------------- align your steps
+
+AYS: dict[str, tuple[float, ...]] = {
+    "sd15": (14.615, 6.475, 3.861, 2.697, 1.886, 1.396, 0.963, 0.652, 0.399, 0.152, 0.029),
+    "sdxl": (14.615, 6.315, 3.771, 2.181, 1.342, 0.862, 0.555, 0.380, 0.234, 0.113, 0.029),
+    "deepfloyd": (160.41, 8.081, 3.315, 1.885, 1.207, 0.785, 0.553, 0.293, 0.186, 0.030, 0.006),
+    "svd": (700.0, 54.5, 15.886, 7.977, 4.248, 1.789, 0.981, 0.403, 0.173, 0.034, 0.002),
+}  # fmt: skip
+
+
+def resample(grid: Sequence[float], n: int, sigma_max: float = 0, sigma_min: float = 0) -> Grid:
+    """The grid as a curve, log σ piecewise linear in the index, read at n + 1 even places.
+
+    From sigma_max to sigma_min, its own ends unless given. How Align Your Steps takes 10 steps to n.
+    Raises GridError for levels outside the grid, which a curve does not know.
+    """
+    name = f"resample({grid.name})" if isinstance(grid, Grid) else "resample"
+    levels = (grid if isinstance(grid, Grid) else Grid(grid))[:]
+    sigma_max, sigma_min = sigma_max or levels[0], sigma_min or levels[-1]
+    fractions = ramp(n, sigma_max, sigma_min, name)
+    if not (levels[-1] > 0 and math.isfinite(levels[0])):
+        raise GridError(f"{name}: a curve in log σ has no ends 0 and ∞. Add them afterwards.")
+    logs = [math.log(s) for s in reversed(levels)]  # rising
+
+    def place(sigma: float) -> float:
+        y = math.log(sigma)
+        if not logs[0] - 1e-9 <= y <= logs[-1] + 1e-9:
+            raise GridError(
+                f"{name} knows levels from {levels[0]:g} to {levels[-1]:g}, not σ = {sigma!r}."
+            )
+        j = min(max(bisect_right(logs, y) - 1, 0), len(logs) - 2)
+        return j + (y - logs[j]) / (logs[j + 1] - logs[j])
+
+    def read(where: float) -> float:
+        j = min(max(int(where), 0), len(logs) - 2)
+        return math.exp(logs[j] + (where - j) * (logs[j + 1] - logs[j]))
+
+    first, last = place(sigma_max), place(sigma_min)
+    return between(
+        sigma_max, (read(first + r * (last - first)) for r in fractions), sigma_min, name
+    )
+
+
+def ays(n: int, sigma_max: float, sigma_min: float, table: str = "sd15") -> Grid:
+    """The table of Align Your Steps, log-linear between its levels.      Sabour, Fidler, Kreis 2024, App. B.
+
+    table  "sd15" and "sdxl" (14.615 to 0.029), "deepfloyd" (160.41 to 0.006), "svd" (700 to 0.002);
+           sigma_max and sigma_min lie inside it. Ten steps end to end are the table itself.
+    diffusers' 10-step lists end 0.152 -> 0: `ays(9, 14.615, 0.152).to_zero()`. They are tuned for
+    those models under a stochastic sampler, not for others.
+    """
+    if table not in AYS:
+        raise GridError(f"ays knows the tables {', '.join(AYS)}, not {table!r}.")
+    levels = resample(Grid(AYS[table], f"ays({table})"), n, sigma_max, sigma_min)
+    return Grid(levels.levels, "ays" if table == "sd15" else f"ays(table={table})")
+
+
+def arctan(n: int, sigma_max: float, sigma_min: float, c: float = 0.5) -> Grid:
+    """σ_i = c tan((1 - i/n) atan(σ_max/c) + i/n atan(σ_min/c)).        Sabour, Fidler, Kreis 2024, Thm. 3.1.
+
+    The best grid of DDIM for Gaussian data of variance c². With σ = c tan θ a DDIM step multiplies
+    x̄ by cos(Δθ) times the exact flow's cos θ_s/cos θ_t, and Π cos Δθ_i is greatest, that is nearest
+    to 1, for equal Δθ: then it is cosⁿ(Δθ). c = 0.5 is EDM's σ_data.
+    """
+    fractions = ramp(n, sigma_max, sigma_min, "arctan")
+    if not 0 < c < math.inf:
+        raise GridError(f"arctan: need 0 < c < ∞, but got c = {c!r}.")
+    a, b = math.atan(sigma_max / c), math.atan(sigma_min / c)
+    inner = (c * math.tan(a + r * (b - a)) for r in fractions)
+    return between(sigma_max, inner, sigma_min, "arctan" if c == 0.5 else f"arctan(c={c:g})")
+
+
+# ----------------------------------------------------------------------------- a network's own levels
+
+
+def round_to(grid: Grid, clock: DiscreteClock) -> Grid:
+    """Every level replaced by the nearest σ of the clock's table; the ends 0 and ∞ stay.     EDM, round_sigma.
+
+    For networks that know whole labels only. Nearest in σ, as in EDM's code, and so in the upper
+    half of a gap by less than nearest in log σ would say. Raises GridError if two levels round to
+    one, which would be a step of no length.
+    """
+    table = [math.exp(y) for y in clock.log_sigmas]
+
+    def nearest(sigma: float) -> float:
+        if sigma == 0 or math.isinf(sigma):
+            return sigma
+        j = bisect_left(table, sigma)
+        return min(table[max(j - 1, 0) : j + 1], key=lambda s: abs(s - sigma))
+
+    rounded = [nearest(s) for s in grid]
+    for i, (s, t) in enumerate(pairwise(rounded)):
+        if s == t:
+            raise GridError(
+                f"grid[{i}] = {grid[i]:.6g} and grid[{i + 1}] = {grid[i + 1]:.6g} round to one level "
+                f"{s:.6g} of {clock}. Take fewer steps, or a spacing in t."
+            )
+    whole = Grid(rounded[::-1] if grid.rising else rounded, f"{grid.name}, rounded to {clock}")
+    return whole.reversed() if grid.rising else whole

@@ -1,0 +1,30 @@
+"""What a method is written against. A solver imports from here, ode, schedule and errors alone.
+
+base          Solver and OneStep: a generator over the grid
+reversible    TwoState, methods that undo their own steps
+chart         NOISE and DATA, the coordinates in which a method integrates
+weights       exact integrals of polynomials (Adams) and of exponentials (φ-functions)
+dense_output  Point, a node of a path, and the cubic between two
+plugins       solvers by name, from every installed package that provides some
+spec          "adams:points=3,chart=data" as an object
+"""
+
+from flowsolve.solver.base import OneStep as OneStep
+from flowsolve.solver.base import Solver as Solver
+from flowsolve.solver.base import check_noise_free as check_noise_free
+from flowsolve.solver.base import check_option as check_option
+from flowsolve.solver.base import check_solver as check_solver
+from flowsolve.solver.chart import DATA as DATA
+from flowsolve.solver.chart import NOISE as NOISE
+from flowsolve.solver.chart import Chart as Chart
+from flowsolve.solver.dense_output import Point as Point
+from flowsolve.solver.dense_output import hermite as hermite
+from flowsolve.solver.plugins import certified as certified
+from flowsolve.solver.plugins import make_solver as make_solver
+from flowsolve.solver.plugins import provided as provided
+from flowsolve.solver.reversible import Continued as Continued
+from flowsolve.solver.reversible import TwoState as TwoState
+from flowsolve.solver.weights import Measure as Measure
+from flowsolve.solver.weights import adams_weights as adams_weights
+from flowsolve.solver.weights import phi as phi
+from flowsolve.solver.weights import span as span

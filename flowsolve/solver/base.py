@@ -1,0 +1,126 @@
+"""The protocol of a solver. A method is a generator over the grid, and its variables are its state."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from flowsolve._repr import ShortRepr
+from flowsolve.errors import StateError
+from flowsolve.solver.dense_output import hermite
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from flowsolve.ode.base import ODE
+    from flowsolve.schedule.grid import Grid
+    from flowsolve.solver.dense_output import Point as Point  # solvers name it from here
+
+
+class Solver(ShortRepr, ABC):
+    """A numerical method for dx̄/dσ = ε(x̄, σ); subclasses are frozen dataclasses without
+    state, by `@dataclass(frozen=True, repr=False)`, which leaves them the short repr of this class.
+
+    order         the measured global order as configured, start-up included
+    reaches_zero  whether `steps` may be given a last level of 0 (its weights stay finite there)
+    leaves_zero   whether it may be given a first level of 0, on the way up
+    stochastic    whether it draws noise, and so has no way back up the grid
+    adaptive      whether it chooses its own evaluations, so that a grid does not fix their number
+
+    The first line of a solver's docstring is its formula, then three spaces or more, then the source.
+    """
+
+    @property
+    @abstractmethod
+    def order(self) -> int: ...
+
+    @property
+    def reaches_zero(self) -> bool:
+        """No, unless a method says so: the last step to 0 is then a DDIM step."""
+        return False
+
+    @property
+    def leaves_zero(self) -> bool:
+        """No, unless a method says so: the first step from 0 is then a DDIM step."""
+        return False
+
+    @property
+    def stochastic(self) -> bool:
+        """No, unless a method says so."""
+        return False
+
+    @property
+    def adaptive(self) -> bool:
+        """No, unless a method says so."""
+        return False
+
+    @abstractmethod
+    def steps(self, ode: ODE, x: Tensor, grid: Grid) -> Iterator[Tensor]:
+        """Yield x̄ at grid[1], grid[2], ..., starting from x̄ = x at grid[0].
+
+        Scalars are Python floats; tensors are only added and scaled, and x is never changed in
+        place. A generator may return a mapping of counts, which becomes `Solution.stats`, or the
+        second state of a `TwoState` method, which becomes `Solution.second`.
+        """
+
+    def dense(self, path: Sequence[Point], i: int, sigma: float) -> Tensor:
+        """x̄ at σ between path[i] and path[i + 1], path being every node that `steps` walked.
+
+        The cubic in σ with slope ε at both, which keeps orders up to 4, unless a method has a polynomial
+        of its own. Evaluates nothing.
+        """
+        return hermite(path[i : i + 2], sigma)
+
+
+class OneStep(Solver):
+    """A method whose step from s to t sees nothing of the past."""
+
+    @abstractmethod
+    def step(self, ode: ODE, x: Tensor, s: float, t: float) -> Tensor:
+        """x̄ at level t from x̄ at level s."""
+
+    def steps(self, ode: ODE, x: Tensor, grid: Grid) -> Iterator[Tensor]:
+        """Step from level to level."""
+        for s, t in pairwise(grid):
+            x = self.step(ode, x, s, t)
+            yield x
+
+
+def check_solver(solver: object) -> None:
+    """Raise StateError unless `solver` is an instance of Solver."""
+    if isinstance(solver, type) and issubclass(solver, Solver):
+        raise StateError(
+            f"solver must be an instance, not the class {solver.__name__}; "
+            f"did you mean {solver.__name__}()?"
+        )
+    if not isinstance(solver, Solver):
+        raise StateError(
+            f"solver must be a Solver instance such as Heun(), not {solver!r}."
+            + (" Names are for the command line." if isinstance(solver, str) else "")
+        )
+
+
+def check_option(solver: object, name: str, kind: type) -> None:
+    """Raise StateError unless the option `name` of a solver is an instance of `kind`."""
+    value = getattr(solver, name)
+    if not isinstance(value, kind):
+        raise StateError(
+            f"{type(solver).__name__}: {name} must be a {kind.__name__}, but is {value!r}."
+        )
+
+
+def check_noise_free(method: object) -> None:
+    """Raise TypeError unless `method` is a OneStep that draws no noise of its own."""
+    if not isinstance(method, OneStep) or method.stochastic:
+        raise TypeError(
+            f"method must be a one-step solver without noise such as Heun(), not {method!r}."
+        )
+
+
+def docline(thing: object) -> tuple[str, str]:
+    """(formula, source): the first line of the docstring, split where three spaces are."""
+    line = (thing.__doc__ or "").strip().split("\n")[0]
+    formula, _, source = line.partition("   ")
+    return formula.strip(), source.strip()

@@ -1,0 +1,53 @@
+"""x̄ between two nodes of a path, from what was evaluated at them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Point:
+    """One node of a trajectory. Tensors are shaped (B, *event), like the state.
+
+    sigma    the level σ
+    alpha    the signal scale α(σ) of the model's path
+    x        x̄ = x_t/α;  at σ = ∞ the unit noise
+    eps, x0  what the network said of this x̄ at this σ; at σ = 0, eps is None and x0 is x
+    nfe      evaluations made before this node was reached
+    """
+
+    sigma: float
+    alpha: float
+    x: Tensor
+    nfe: int
+    eps: Tensor | None
+    x0: Tensor
+
+    @property
+    def x_t(self) -> Tensor:
+        """The state in the model's own scale, x_t = α x̄."""
+        return self.x if math.isinf(self.sigma) else self.x * self.alpha
+
+
+def hermite(points: Sequence[Point], sigma: float) -> Tensor:
+    """The polynomial in σ through x̄ with slope ε at every point.    Hermite 1878, by Neville's scheme.
+
+    Two points make a cubic, off by O(h⁴). A point without ε gives its x̄ alone: with ε at s only, a step
+    of Heun has its own x̄_s + hθ(1 - θ/2) k₁ + hθ²/2 k₂.
+    """
+    knots = [p for p in points for _ in range(1 if p.eps is None else 2)]
+    values = [p.x for p in knots]
+    for width in range(1, len(knots)):
+        values = [
+            a.x.add(a.eps, alpha=sigma - a.sigma)
+            if a is b and a.eps is not None
+            else left.lerp(right, (sigma - a.sigma) / (b.sigma - a.sigma))
+            for a, b, left, right in zip(knots, knots[width:], values, values[1:], strict=False)
+        ]
+    return values[0]

@@ -1,0 +1,143 @@
+"""`name:option=value,...` and `Name(option=value)` as objects, without eval."""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import inspect
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from flowsolve import schedule
+from flowsolve.errors import NameUnknown, StateError
+from flowsolve.schedule import discrete
+from flowsolve.schedule.variable import LOG_SIGMA, SIGMA, ClockTime
+from flowsolve.solver.chart import DATA, NOISE
+
+CLOCKS: dict[str, Callable[..., schedule.Clock]] = {
+    "vpsde": schedule.VPSDE,
+    "vesde": schedule.VESDE,
+    "edmclock": schedule.EDMClock,
+    "flowclock": schedule.FlowClock,
+    "linearbeta": discrete.linear_beta,
+    "scaledlinearbeta": discrete.scaled_linear_beta,
+    "squaredcosine": discrete.squared_cosine,
+}
+
+_VALUES: dict[str, Any] = {
+    "noise": NOISE,
+    "data": DATA,
+    "sigma": SIGMA,
+    "log": LOG_SIGMA,
+    "logsigma": LOG_SIGMA,
+    "t": ClockTime(schedule.VPSDE()),
+}
+
+
+def plain(name: str) -> str:
+    """Case, hyphens and underscores do not matter, and + is p: DPM-Solver++2M is DPMSolverPP2M."""
+    return re.sub(r"[-_\s]", "", name.lower().replace("+", "p"))
+
+
+def evaluate(
+    text: str,
+    makers: Mapping[str, Callable[..., Any]],
+    kind: str,
+    constants: Mapping[str, Any] | None = None,
+) -> Any:
+    """The object that `text` describes. A bare name of something callable is called.
+
+    makers     what may be called besides clocks, by plain name;  kind  what they are, for messages
+    constants  by plain name: what an option may be whose default is one of them
+    """
+    source = text.strip()
+    colon = re.fullmatch(r"([^:()]+?)\s*(?::(.*))?", source, re.DOTALL)
+    if colon:
+        source = f"{_identifier(colon[1])}({colon[2] or ''})"
+    try:
+        tree = ast.parse(source, mode="eval").body
+    except SyntaxError:
+        raise NameUnknown(
+            f"cannot read {text!r}. Write name, name:option=value,option=value or Name(option=value)."
+        ) from None
+    return _Reader(makers, kind, constants or {}).value(tree)
+
+
+def _identifier(name: str) -> str:
+    """dpm++2m has no place in Python's grammar, dpmpp2m has."""
+    word = plain(name)
+    if not word.isidentifier():
+        raise NameUnknown(f"{name!r} is not a name.")
+    return word
+
+
+class _Reader:
+    def __init__(
+        self, makers: Mapping[str, Callable[..., Any]], kind: str, constants: Mapping[str, Any]
+    ) -> None:
+        self.kind, self.constants = kind, constants
+        self.makers: dict[str, Callable[..., Any]] = {**CLOCKS, "clocktime": ClockTime, **makers}
+        self.shown = list(makers)
+
+    def value(self, node: ast.expr) -> Any:
+        match node:
+            case ast.Constant(value=v):
+                return v
+            case ast.UnaryOp(op=ast.USub(), operand=x):
+                return -self.number(x)
+            case ast.BinOp(op=ast.Div(), left=a, right=b):
+                if below := self.number(b):
+                    return self.number(a) / below
+            case ast.Tuple(elts=items) | ast.List(elts=items):
+                return tuple(self.value(item) for item in items)
+            case ast.Name(id=name):
+                word = plain(name)
+                return _VALUES[word] if word in _VALUES else self.call(name, [], {})
+            case ast.Call(func=ast.Name(id=name), args=args, keywords=words):
+                given = [w.arg for w in words]
+                if None in given or len({*given}) < len(given):
+                    raise NameUnknown(f"{name}: give each option once, by its name.")
+                options = {w.arg: self.option(name, w.arg, w.value) for w in words if w.arg}
+                return self.call(name, [self.value(a) for a in args], options)
+        raise NameUnknown(f"cannot read {ast.unparse(node)!r} as the value of an option.")
+
+    def number(self, node: ast.expr) -> float:
+        x = self.value(node)
+        if not isinstance(x, int | float):
+            raise NameUnknown(f"{ast.unparse(node)!r} is not a number.")
+        return x
+
+    def option(self, name: str, option: str, node: ast.expr) -> Any:
+        """Text needs no quotes here, torchdiffeq:method=dopri5, and constants go before callables."""
+        make = self.makers.get(plain(name))
+        known = inspect.signature(make).parameters.get(option) if make else None
+        if known is None or not isinstance(node, ast.Name):
+            return self.value(node)
+        if known.annotation in ("str", str):
+            return node.id
+        if any(known.default is c for c in self.constants.values()):
+            if plain(node.id) in self.constants:
+                return self.constants[plain(node.id)]
+            names = ", ".join(sorted(map(repr, self.constants.values())))
+            raise NameUnknown(f"{name}: there is no {option} {node.id!r}. It is one of {names}.")
+        return self.value(node)
+
+    def call(self, name: str, args: list[Any], options: dict[str, Any]) -> Any:
+        word = plain(name)
+        if word not in self.makers:
+            near = difflib.get_close_matches(word, self.shown, n=4, cutoff=0.4)
+            near = near or sorted(self.shown)
+            raise NameUnknown(f"there is no {self.kind} {name!r}. Did you mean {', '.join(near)}?")
+        make = self.makers[word]
+        try:
+            bound = inspect.signature(make).bind(*args, **options)
+        except TypeError as error:
+            known = ", ".join(inspect.signature(make).parameters) or "none"
+            raise StateError(f"{name}: {error}. Its options: {known}.") from None
+        try:
+            return make(*bound.args, **bound.kwargs)
+        except (TypeError, ValueError) as error:
+            if isinstance(error, StateError):
+                raise
+            raise StateError(f"{name}: {error}") from None

@@ -1,0 +1,157 @@
+"""One x_T at different numbers of steps, and under different solvers: how much of the image stays."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from flowsolve.errors import SamplesError
+from flowsolve.integrate.driver import vp_start
+from flowsolve.metrics.estimate import Estimate, jackknife
+from flowsolve.study.cases import seeds_text
+from flowsolve.study.runner import Record, Task, stamp
+from flowsolve.study.samples import draw
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from flowsolve.problems.base import Problem
+    from flowsolve.schedule.grid import Grid
+    from flowsolve.solver.base import Solver
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConsistencyRow(Record):
+    """The samples x_i of one solver in one number of steps, against samples y_i of the same x_T.
+
+    own    Σ_i |x_i - y_i|² / mean_j≠i |x_i - y_j|², its root, y by the same solver in the most steps: 0 if the
+           image is one of x_T alone, 1 if x_T says nothing of it
+    first  the same with y by the first solver, in the most steps
+    identified  the share of i whose nearest y_j, by the first solver, is y_i
+    own and first with their standard errors over the x_T.
+    """
+
+    KEY = (*Record.KEY, "solver", "first_solver", "spacing", "S", "most", "seeds")
+
+    solver: str
+    first_solver: str
+    spacing: str
+    S: int
+    most: int
+    seeds: str
+    samples: int
+    nfe: int = 0
+    own: float = math.nan
+    own_error: float = math.nan
+    first: float = math.nan
+    first_error: float = math.nan
+    identified: float = math.nan
+
+    @property
+    def name(self) -> str:
+        """The solver and S."""
+        return f"{self.solver}  S={self.S}"
+
+    @property
+    def result(self) -> str:
+        """In a line."""
+        own, first = (
+            Estimate(self.own, self.own_error, 0),
+            Estimate(self.first, self.first_error, 0),
+        )
+        return f"to its own {own}, to {self.first_solver}'s {first}  {self.seconds:.1f} s"
+
+
+def relative_distance(x: Tensor, y: Tensor) -> Estimate:
+    """√(Σ_i |x_i - y_i|² / Σ_i mean_j≠i |x_i - y_j|²), x and y (N, *event); error over i.
+
+    0 where each x_i is its y_i, about 1 where they have no more to do with each other than with others.
+    """
+    squares = _squares(x, y)
+    same, n = squares.diagonal(), len(squares)
+    rows, columns = squares.sum(1) - same, squares.sum(0) - same
+    others = rows.sum() / (n - 1)
+    left_out = (rows.sum() - rows - columns) / (n - 2)  # as y_i too
+    return jackknife(float((same.sum() / others).sqrt()), ((same.sum() - same) / left_out).sqrt())
+
+
+def identified(x: Tensor, y: Tensor) -> float:
+    """The share of i for which y_i is nearest to x_i among all y_j."""
+    nearest: list[int] = _squares(x, y).argmin(1).tolist()
+    return sum(i == j for i, j in enumerate(nearest)) / len(nearest)
+
+
+def _squares(x: Tensor, y: Tensor) -> Tensor:
+    """|x_i - y_j|², (N, N), float64. Raises SamplesError for sets that are not pairs."""
+    import torch
+
+    if x.shape != y.shape or len(x) < 3:
+        raise SamplesError(
+            f"x and y must be three or more pairs, (N, *event) both, but are {tuple(x.shape)} and "
+            f"{tuple(y.shape)}."
+        )
+    a, b = x.flatten(1).double(), y.flatten(1).double()
+    exact = "donot_use_mm_for_euclid_dist"  # products lose what is near
+    return torch.cdist(a, b, compute_mode=exact).square()
+
+
+def consistency(
+    solvers: Sequence[Solver],
+    problem: Problem,
+    steps: Sequence[int],
+    spacing: Callable[[int], Grid],
+    *,
+    seeds: Sequence[int] = range(64),
+    block: int = 256,
+    start: Callable[[float], float] = vp_start,
+    dtype: torch.dtype | None = None,
+    device: torch.device | str = "cpu",
+    folder: str | Path | None = None,
+) -> list[Task[ConsistencyRow]]:
+    """Tasks for `collect`: each solver at each S of `steps`.                  Song, Meng, Ermon 2021, Sec. 5.2.
+
+    spacing  n -> Grid, such as partial(tau_linear, clock=clock): grids of sub-sequences begin at lower σ for
+             fewer steps, always from x_T = the noise of the seed (start=vp_start)
+    folder   where samples are kept, and found again
+
+    The rows of the last S take the samples that all others are compared with; they are drawn once.
+    """
+    import torch
+
+    dtype, most = dtype or torch.float32, max(steps)
+    grids = {n: spacing(n) for n in steps}
+    kept: dict[tuple[str, int], tuple[Tensor, int]] = {}
+
+    def samples(solver: Solver, n: int) -> tuple[Tensor, int]:
+        key = repr(solver), n
+        if key not in kept:
+            made = draw(
+                problem, solver, grids[n], seeds, block=block, start=start, dtype=dtype,
+                device=device, folder=folder,
+            )  # fmt: skip
+            kept[key] = made.x, made.nfe
+        return kept[key]
+
+    def measure(solver: Solver, row: ConsistencyRow) -> ConsistencyRow:
+        x, nfe = samples(solver, row.S)
+        own, y = samples(solver, most)[0], samples(solvers[0], most)[0]
+        a, b = relative_distance(x, own), relative_distance(x, y)
+        return replace(
+            row, nfe=nfe, own=a.value, own_error=a.error, first=b.value, first_error=b.error,
+            identified=identified(x, y),
+        )  # fmt: skip
+
+    blank = partial(
+        ConsistencyRow, **stamp(problem, dtype, device), first_solver=repr(solvers[0]), most=most,
+        seeds=seeds_text(seeds), samples=len(seeds),
+    )  # fmt: skip
+    return [
+        Task(blank(solver=repr(s), spacing=grids[n].name, S=n), partial(measure, s))
+        for s in solvers
+        for n in sorted(steps, reverse=True)
+    ]

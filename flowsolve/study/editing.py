@@ -1,0 +1,144 @@
+"""Digits made into others: encoded under their class and decoded under a new one, or started half-way.
+
+Song, Meng, Ermon 2021, Section 4.3 (encoding); Meng et al. 2022 (SDEdit). What an edit keeps of its
+image is told by two measures, beside those of a fresh sample and of a real digit of the new class.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+from flowsolve.errors import StateError
+from flowsolve.metrics.estimate import Estimate
+from flowsolve.problems.classifier import digits_classes
+from flowsolve.problems.digits import Digits
+from flowsolve.study.editing_methods import Another as Another
+from flowsolve.study.editing_methods import Edit as Edit
+from flowsolve.study.editing_methods import Edited as Edited
+from flowsolve.study.editing_methods import Originals as Originals
+from flowsolve.study.editing_methods import encoded as encoded
+from flowsolve.study.editing_methods import fresh as fresh
+from flowsolve.study.editing_methods import inverted as inverted
+from flowsolve.study.editing_methods import noised as noised
+from flowsolve.study.runner import Record, Task, stamp
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Classifier = Callable[["Tensor"], "Tensor"]
+
+SETTINGS: tuple[Edit | Another, ...] = (
+    *(Edit(encoded, w) for w in (1.0, 3.0)),
+    *(Edit(inverted, w) for w in (1.0, 3.0)),
+    *(Edit(noised, w, p) for w in (1.0, 3.0) for p in (0.3, 0.4, 0.5, 0.6)),
+    *(Edit(fresh, w) for w in (1.0, 3.0)),
+    Another(),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EditRow(Record):
+    """One way to edit, on all images, each measure with its standard error.
+
+    distance     the RMS over pixels of edit - image;  correlation: of the pixels of the two
+    right        the share that is read as the new class; its error is the deviation of the posterior
+                 Beta(k+1, n-k+1), which is not 0 at 0 and 1
+    nfe          evaluations up and down;  forwards: network passes a sample
+    """
+
+    KEY = (*Record.KEY, "edit", "solver", "grid", "grid_hash", "samples")
+
+    edit: str
+    solver: str
+    grid: str
+    grid_hash: str
+    scale: float
+    strength: float
+    samples: int
+    distance: float = math.nan
+    distance_error: float = math.nan
+    correlation: float = math.nan
+    correlation_error: float = math.nan
+    right: float = math.nan
+    right_error: float = math.nan
+    nfe: int = 0
+    forwards: float = 0.0
+
+    @property
+    def name(self) -> str:
+        """The way."""
+        return self.edit
+
+    @property
+    def result(self) -> str:
+        """In a line."""
+        kept, right = self.kept, self.right_share
+        return f"distance {kept}  new class {right}  nfe {self.nfe}  {self.seconds:.1f} s"
+
+    @property
+    def kept(self) -> Estimate:
+        """The distance."""
+        return Estimate(self.distance, self.distance_error, 0.0)
+
+    @property
+    def right_share(self) -> str:
+        """In percent."""
+        return f"{100 * self.right:.1f} ± {100 * self.right_error:.1f} %"
+
+
+def edits(
+    originals: Originals,
+    classify: Classifier = digits_classes,
+    settings: Iterable[Edit | Another] = SETTINGS,
+) -> list[Task[EditRow]]:
+    """Tasks for `collect`, one a setting.
+
+    classify  (n, 1, 8, 8) -> classes (n,), int64: the shipped classifier unless told otherwise
+    """
+    common = stamp(Digits(), originals.noise.dtype, "cpu")
+    return [
+        Task(
+            EditRow(
+                **common, edit=str(setting), solver=repr(originals.solver), grid=originals.grid.name,
+                grid_hash=originals.grid.digest, scale=setting.scale, strength=setting.strength,
+                samples=originals.n,
+            ),
+            partial(_measured, originals, setting, classify),
+        )
+        for setting in settings
+    ]  # fmt: skip
+
+
+def _measured(
+    originals: Originals, setting: Edit | Another, classify: Classifier, row: EditRow
+) -> EditRow:
+    import torch
+
+    edited = setting(originals)
+    x, y = originals.images.flatten(1), edited.x.flatten(1)
+    distance, distance_error = _mean((y - x).square().mean(1).sqrt())
+    a, b = (v - v.mean(1, keepdim=True) for v in (x, y))
+    correlation, correlation_error = _mean(torch.nn.functional.cosine_similarity(a, b))
+    classes = classify(edited.x)
+    if classes.shape != originals.targets.shape:
+        raise StateError(
+            f"the classifier returned {tuple(classes.shape)} for {row.samples} images: one class for each."
+        )
+    k = int((classes.to(originals.targets) == originals.targets).sum())
+    p = (k + 1) / (row.samples + 2)
+    return replace(
+        row, distance=distance, distance_error=distance_error, correlation=correlation,
+        correlation_error=correlation_error, right=k / row.samples,
+        right_error=math.sqrt(p * (1 - p) / (row.samples + 3)), nfe=edited.nfe,
+        forwards=edited.forwards,
+    )  # fmt: skip
+
+
+def _mean(values: Tensor) -> tuple[float, float]:
+    """And its standard error, NaN for one value."""
+    n = len(values)
+    return float(values.mean()), float(values.std()) / math.sqrt(n) if n > 1 else math.nan

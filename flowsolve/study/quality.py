@@ -1,0 +1,207 @@
+"""How far samples are from data, and from the solution of the ODE: two measures that can disagree."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from flowsolve import metrics
+from flowsolve.errors import SamplesError
+from flowsolve.integrate.driver import ve_start
+from flowsolve.metrics.estimate import Estimate
+from flowsolve.ode.noise import unit_noise
+from flowsolve.study.cases import Case, seeds_text
+from flowsolve.study.references import reference
+from flowsolve.study.runner import Record, Task, stamp
+from flowsolve.study.samples import draw
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from flowsolve.metrics.features import Features
+    from flowsolve.problems.base import Problem
+    from flowsolve.schedule.grid import Grid
+
+REAL = "real data"
+
+
+@dataclass(frozen=True, kw_only=True)
+class QualityRow(Record):
+    """Samples of one solver on one grid against real ones.
+
+    asked      what was asked for: "S=10" or "nfe=10"
+    samples, real   how many of each;  features  of the Fréchet distance; the others see the values
+    frechet, energy, precision, recall  each with its standard error, the Fréchet distance with its bias
+    rmse       against the solution of the ODE from the same noise; NaN where that was not asked for
+    scale      the RMS of that solution;  ref_err  its own error
+
+    The row of the solver "real data" is the floor: as many real samples against the others. Its errors
+    are the spreads of one such choice.
+    """
+
+    KEY = (*Record.KEY, "solver", "spacing", "asked", "seeds", "features", "start")
+
+    solver: str
+    spacing: str
+    asked: str
+    start: str
+    seeds: str
+    samples: int
+    real: int
+    features: str
+    grid: str = ""
+    steps: int = 0
+    nfe: int = 0
+    frechet: float = math.nan
+    frechet_error: float = math.nan
+    frechet_bias: float = math.nan
+    energy: float = math.nan
+    energy_error: float = math.nan
+    precision: float = math.nan
+    precision_error: float = math.nan
+    recall: float = math.nan
+    recall_error: float = math.nan
+    rmse: float = math.nan
+    scale: float = math.nan
+    ref_err: float = math.nan
+
+    @property
+    def name(self) -> str:
+        """Who was measured, where."""
+        return f"{self.solver}  {self.asked}".rstrip()
+
+    @property
+    def result(self) -> str:
+        """In a line."""
+        rmse = "" if math.isnan(self.rmse) else f"  rmse {self.rmse:.2e}"
+        return f"Fréchet {self.distance('frechet')}{rmse}  {self.seconds:.1f} s"
+
+    def distance(self, name: str) -> Estimate:
+        """One of the distances with its error."""
+        bias = self.frechet_bias if name == "frechet" else math.nan
+        return Estimate(getattr(self, name), getattr(self, f"{name}_error"), bias)
+
+
+def quality(
+    cases: Sequence[Case],
+    problem: Problem,
+    *,
+    seeds: Sequence[int] = range(500),
+    block: int = 256,
+    features: Features | None = None,
+    features_name: str = "values",
+    start: Callable[[float], float] = ve_start,
+    errors: bool = False,
+    dtype: torch.dtype | None = None,
+    device: torch.device | str = "cpu",
+    folder: str | Path | None = None,
+) -> list[Task[QualityRow]]:
+    """Tasks for `collect`: the floor of the real data, then a row for each case.
+
+    problem   one with `data()`. As many as there are seeds are set aside and the rest are the reference, so
+              that the floor is of as many real ones against the same number. Where the data are fewer than
+              1.5 times the samples all of them are the reference, and the floor is of their halves:
+              compare value - bias then
+    features  of the Fréchet distance: any callable (N, *event) -> (N, d);  features_name: for the rows
+    start     `ve_start` or `vp_start`, as for `sample`
+    errors    also the RMS error against the reference solution between the problem's ends, which the grids
+              must then have, for methods without noise
+    folder    where samples are kept, and found again
+
+    Raises SamplesError if there is not enough data.
+    """
+    import torch
+
+    dtype = dtype or torch.float32
+    data, n = problem.data(), len(seeds)
+    if min(n, len(data) // 2) < 4:
+        raise SamplesError(
+            f"quality needs 4 samples and 8 real ones at least, but there are {n} and {len(data)}."
+        )
+    apart = n if len(data) >= 1.5 * n else 0
+    order = torch.randperm(len(data), generator=torch.Generator().manual_seed(0))
+    held = data[order[apart:]]
+    blank = partial(
+        QualityRow, **stamp(problem, dtype, device), start=start.__name__, seeds=seeds_text(seeds),
+        samples=n, real=len(held), features=features_name,
+    )  # fmt: skip
+    distances: dict[str, tuple[Callable[..., Estimate], Features | None]] = {
+        "frechet": (metrics.frechet, features), "energy": (metrics.energy, None),
+        "precision": (metrics.precision, None), "recall": (metrics.recall, None),
+    }  # fmt: skip
+
+    def floor(row: QualityRow) -> QualityRow:
+        found = {
+            # the floor needs its bias where there is one, and no errors
+            k: metrics.floor(
+                d if k in ("frechet", "energy") else partial(d, groups=0),
+                data,
+                f,
+                samples=apart or None,
+            )
+            for k, (d, f) in distances.items()
+        }
+        count = apart or len(data) // 2
+        return replace(row, samples=count, real=len(data) - count, **_fields(found))
+
+    def measure(case: Case, row: QualityRow) -> QualityRow:
+        grid = case.grid()
+        made = draw(
+            problem, case.solver, grid, seeds, block=block, start=start, dtype=dtype,
+            device=device, folder=folder,
+        )  # fmt: skip
+        row = replace(row, grid=grid.name, steps=grid.steps, nfe=made.nfe)
+        row = replace(row, **_fields({k: d(made.x, held, f) for k, (d, f) in distances.items()}))
+        if not errors or case.solver.stochastic:
+            return row
+        return replace(row, **_error(problem, made.x, seeds, block, start, grid, dtype, device))
+
+    return [
+        Task(blank(solver=REAL, spacing="", asked=""), floor),
+        *(
+            Task(
+                blank(solver=case.label, spacing=case.spacing, asked=case.asked),
+                partial(measure, case),
+            )
+            for case in cases
+        ),
+    ]
+
+
+def _fields(found: dict[str, Estimate]) -> dict[str, Any]:
+    values = {name: e.value for name, e in found.items()}
+    errors = {f"{name}_error": e.error for name, e in found.items()}
+    return {**values, **errors, "frechet_bias": found["frechet"].bias}
+
+
+def _error(
+    problem: Problem,
+    x: Tensor,
+    seeds: Sequence[int],
+    block: int,
+    start: Callable[[float], float],
+    grid: Grid,
+    dtype: torch.dtype,
+    device: torch.device | str,
+) -> dict[str, Any]:
+    """Against references of `block` seeds each, as the samples were drawn."""
+    import torch
+
+    s, t = grid[0], grid[-1]
+    truths = [
+        reference(
+            problem, unit_noise(seeds[i : i + block], problem.event, dtype, device) * start(s), s, t
+        )
+        for i in range(0, len(seeds), block)
+    ]
+    truth = torch.cat([r.x for r in truths])
+    return {
+        "rmse": float((x.double() - truth).square().mean().sqrt()),
+        "scale": float(truth.square().mean().sqrt()),
+        "ref_err": max(r.err for r in truths),
+    }

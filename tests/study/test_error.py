@@ -1,0 +1,464 @@
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from flowsolve.analysis.order import observed_order
+from flowsolve.errors import BudgetError, FlowsolveError, ResultsError, StateError
+from flowsolve.ode.base import ODE
+from flowsolve.problems import Digits, Gaussian, Mixture, Mixture1D
+from flowsolve.schedule.grid import Grid
+from flowsolve.schedule.spacings import karras, log_snr
+from flowsolve.solver.base import OneStep, Solver
+from flowsolve.study.error import Study, convergence, work_precision
+from flowsolve.study.results import Row, RowFile, read_jsonl, write_csv
+from flowsolve_solvers import DPMSolver3, DPMSolverPP2M, Euler, Heun, Torchdiffeq
+
+STEPS = (10, 20, 40, 80, 160, 320)
+
+
+class Known(Mixture1D):
+    """A problem that may be told apart by its count of calls."""
+
+    calls = 0
+
+    def eps(self, x: Tensor, sigma: float) -> Tensor:
+        Known.calls += 1
+        return super().eps(x, sigma)
+
+
+@dataclass(frozen=True, repr=False)
+class WrongHeun(OneStep):
+    """The mean of two slopes, the second taken at the wrong level."""
+
+    order = 2
+
+    def step(self, ode: ODE, x: Tensor, s: float, t: float) -> Tensor:
+        e = ode.eps(x, s)
+        return x + (t - s) / 2 * (e + ode.eps(x + (t - s) * e, s))
+
+
+@dataclass(frozen=True, repr=False)
+class Broken(OneStep):
+    """A method that raises, or answers NaN."""
+
+    order = 1
+    nan: bool = False
+
+    def step(self, ode: ODE, x: Tensor, s: float, t: float) -> Tensor:
+        if self.nan:
+            return ode.eps(x, s) * math.nan
+        raise ZeroDivisionError("a bug in a method")
+
+
+@dataclass(frozen=True, repr=False)
+class Untuned(Solver):
+    """Adaptive, without tolerances to turn."""
+
+    order = 1
+    adaptive = True
+
+    def steps(self, ode: ODE, x: Tensor, grid: Grid) -> Iterator[Tensor]:
+        yield x + (grid[-1] - grid[0]) * ode.eps(x, grid[0])
+
+
+# --- observed_order --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("p", [1, 2, 3.5, 8])
+def test_the_slope_of_a_pure_power_is_its_exponent(p: float) -> None:
+    s = observed_order(STEPS, [7 * n**-p for n in STEPS])
+    assert s.order == pytest.approx(p, abs=1e-10)
+    assert s.settled
+    assert s.steps == STEPS[-4:]  # at most four points
+
+
+def test_points_may_come_in_any_order() -> None:
+    shuffled = [STEPS[i] for i in (3, 0, 5, 1, 4, 2)]
+    assert observed_order(shuffled, [n**-2 for n in shuffled]).order == pytest.approx(2)
+
+
+def power(n: float) -> float:
+    return float(n) ** -2
+
+
+CASES = {
+    # name: errors, floor, order, settled, steps used
+    "pre-asymptotic bump": ([9, 3e-3, 8e-3, *map(power, STEPS[3:])], 0, 2, True, STEPS[3:]),
+    "round-off that rises": ([*map(power, STEPS[:4]), 3e-4, 9e-4], 0, 2, True, STEPS[:4]),
+    "round-off plateau": ([*map(power, STEPS[:4]), power(80), power(80)], 0, 2, True, STEPS[:4]),
+    "reference floor": ([power(n) + 1e-4 for n in STEPS], 1.5e-4, None, False, STEPS[:4]),
+    "higher order first": ([n**-4 + 1e-3 * n**-2 for n in STEPS], 0, 2, True, STEPS[2:]),
+    "never settled": ([n ** -(1 + n / 200) for n in STEPS], 0, None, False, STEPS[-2:]),
+    "failures": ([*map(power, STEPS[:4]), math.nan, math.inf], 0, 2, True, STEPS[:4]),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_slope_is_read_where_it_can_be(name: str) -> None:
+    errors, floor, order, settled, used = CASES[name]
+    s = observed_order(STEPS, errors, floor)
+    if order is not None:
+        assert s.order == pytest.approx(order, abs=0.1)
+    if settled is not None:
+        assert s.settled is settled
+    assert set(s.steps) <= set(used)
+    assert len(s.steps) >= 2
+    assert ("not settled" in str(s)) is not s.settled
+
+
+def test_a_line_through_noise_is_fitted_and_not_joined_up() -> None:
+    factors = (1.0, 1.02, 0.98, 1.01, 0.99, 1.02)
+    s = observed_order(STEPS, [f * n**-2 for f, n in zip(factors, STEPS, strict=True)])
+    assert s.settled
+    assert s.order == pytest.approx(2, abs=0.04)
+    last = math.log(factors[-2] / factors[-1] * 4, 2)
+    assert abs(s.order - 2) < abs(last - 2)  # better than the last pair alone
+
+
+@pytest.mark.parametrize("errors", [[], [1.0], [1.0, 2.0], [math.nan, 1.0], [1e-9, 1e-10]])
+def test_too_few_clean_points_give_no_slope(errors: list[float]) -> None:
+    s = observed_order(STEPS[: len(errors)], errors, floor=1e-8)
+    assert math.isnan(s.order)
+    assert not s.settled
+    assert "no slope" in str(s)
+
+
+# --- convergence -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("solver", "order"), [(Euler(), 1), (Heun(), 2), (DPMSolver3(), 3)], ids=repr
+)
+def test_convergence_measures_the_order(solver: Solver, order: int) -> None:
+    study = convergence(solver, Mixture1D(), steps=(80, 160, 320, 640), seeds=range(8))
+    assert study.order() == pytest.approx(order, abs=0.15)
+    assert study.slope().settled
+    assert all(r.dtype == "float64" and r.samples == 8 for r in study.rows)
+    assert "slope" in str(study)
+
+
+def test_a_wrong_heun_is_found_out() -> None:
+    study = convergence(WrongHeun(), Mixture1D(), steps=(160, 320, 640, 1280), seeds=range(8))
+    assert WrongHeun().order == 2
+    assert study.order() < 1.2
+
+
+def test_convergence_raises_what_fails_and_asks_for_a_solver() -> None:
+    with pytest.raises(FlowsolveError, match=r"Broken\(\) with steps=4: ZeroDivisionError: a bug"):
+        convergence(Broken(), Mixture1D(), steps=(4,), seeds=range(2))
+    with pytest.raises(StateError, match="instance"):
+        convergence(Heun, Mixture1D(), steps=(4,))  # type: ignore[arg-type]
+
+
+def test_heun_has_order_2_on_the_real_network() -> None:
+    class Rougher(Digits):
+        tolerance = 1e-5  # Heun's error on 64 steps is 6e-4
+
+    problem = Rougher().between(40.0, 0.05)
+    study = convergence(Heun(), problem, steps=(16, 32, 64), seeds=range(2))
+    assert study.order() == pytest.approx(2, abs=0.25)
+    row = study.rows[-1]
+    assert (row.problem, row.dtype, row.device) == ("digits", "float64", "cpu")
+    assert (row.sigma_max, row.sigma_min) == (40, 0.05)
+    assert row.nfe == row.forwards == 128
+    assert row.certified
+
+
+# --- work_precision --------------------------------------------------------------------------
+
+
+def small(**options: object) -> Study:
+    given = {"seeds": range(8), "dtype": torch.float64, **options}
+    return work_precision([Euler(), Heun()], Mixture1D(), [4, 9], **given)  # type: ignore[arg-type]
+
+
+def test_every_column_of_every_row_is_filled() -> None:
+    study = small()
+    assert [(r.solver, r.asked, r.nfe, r.steps) for r in study.rows] == [
+        ("Euler()", "nfe=4", 4, 4), ("Euler()", "nfe=9", 9, 9),
+        ("Heun()", "nfe=4", 4, 2), ("Heun()", "nfe=9", 8, 4),
+    ]  # fmt: skip
+    for row in study.rows:
+        for name, value in asdict(row).items():
+            assert (value == "") is (name == "error"), name
+            assert not (isinstance(value, float) and math.isnan(value)), name
+        assert row.grid == row.spacing == "karras"
+        assert row.grid_hash == karras(row.steps, 10.0, 0.05).digest
+        assert row.problem_digest == Mixture1D().digest
+        assert (row.seeds, row.samples, row.dtype, row.device) == ("0-7", 8, "float64", "cpu")
+        assert 0 < row.median <= row.p90 <= row.max
+        assert row.rmse <= row.max
+        assert row.ref_err < row.rmse / 10
+        assert row.certified
+        assert row.seconds > 0
+        assert row.forwards == 0  # a closed form has no network
+        assert row.torch == torch.__version__
+
+
+def test_errors_are_those_of_the_final_states() -> None:
+    problem, row = Mixture1D(), small().rows[3]
+    x = problem.start(range(8), torch.float64)
+    exact = problem.flow(x, 10.0, 0.05)
+    for s, t in zip(karras(4, 10.0, 0.05), karras(4, 10.0, 0.05)[1:], strict=False):
+        e = problem.eps(x, s)
+        x = x + (t - s) / 2 * (e + problem.eps(x + (t - s) * e, t))
+    each = (x - exact).abs()
+    expected = [each.square().mean().sqrt(), each.median(), each.quantile(0.9), each.max()]
+    assert [row.rmse, row.median, row.p90, row.max] == pytest.approx([*map(float, expected)])
+    assert row.scale == pytest.approx(float(exact.square().mean().sqrt()))
+
+
+def test_all_solvers_and_all_blocks_get_the_noise_of_their_seeds() -> None:
+    seen: list[Tensor] = []
+
+    class Watched(Mixture1D):
+        def eps(self, x: Tensor, sigma: float) -> Tensor:
+            if sigma == self.sigma_max and len(x) > 1:
+                seen.append(x.clone())
+            return super().eps(x, sigma)
+
+    work_precision([Euler(), Heun()], Watched(), [4], seeds=range(3, 9), block=3)
+    expected = Mixture1D().start(range(3, 9), torch.float32)
+    assert len(seen) == 6  # for each block a warm-up and two solvers
+    for i, x in enumerate(seen):
+        assert torch.equal(x, expected[:3] if i < 3 else expected[3:])
+
+
+def test_blocks_pool_to_what_one_block_gives() -> None:
+    whole, parts = small(seeds=range(32)), small(seeds=range(32), block=8)
+    assert len(parts.rows) == 4 * len(whole.rows)
+    for name, rows in whole.series.items():
+        for one, pooled in zip(rows, parts.series[name], strict=True):
+            assert pooled.rmse == pytest.approx(one.rmse, rel=1e-12)
+            assert pooled.max == pytest.approx(one.max, rel=1e-12)
+            assert pooled.scale == pytest.approx(one.scale, rel=1e-12)
+            assert (pooled.samples, pooled.nfe) == (32, one.nfe)
+            assert pooled.median == pytest.approx(one.median, rel=0.5)
+            assert pooled.seeds == "0-7, 8-15, 16-23, 24-31"
+
+
+def test_a_last_block_may_be_smaller_and_weighs_less() -> None:
+    whole, parts = small(seeds=range(11)), small(seeds=range(11), block=8)
+    assert [r.samples for r in parts.rows] == [8] * 4 + [3] * 4
+    for name, rows in whole.series.items():
+        assert [r.rmse for r in parts.series[name]] == pytest.approx([r.rmse for r in rows])
+
+
+def test_nothing_is_measured_twice_and_adaptive_methods_have_no_spacing() -> None:
+    study = work_precision(
+        [Euler(), Euler(), Torchdiffeq()], Mixture1D(), [4, 4], spacings=[karras, log_snr],
+        tolerances=[1e-2, 1e-4], seeds=range(4),
+    )  # fmt: skip
+    assert [(r.solver, r.spacing, r.asked) for r in study.rows] == [
+        ("Euler()", "karras", "nfe=4"), ("Euler()", "log_snr", "nfe=4"),
+        ("Torchdiffeq()", "adaptive", "tol=0.01"), ("Torchdiffeq()", "adaptive", "tol=0.0001"),
+    ]  # fmt: skip
+    coarse, fine = study.rows[2:]
+    assert fine.rmse < coarse.rmse / 5
+    assert coarse.nfe < fine.nfe
+    assert coarse.steps > 0  # accepted steps
+    with pytest.raises(ValueError, match="has 2 such series"):
+        study.slope("Euler()")
+
+
+def test_an_adaptive_method_without_tolerances_runs_once() -> None:
+    study = work_precision([Untuned()], Mixture1D(), [4, 8], seeds=range(2))
+    assert [(r.asked, r.nfe) for r in study.rows] == [("as given", 1)]
+
+
+def test_a_failing_method_leaves_a_row_that_says_why() -> None:
+    told: list[tuple[int, int]] = []
+    study = work_precision(
+        [Broken(), Broken(nan=True), DPMSolver3(), Euler()], Mixture1D(), [2], seeds=range(2),
+        on_row=lambda row, done, total: told.append((done, total)),
+    )  # fmt: skip
+    assert told == [(i, 4) for i in (1, 2, 3, 4)]
+    assert [r.error.partition(":")[0] for r in study.rows] == [
+        "ZeroDivisionError", "NonFiniteError", BudgetError.__name__, "",
+    ]  # fmt: skip
+    assert "needs at least 3 evaluations" in study.rows[2].error
+    assert study.failures == [*study.rows[:3]]
+    assert [*study.series] == [("Euler()", "karras")]
+    assert all(math.isnan(r.rmse) and r.solver and r.asked == "nfe=2" for r in study.failures)
+    assert "a bug in a method" in str(study)
+
+
+def test_a_study_whose_errors_reach_the_reference_says_so() -> None:
+    from flowsolve.cli import tables as report
+
+    class Coarse(Mixture):
+        tolerance = 1e-3  # so that the reference's own error is large
+
+    study = work_precision(
+        [Heun(), DPMSolver3()], Coarse(), [6, 600], seeds=range(4), dtype=torch.float64
+    )
+    by_budget = {(r.solver, r.asked): r for r in study.rows}
+    best = by_budget["DPMSolver3()", "nfe=600"]
+    assert not best.certified
+    assert best.rmse < 10 * best.ref_err
+    assert by_budget["Heun()", "nfe=6"].certified
+    assert "reference reached" in str(study)
+    notes = [*report.notes(study)]
+    assert any("reference's own error" in note for note in notes)
+    assert 600 not in study.slope("DPMSolver3()").steps
+    honest = work_precision([Heun()], Mixture1D(), [6, 60], seeds=range(4), dtype=torch.float64)
+    assert not any("reference's own" in note for note in report.notes(honest))
+
+
+def made_up(errors: list[float], **options: object) -> Study:
+    row = Row("made_up", "0" * 12, "Heun()", 2, "karras", "", scale=1.0, ref_err=1e-15,
+              dtype="float64", certified=True)  # fmt: skip
+    return Study(tuple(
+        replace(row, asked=f"steps={n}", steps=n, nfe=2 * n, rmse=e, **options)  # type: ignore[arg-type]
+        for n, e in zip(STEPS, errors, strict=True)
+    ))  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("options", "used"),
+    [
+        ({}, STEPS[-2:]),
+        ({"ref_err": 2e-5}, STEPS[:4]),  # a floor of ten times that
+        ({"dtype": "float32", "scale": 20.0}, STEPS[:4]),  # a hundred units in the last place
+        ({"dtype": "bfloat16", "scale": 1e-3}, STEPS[:3]),
+    ],
+    ids=str,
+)
+def test_slopes_keep_off_the_reference_and_round_off(
+    options: dict[str, object], used: tuple[int, ...]
+) -> None:
+    study = made_up([n**-2 + 1e-4 for n in STEPS], **options)  # falls on, but ever more slowly
+    assert study.slope().steps[-1] == used[-1]
+    assert {*study.slope().steps} <= {*used}
+
+
+def test_float32_rows_bottom_out_without_a_false_slope() -> None:
+    study = convergence(
+        DPMSolver3(), Gaussian(), steps=(8, 16, 32, 256, 512, 1024), seeds=range(4),
+        dtype=torch.float32,
+    )  # fmt: skip
+    assert study.rows[0].dtype == "float32"
+    assert max(study.slope().steps) <= 256
+
+
+# --- rows on disk ----------------------------------------------------------------------------
+
+
+def test_a_study_continues_where_it_stopped(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    given = {"seeds": range(4), "path": path}
+    first = work_precision([Euler()], Known(), [4, 8], **given)  # type: ignore[arg-type]
+    before = path.read_bytes()
+    Known.calls = 0
+    again = work_precision([Euler()], Known(), [4, 8], **given)  # type: ignore[arg-type]
+    assert Known.calls == 0
+    assert again == first == Study.load(path)
+    assert path.read_bytes() == before
+    Known.calls = 0
+    more = work_precision([Euler()], Known(), [4, 8, 16], **given)  # type: ignore[arg-type]
+    assert 16 <= Known.calls <= 18  # the new row, and no more than the start of it
+    assert path.read_bytes().startswith(before)
+    assert len(path.read_bytes().splitlines()) == 3
+    assert more.rows[:2] == first.rows
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"seeds": range(1, 5)}, {"dtype": torch.float64}, {"spacings": [log_snr]}, {"seeds": [0, 3]}],
+    ids=["other seeds", "a dtype", "a spacing", "seeds with a gap"],
+)
+def test_what_differs_is_computed_anew(tmp_path: Path, change: dict[str, object]) -> None:
+    given: dict[str, object] = {"seeds": range(4), "path": tmp_path / "rows.jsonl"}
+    first = work_precision([Euler()], Mixture1D(), [4], **given)  # type: ignore[arg-type]
+    other = work_precision([Euler()], Mixture1D(), [4], **given | change)  # type: ignore[arg-type]
+    assert other.rows[0].key != first.rows[0].key
+    assert other.rows[0].rmse != first.rows[0].rmse
+    assert len(read_jsonl(tmp_path / "rows.jsonl", Row)) == 2
+
+
+def test_rows_of_another_problem_or_version_are_not_taken_for_ours(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    row = work_precision([Euler()], Mixture1D(), [4], seeds=range(2)).rows[0]
+    file = RowFile(path, Row)
+    file.append(replace(row, flowsolve="0.0.0", rmse=1.0))
+    file.append(replace(row, problem_digest="0" * 12, rmse=1.0))
+    found = work_precision([Euler()], Mixture1D(), [4], seeds=range(2), path=path).rows[0]
+    assert replace(found, seconds=0) == replace(row, seconds=0)
+
+
+def test_failed_rows_are_tried_again(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    good = work_precision([Euler()], Mixture1D(), [4], seeds=range(2)).rows[0]
+    nothing = {f.name: f.default for f in fields(Row) if f.name in ("rmse", "max", "seconds")}
+    RowFile(path, Row).append(replace(good, error="OutOfMemoryError: once", **nothing))
+    study = work_precision([Euler()], Mixture1D(), [4], seeds=range(2), path=path)
+    assert not study.failures
+    assert study.rows[0].rmse == good.rmse
+    assert [bool(r.error) for r in read_jsonl(path, Row)] == [True, False]
+
+
+ODD = Row(
+    "σ, \"quoted\"\nline", "0" * 12, "Adams(points=3, chart=DATA)", 2, "karras", "nfe=5",
+    sigma_max=math.inf, sigma_min=5e-324, rmse=0.1 + 0.2, median=math.nan, p90=-math.inf,
+    max=1.7976931348623157e308, certified=True, error="x̄ ≠ ∞",
+)  # fmt: skip
+
+
+def test_rows_survive_json_and_csv_bit_for_bit(tmp_path: Path) -> None:
+    file = RowFile(tmp_path / "rows.jsonl", Row)
+    file.append(ODD)
+    file.append(replace(ODD, rmse=-0.0))
+    for row, back in zip(file.rows, read_jsonl(file.path, Row), strict=True):
+        for name, value in asdict(row).items():
+            got = getattr(back, name)
+            assert type(got) is type(value), name
+            assert repr(got) == repr(value), name
+    write_csv(file.rows, tmp_path / "rows.csv")
+    with open(tmp_path / "rows.csv", newline="", encoding="utf-8") as csv_file:
+        lines = [*csv.DictReader(csv_file)]
+    assert [*lines[0]] == [f.name for f in fields(Row)]
+    for row, line in zip(file.rows, lines, strict=True):
+        for name, value in asdict(row).items():
+            text = line[name]
+            assert repr(float(text) if isinstance(value, float) else text) == (
+                repr(value) if isinstance(value, float) else repr(str(value))
+            ), name
+    assert [p.name for p in tmp_path.iterdir() if p.suffix == ".part"] == []
+
+
+@pytest.mark.parametrize("cut", range(1, 400, 23))
+def test_a_line_that_a_kill_cut_off_is_dropped(tmp_path: Path, cut: int) -> None:
+    path = tmp_path / "rows.jsonl"
+    for row in (ODD, replace(ODD, order=3)):
+        RowFile(path, Row).append(row)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-cut])  # also in the middle of a character
+    assert [r.order for r in read_jsonl(path, Row)] in ([2], [2, 3])
+    file = RowFile(path, Row)
+    file.append(replace(ODD, order=4))
+    assert read_jsonl(path, Row)[0].order == 2
+    assert read_jsonl(path, Row)[-1].order == 4
+    assert path.read_bytes().endswith(b"}\n")
+
+
+def test_a_file_that_holds_something_else_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text('{"colour": "red"}\n{"a": 1}\n')
+    with pytest.raises(ResultsError, match="line 1 is not a result row"):
+        Study.load(path)
+    assert Study.load(tmp_path / "none.jsonl").rows == ()
+
+
+def test_the_default_solvers_of_a_study_agree_with_the_2m_of_the_paper() -> None:
+    study = work_precision([DPMSolverPP2M()], Mixture1D(), [10], seeds=range(8))
+    assert study.rows[0].order == 2
+    assert study.rows[0].dtype == "float32"
+    assert study.rows[0].rmse < 0.1
