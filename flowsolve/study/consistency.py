@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -12,21 +12,20 @@ from typing import TYPE_CHECKING
 from flowsolve.errors import SamplesError
 from flowsolve.integrate.driver import vp_start
 from flowsolve.metrics.estimate import Estimate, jackknife
-from flowsolve.study.cases import seeds_text
-from flowsolve.study.runner import Record, Task, stamp
+from flowsolve.study.results import Row
+from flowsolve.study.runner import Task
 from flowsolve.study.samples import draw
+from flowsolve.study.settings import Settings
 
 if TYPE_CHECKING:
-    import torch
     from torch import Tensor
 
     from flowsolve.problems.base import Problem
-    from flowsolve.schedule.grid import Grid
     from flowsolve.solver.base import Solver
 
 
 @dataclass(frozen=True, kw_only=True)
-class ConsistencyRow(Record):
+class ConsistencyRow(Row):
     """The samples x_i of one solver in one number of steps, against samples y_i of the same x_T.
 
     own    Σ_i |x_i - y_i|² / mean_j≠i |x_i - y_j|², its root, y by the same solver in the most steps: 0 if the
@@ -36,7 +35,7 @@ class ConsistencyRow(Record):
     own and first with their standard errors over the x_T.
     """
 
-    KEY = (*Record.KEY, "solver", "first_solver", "spacing", "S", "most", "seeds")
+    KEY = (*Row.KEY, "solver", "first_solver", "spacing", "S", "most", "seeds")
 
     solver: str
     first_solver: str
@@ -104,37 +103,29 @@ def consistency(
     solvers: Sequence[Solver],
     problem: Problem,
     steps: Sequence[int],
-    spacing: Callable[[int], Grid],
+    grids: GridFamily,
     *,
-    seeds: Sequence[int] = range(64),
-    block: int = 256,
-    start: Callable[[float], float] = vp_start,
-    dtype: torch.dtype | None = None,
-    device: torch.device | str = "cpu",
+    settings: Settings = Settings(),
     folder: str | Path | None = None,
 ) -> list[Task[ConsistencyRow]]:
     """Tasks for `collect`: each solver at each S of `steps`.                  Song, Meng, Ermon 2021, Sec. 5.2.
 
-    spacing  n -> Grid, such as partial(tau_linear, clock=clock): grids of sub-sequences begin at lower σ for
-             fewer steps, always from x_T = the noise of the seed (start=vp_start)
-    folder   where samples are kept, and found again
+    grids     n -> Grid, such as partial(tau_linear, clock=clock): grids of sub-sequences begin at lower σ for
+              fewer steps, always from x_T = the noise of the seed (vp_start)
+    settings  the seeds 0 to 63, float32 and vp_start unless told otherwise
+    folder    where samples are kept, and found again
 
     The rows of the last S take the samples that all others are compared with; they are drawn once.
     """
-    import torch
-
-    dtype, most = dtype or torch.float32, max(steps)
-    grids = {n: spacing(n) for n in steps}
+    run, most = settings.over(seeds=range(64), start=vp_start), max(steps)
+    made = {n: grids(n) for n in steps}
     kept: dict[tuple[str, int], tuple[Tensor, int]] = {}
 
     def samples(solver: Solver, n: int) -> tuple[Tensor, int]:
         key = repr(solver), n
         if key not in kept:
-            made = draw(
-                problem, solver, grids[n], seeds, block=block, start=start, dtype=dtype,
-                device=device, folder=folder,
-            )  # fmt: skip
-            kept[key] = made.x, made.nfe
+            drawn = draw(problem, solver, made[n], settings=run, folder=folder)
+            kept[key] = drawn.x, drawn.nfe
         return kept[key]
 
     def measure(solver: Solver, row: ConsistencyRow) -> ConsistencyRow:
@@ -147,11 +138,11 @@ def consistency(
         )  # fmt: skip
 
     blank = partial(
-        ConsistencyRow, **stamp(problem, dtype, device), first_solver=repr(solvers[0]), most=most,
-        seeds=seeds_text(seeds), samples=len(seeds),
+        ConsistencyRow, **run.stamp(problem), first_solver=repr(solvers[0]), most=most,
+        seeds=run.seeds_text, samples=len(run.seeds),
     )  # fmt: skip
     return [
-        Task(blank(solver=repr(s), spacing=grids[n].name, S=n), partial(measure, s))
+        Task(blank(solver=repr(s), spacing=made[n].name, S=n), partial(measure, s))
         for s in solvers
         for n in sorted(steps, reverse=True)
     ]

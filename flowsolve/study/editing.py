@@ -24,7 +24,9 @@ from flowsolve.study.editing_methods import encoded as encoded
 from flowsolve.study.editing_methods import fresh as fresh
 from flowsolve.study.editing_methods import inverted as inverted
 from flowsolve.study.editing_methods import noised as noised
-from flowsolve.study.runner import Record, Task, stamp
+from flowsolve.study.results import Row
+from flowsolve.study.runner import Task
+from flowsolve.study.settings import Settings
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -41,7 +43,7 @@ SETTINGS: tuple[Edit | Another, ...] = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class EditRow(Record):
+class EditRow(Row):
     """One way to edit, on all images, each measure with its standard error.
 
     distance     the RMS over pixels of edit - image;  correlation: of the pixels of the two
@@ -50,7 +52,7 @@ class EditRow(Record):
     nfe          evaluations up and down;  forwards: network passes a sample
     """
 
-    KEY = (*Record.KEY, "edit", "solver", "grid", "grid_hash", "samples")
+    KEY = (*Row.KEY, "edit", "solver", "grid", "grid_hash", "samples")
 
     edit: str
     solver: str
@@ -99,7 +101,7 @@ def edits(
 
     classify  (n, 1, 8, 8) -> classes (n,), int64: the shipped classifier unless told otherwise
     """
-    common = stamp(Digits(), originals.noise.dtype, "cpu")
+    common = Settings(dtype=originals.noise.dtype).over().stamp(Digits())
     return [
         Task(
             EditRow(

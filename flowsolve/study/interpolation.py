@@ -3,32 +3,31 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 from flowsolve import metrics
-from flowsolve.integrate.driver import sample, ve_start
+from flowsolve.integrate.driver import sample
 from flowsolve.metrics.estimate import Estimate
-from flowsolve.ode.noise import unit_noise
 from flowsolve.ode.noise_interpolation import slerp
-from flowsolve.study.cases import seeds_text
-from flowsolve.study.runner import Record, Task, stamp
+from flowsolve.study.results import Row
+from flowsolve.study.runner import Task
+from flowsolve.study.settings import Settings
 
 if TYPE_CHECKING:
-    import torch
     from torch import Tensor
 
     from flowsolve.problems.base import Problem
     from flowsolve.schedule.grid import Grid
     from flowsolve.solver.base import Solver
 
-Between = Callable[["Tensor", "Tensor", float], "Tensor"]
+Path = Callable[["Tensor", "Tensor", float], "Tensor"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class InterpolationRow(Record):
+class InterpolationRow(Row):
     """Samples from the noises a part t of the way between the two of each pair.
 
     path       "slerp", the arc, or "line"
@@ -36,7 +35,7 @@ class InterpolationRow(Record):
     energy     the energy distance of the samples to the data, with its standard error
     """
 
-    KEY = (*Record.KEY, "solver", "grid", "path", "t", "seeds")
+    KEY = (*Row.KEY, "solver", "grid", "path", "t", "seeds")
 
     solver: str
     grid: str
@@ -70,33 +69,31 @@ def line(x: Tensor, y: Tensor, t: float) -> Tensor:
     return x.lerp(y, t)
 
 
-PATHS: dict[str, Between] = {"slerp": slerp, "line": line}
+PATHS: dict[str, Path] = {"slerp": slerp, "line": line}
 
 
 def between(
     problem: Problem,
     solver: Solver,
     grid: Grid,
+    *,
     path: str,
     t: float,
-    pairs: Sequence[tuple[int, int]],
-    *,
-    block: int = 256,
-    start: Callable[[float], float] = ve_start,
-    dtype: torch.dtype | None = None,
-    device: torch.device | str = "cpu",
+    settings: Settings,
 ) -> tuple[Tensor, Tensor, int]:
-    """(noises, samples, NFE): of each pair of seeds the noise at t on the path, and its sample."""
+    """(noises, samples, NFE): of the seeds two by two the noise at t on the path, and its sample.
+
+    path      "slerp" or "line";  t: 0 at the first noise of a pair, 1 at the second
+    settings  with the seeds; `block` is in samples, so that a block holds twice as many seeds
+    """
     import torch
 
+    run = settings.over()
     noises, samples, nfe = [], [], 0
-    for i in range(0, len(pairs), block):
-        a, b = (
-            unit_noise([pair[k] for pair in pairs[i : i + block]], problem.event, dtype, device)
-            for k in (0, 1)
-        )
-        noise = PATHS[path](a, b, t)
-        done = sample(problem, noise, grid, solver, start=start)
+    for part in replace(run, block=2 * run.block).blocks():
+        ends = part.noise(problem.event)
+        noise = PATHS[path](ends[::2], ends[1::2], t)
+        done = sample(problem, noise, grid, solver, start=run.start)
         noises.append(noise.cpu())
         samples.append(done.x.cpu())
         nfe = done.nfe
@@ -110,33 +107,27 @@ def interpolation(
     *,
     pairs: int = 128,
     points: int = 9,
-    block: int = 256,
-    start: Callable[[float], float] = ve_start,
-    dtype: torch.dtype | None = None,
-    device: torch.device | str = "cpu",
+    settings: Settings = Settings(),
 ) -> list[Task[InterpolationRow]]:
     """Tasks for `collect`: both paths at `points` even t from 0 to 1.         Song, Meng, Ermon 2021, Sec. 5.3.
 
-    The pairs are of the seeds 0 and 1, 2 and 3, ...; the distance is to `problem.data()`.
-    """
-    import torch
+    settings  float32 and ve_start unless told otherwise; the seeds are 0 and 1, 2 and 3, ..., of each pair
 
-    dtype, data = dtype or torch.float32, problem.data()
-    seeds = [(2 * i, 2 * i + 1) for i in range(pairs)]
+    The distance is to `problem.data()`.
+    """
+    run = replace(settings, seeds=range(2 * pairs)).over()
+    data = problem.data()
 
     def measure(row: InterpolationRow) -> InterpolationRow:
-        noise, x, nfe = between(
-            problem, solver, grid, row.path, row.t, seeds, block=block, start=start, dtype=dtype,
-            device=device,
-        )  # fmt: skip
+        noise, x, nfe = between(problem, solver, grid, path=row.path, t=row.t, settings=run)
         far, wide = metrics.energy(x, data), noise.double().square().mean().sqrt()
         return replace(
             row, nfe=nfe, deviation=float(wide), energy=far.value, energy_error=far.error
         )
 
     blank = partial(
-        InterpolationRow, **stamp(problem, dtype, device), solver=repr(solver), grid=grid.name,
-        seeds=seeds_text(range(2 * pairs)), pairs=pairs,
+        InterpolationRow, **run.stamp(problem), solver=repr(solver), grid=grid.name,
+        seeds=run.seeds_text, pairs=pairs,
     )  # fmt: skip
     parts = [i / (points - 1) for i in range(points)]
     return [Task(blank(path=path, t=t), measure) for path in PATHS for t in parts]

@@ -12,18 +12,17 @@ from flowsolve.errors import SamplesError
 from flowsolve.integrate.bits import bits_per_dim, dequantise
 from flowsolve.integrate.likelihood import log_prob, vp_prior
 from flowsolve.metrics.estimate import Estimate
-from flowsolve.ode.noise import unit_noise
-from flowsolve.study.runner import Record, Task, stamp
+from flowsolve.study.results import Row
+from flowsolve.study.runner import Task
+from flowsolve.study.settings import Settings
 
 if TYPE_CHECKING:
-    import torch
-
     from flowsolve.problems.base import Problem
     from flowsolve.study.cases import Case
 
 
 @dataclass(frozen=True, kw_only=True)
-class LikelihoodRow(Record):
+class LikelihoodRow(Row):
     """The mean of log p over some of the data, by one solver on one grid.
 
     log_p        nats, of x̄ at sigma_min;  bits: per dimension, NaN without levels
@@ -33,7 +32,7 @@ class LikelihoodRow(Record):
     probes       0: exact divergence;  levels: 0 for data that have none
     """
 
-    KEY = (*Record.KEY, "solver", "spacing", "asked", "sigma_max", "sigma_min", "samples", "probes",
+    KEY = (*Row.KEY, "solver", "spacing", "asked", "sigma_max", "sigma_min", "samples", "probes",
            "levels")  # fmt: skip
 
     solver: str
@@ -80,9 +79,7 @@ def likelihood(
     samples: int = 64,
     probes: int | None = 4,
     levels: int | None = None,
-    block: int = 64,
-    dtype: torch.dtype | None = None,
-    device: torch.device | str = "cpu",
+    settings: Settings = Settings(block=64),
 ) -> list[Task[LikelihoodRow]]:
     """Tasks for `collect`: log p of the first `samples` of `problem.data()`, by each case.
 
@@ -90,31 +87,32 @@ def likelihood(
     levels  of data on whole levels from -1 to 1, which are dequantised; other data are noised to σ_min,
             x₀ + σ_min z, since the density is that of x̄ there
     probes  None is the exact divergence
+    settings  float32 and blocks of 64 unless told otherwise; the seed of a sample is its number
 
     The prior is the closed form at σ_max if the problem has `log_density`, else `vp_prior`. Raises SamplesError
     for fewer data than samples, and as `dequantise` and `log_prob` do.
     """
     import torch
 
-    dtype = dtype or torch.float32
+    run = replace(settings, seeds=range(samples)).over()
     data = problem.data()
     if not 2 <= samples <= len(data):
         raise SamplesError(f"likelihood needs 2 to {len(data)} samples of the data, not {samples}.")
-    x = data[:samples].to(device, dtype)
+    x = data[:samples].to(run.device, run.dtype)
     if levels:
         y = dequantise(x, levels, range(samples))
     else:
-        y = x + problem.sigma_min * unit_noise(range(samples), problem.event, dtype, device)
+        y = x + problem.sigma_min * run.noise(problem.event)
     density = getattr(problem, "log_density", None)
 
     def measure(case: Case, row: LikelihoodRow) -> LikelihoodRow:
         grid = case.grid()
         parts = [
             log_prob(
-                problem, y[i : i + block], grid, case.solver, prior=density or vp_prior, probes=probes,
-                seeds=None if probes is None else range(i, min(i + block, samples)),
+                problem, y[part.seeds[0] : part.seeds[-1] + 1], grid, case.solver, prior=density or vp_prior, probes=probes,
+                seeds=None if probes is None else part.seeds,
             )
-            for i in range(0, samples, block)
+            for part in run.blocks()
         ]  # fmt: skip
         log_p = torch.cat([p.log_p for p in parts]).double().cpu()
         probe = torch.cat([p.stderr for p in parts]).double().cpu()
@@ -134,7 +132,7 @@ def likelihood(
         return row
 
     blank = partial(
-        LikelihoodRow, **stamp(problem, dtype, device), sigma_max=problem.sigma_max,
+        LikelihoodRow, **run.stamp(problem), sigma_max=problem.sigma_max,
         sigma_min=problem.sigma_min, samples=samples, probes=probes or 0, levels=levels or 0,
     )  # fmt: skip
     return [

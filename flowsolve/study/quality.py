@@ -11,16 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 from flowsolve import metrics
 from flowsolve.errors import SamplesError
-from flowsolve.integrate.driver import ve_start
 from flowsolve.metrics.estimate import Estimate
-from flowsolve.ode.noise import unit_noise
-from flowsolve.study.cases import Case, seeds_text
+from flowsolve.study.cases import Case
 from flowsolve.study.references import reference
-from flowsolve.study.runner import Record, Task, stamp
+from flowsolve.study.results import Row
+from flowsolve.study.runner import Task
 from flowsolve.study.samples import draw
+from flowsolve.study.settings import Run, Settings
 
 if TYPE_CHECKING:
-    import torch
     from torch import Tensor
 
     from flowsolve.metrics.features import Features
@@ -31,7 +30,7 @@ REAL = "real data"
 
 
 @dataclass(frozen=True, kw_only=True)
-class QualityRow(Record):
+class QualityRow(Row):
     """Samples of one solver on one grid against real ones.
 
     asked      what was asked for: "S=10" or "nfe=10"
@@ -44,7 +43,7 @@ class QualityRow(Record):
     are the spreads of one such choice.
     """
 
-    KEY = (*Record.KEY, "solver", "spacing", "asked", "seeds", "features", "start")
+    KEY = (*Row.KEY, "solver", "spacing", "asked", "seeds", "features", "start")
 
     solver: str
     spacing: str
@@ -91,14 +90,10 @@ def quality(
     cases: Sequence[Case],
     problem: Problem,
     *,
-    seeds: Sequence[int] = range(500),
-    block: int = 256,
     features: Features | None = None,
     features_name: str = "values",
-    start: Callable[[float], float] = ve_start,
     errors: bool = False,
-    dtype: torch.dtype | None = None,
-    device: torch.device | str = "cpu",
+    settings: Settings = Settings(),
     folder: str | Path | None = None,
 ) -> list[Task[QualityRow]]:
     """Tasks for `collect`: the floor of the real data, then a row for each case.
@@ -108,17 +103,17 @@ def quality(
               1.5 times the samples all of them are the reference, and the floor is of their halves:
               compare value - bias then
     features  of the Fréchet distance: any callable (N, *event) -> (N, d);  features_name: for the rows
-    start     `ve_start` or `vp_start`, as for `sample`
     errors    also the RMS error against the reference solution between the problem's ends, which the grids
               must then have, for methods without noise
+    settings  the seeds 0 to 499, float32 and ve_start unless told otherwise
     folder    where samples are kept, and found again
 
     Raises SamplesError if there is not enough data.
     """
     import torch
 
-    dtype = dtype or torch.float32
-    data, n = problem.data(), len(seeds)
+    run = settings.over(seeds=range(500))
+    data, n = problem.data(), len(run.seeds)
     if min(n, len(data) // 2) < 4:
         raise SamplesError(
             f"quality needs 4 samples and 8 real ones at least, but there are {n} and {len(data)}."
@@ -127,7 +122,7 @@ def quality(
     order = torch.randperm(len(data), generator=torch.Generator().manual_seed(0))
     held = data[order[apart:]]
     blank = partial(
-        QualityRow, **stamp(problem, dtype, device), start=start.__name__, seeds=seeds_text(seeds),
+        QualityRow, **run.stamp(problem), start=run.start.__name__, seeds=run.seeds_text,
         samples=n, real=len(held), features=features_name,
     )  # fmt: skip
     distances: dict[str, tuple[Callable[..., Estimate], Features | None]] = {
@@ -151,15 +146,12 @@ def quality(
 
     def measure(case: Case, row: QualityRow) -> QualityRow:
         grid = case.grid()
-        made = draw(
-            problem, case.solver, grid, seeds, block=block, start=start, dtype=dtype,
-            device=device, folder=folder,
-        )  # fmt: skip
+        made = draw(problem, case.solver, grid, settings=run, folder=folder)
         row = replace(row, grid=grid.name, steps=grid.steps, nfe=made.nfe)
         row = replace(row, **_fields({k: d(made.x, held, f) for k, (d, f) in distances.items()}))
         if not errors or case.solver.stochastic:
             return row
-        return replace(row, **_error(problem, made.x, seeds, block, start, grid, dtype, device))
+        return replace(row, **_error(problem, made.x, grid, run))
 
     return [
         Task(blank(solver=REAL, spacing="", asked=""), floor),
@@ -179,25 +171,14 @@ def _fields(found: dict[str, Estimate]) -> dict[str, Any]:
     return {**values, **errors, "frechet_bias": found["frechet"].bias}
 
 
-def _error(
-    problem: Problem,
-    x: Tensor,
-    seeds: Sequence[int],
-    block: int,
-    start: Callable[[float], float],
-    grid: Grid,
-    dtype: torch.dtype,
-    device: torch.device | str,
-) -> dict[str, Any]:
-    """Against references of `block` seeds each, as the samples were drawn."""
+def _error(problem: Problem, x: Tensor, grid: Grid, run: Run) -> dict[str, Any]:
+    """Against a reference for each block of seeds, as the samples were drawn."""
     import torch
 
     s, t = grid[0], grid[-1]
     truths = [
-        reference(
-            problem, unit_noise(seeds[i : i + block], problem.event, dtype, device) * start(s), s, t
-        )
-        for i in range(0, len(seeds), block)
+        reference(problem, part.noise(problem.event) * run.start(s), s, t, cached=run.cached)
+        for part in run.blocks()
     ]
     truth = torch.cat([r.x for r in truths])
     return {

@@ -1,4 +1,4 @@
-"""Results as long-format rows: one a measurement, in CSV and JSON Lines, safe against a kill."""
+"""Rows: one a measurement, in CSV and JSON Lines, safe against a kill at any moment."""
 
 from __future__ import annotations
 
@@ -9,103 +9,52 @@ import os
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, ClassVar, Generic, Protocol, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 from flowsolve.errors import ResultsError
 
-KEY = ("problem", "problem_digest", "solver", "spacing", "asked", "sigma_max", "sigma_min",
-       "seeds", "dtype", "device", "flowsolve")  # fmt: skip
+R = TypeVar("R", bound="Row")
 
 
-class AnyRow(Protocol):
-    """A dataclass of numbers and texts. Two rows of one `key` are the same measurement.
-
-    name  what was measured;  result  what came out, in a line
-    """
-
-    __dataclass_fields__: ClassVar[dict[str, Any]]
-
-    @property
-    def error(self) -> str: ...
-
-    @property
-    def key(self) -> tuple[Any, ...]: ...
-
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def result(self) -> str: ...
-
-
-R = TypeVar("R", bound=AnyRow)
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Row:
-    """One solver on one grid for one block of seeds.
+    """One measurement. What it measured is in the fields of its class; these say of what, and on what.
 
-    asked      what was asked for: "nfe=10", "steps=40" or "tol=1e-05"
-    nfe        evaluations counted, per sample;  forwards: network passes per sample
-    rmse       √mean|x - reference|² over all values;  median, p90, max: of the per-sample RMS errors
-    scale      the RMS of the reference;  ref_err: its own error;  certified: rmse >= 10 ref_err
-    seconds    of the solve, the device synchronised
-    error      why there is no measurement, or ""
+    seconds  that the measurement took
+    error    why there is none, or ""
+    KEY      the fields that make two rows the same measurement
     """
+
+    KEY: ClassVar[tuple[str, ...]] = ("problem", "problem_digest", "dtype", "device", "flowsolve")
 
     problem: str
     problem_digest: str
-    solver: str
-    order: int
-    spacing: str
-    asked: str
-    grid: str = ""
-    grid_hash: str = ""
-    sigma_max: float = math.nan
-    sigma_min: float = math.nan
-    steps: int = 0
-    nfe: int = 0
-    forwards: float = 0.0
-    seeds: str = ""
-    samples: int = 0
-    rmse: float = math.nan
-    median: float = math.nan
-    p90: float = math.nan
-    max: float = math.nan
-    scale: float = math.nan
-    ref_err: float = math.nan
-    certified: bool = False
+    dtype: str
+    device: str
+    flowsolve: str
+    torch: str
+    python: str
     seconds: float = math.nan
-    dtype: str = ""
-    device: str = ""
-    flowsolve: str = ""
-    torch: str = ""
-    python: str = ""
     error: str = ""
 
     @property
-    def fixed(self) -> bool:
-        """Whether it is a run on a fixed grid, not one of an adaptive method."""
-        return self.asked.startswith(("nfe=", "steps="))
-
-    @property
     def key(self) -> tuple[Any, ...]:
-        """What makes two measurements the same one."""
-        return tuple(getattr(self, name) for name in KEY)
+        """The values of KEY."""
+        return tuple(getattr(self, name) for name in self.KEY)
 
     @property
     def name(self) -> str:
-        """The solver and what was asked for."""
-        return f"{self.solver}  {self.asked}"
+        """What was measured, for a line of progress."""
+        raise NotImplementedError
 
     @property
     def result(self) -> str:
-        """Error, evaluations, time."""
-        return f"rmse {self.rmse:.3e}  nfe {self.nfe}  {self.seconds:.2f} s"
+        """What came out, for a line of progress."""
+        raise NotImplementedError
 
 
-def write_csv(rows: Iterable[AnyRow], path: Path, kind: type[AnyRow] = Row) -> None:
-    """All columns of that kind of row, one line a row; replaced whole."""
+def write_csv(rows: Iterable[Row], path: Path, kind: type[Row]) -> None:
+    """All columns of that kind of row, one line a row. The file is replaced whole or not at all."""
     temporary = path.with_name(path.name + ".part")
     with open(temporary, "w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, [f.name for f in fields(kind)])

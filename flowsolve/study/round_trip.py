@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -13,9 +13,10 @@ from flowsolve.integrate.driver import sample, vp_start
 from flowsolve.integrate.fixed_point import Inversion, invert
 from flowsolve.integrate.inversion import Encoder, encode, round_trip_error
 from flowsolve.metrics.estimate import Estimate
-from flowsolve.ode.noise import unit_noise
 from flowsolve.study.references import reference
-from flowsolve.study.runner import Record, Task, stamp
+from flowsolve.study.results import Row
+from flowsolve.study.runner import Task
+from flowsolve.study.settings import Run, Settings, Start
 
 if TYPE_CHECKING:
     import torch
@@ -50,7 +51,7 @@ class Way:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RoundTripRow(Record):
+class RoundTripRow(Row):
     """Table 2 of the DDIM paper, for one way up and down.
 
     mse        of data, encoded and decoded, per dimension, its mean over samples with standard error
@@ -59,7 +60,7 @@ class RoundTripRow(Record):
     sampler    RMS error of samples of the same noise against the ODE's solution
     """
 
-    KEY = (*Record.KEY, "way", "grid", "S", "samples")
+    KEY = (*Row.KEY, "way", "grid", "S", "samples")
 
     way: str
     grid: str
@@ -88,18 +89,18 @@ def round_trips(
     ways: Sequence[Way],
     problem: Problem,
     steps: Sequence[int],
-    spacing: Callable[[int], Grid],
+    grids: GridFamily,
     *,
     samples: int = 32,
-    block: int = 64,
     dtypes: Sequence[torch.dtype] = (),
-    device: torch.device | str = "cpu",
+    settings: Settings = Settings(block=64),
 ) -> list[Task[RoundTripRow]]:
     """Tasks for `collect`: every way at every S and in every dtype (float64 unless told otherwise).
 
-    spacing  n -> Grid, of n steps down, finite at the top; where it ends at 0 the reference ends by x₀ at the
-             level above
-    samples  the first so many of `problem.data()` go up; as many noises go down for `sampler`
+    grids     n -> Grid, of n steps down, finite at the top; where it ends at 0 the reference ends by x₀ at the
+              level above
+    samples   the first so many of `problem.data()` go up; as many noises go down for `sampler`
+    settings  blocks of 64 unless told otherwise; the seed of a sample is its number
 
     Raises SamplesError for fewer data than samples, and GridError for grids that cannot be.
     """
@@ -108,14 +109,17 @@ def round_trips(
     data = problem.data()
     if not 2 <= samples <= len(data):
         raise SamplesError(f"round trips need 2 to {len(data)} samples of the data, not {samples}.")
-    grids = {n: spacing(n) for n in steps}
-    parts = [range(i, min(i + block, samples)) for i in range(0, samples, block)]
+    made = {n: grids(n) for n in steps}
+    runs = [
+        replace(settings, seeds=range(samples), dtype=dtype).over(start=vp_start)
+        for dtype in dtypes or (settings.dtype or torch.float64,)
+    ]
 
-    def measure(way: Way, row: RoundTripRow) -> RoundTripRow:
-        dtype, grid = getattr(torch, row.dtype), grids[row.S]
+    def measure(way: Way, run: Run, row: RoundTripRow) -> RoundTripRow:
+        grid = made[row.S]
         errors, ups, downs, converged, off = [], [0], [0], [], []
-        for part in parts:
-            x = data[part[0] : part[-1] + 1].to(device, dtype)
+        for part in run.blocks():
+            x = data[part.seeds[0] : part.seeds[-1] + 1].to(run.device, run.dtype)
             found: list[Solution] = []
 
             def kept(
@@ -131,9 +135,9 @@ def round_trips(
             if isinstance(found[0], Inversion):
                 there = (found[0].residuals <= found[0].tolerance).all(0)
                 converged.append(int(there.sum()))
-            noise = unit_noise(part, problem.event, dtype, device)
-            made = sample(problem, noise, grid, way.down, start=vp_start).x.double().cpu()
-            off.append((made - _truth(problem, noise, grid)).square().flatten())
+            noise = part.noise(problem.event)
+            down = sample(problem, noise, grid, way.down, start=run.start).x.double().cpu()
+            off.append((down - _truth(problem, noise, grid, run.start)).square().flatten())
         error = torch.cat(errors)
         return replace(
             row, nfe_up=max(ups), nfe_down=max(downs), mse=float(error.mean()),
@@ -145,20 +149,20 @@ def round_trips(
     return [
         Task(
             RoundTripRow(
-                **stamp(problem, dtype, device), way=repr(way), grid=grids[n].name, S=n, samples=samples
+                **run.stamp(problem), way=repr(way), grid=made[n].name, S=n, samples=samples
             ),
-            partial(measure, way),
+            partial(measure, way, run),
         )
-        for dtype in dtypes or (torch.float64,)
+        for run in runs
         for way in ways
         for n in steps
     ]  # fmt: skip
 
 
-def _truth(problem: Problem, noise: Tensor, grid: Grid) -> Tensor:
-    """The ODE's solution from vp_start to the lowest level above 0, to 1e-4, then x₀ if the grid ends at 0."""
+def _truth(problem: Problem, noise: Tensor, grid: Grid, start: Start) -> Tensor:
+    """The ODE's solution from the noise to the lowest level above 0, to 1e-4, then x₀ if the grid ends at 0."""
     s, low = grid[0], min(level for level in grid if level > 0)
-    x = reference(problem, noise * vp_start(s), s, low, tolerance=1e-4).x
+    x = reference(problem, noise * start(s), s, low, tolerance=1e-4).x
     if grid[-1] > 0:
         return x
     return problem.x0(x.to(noise), low).double().cpu()

@@ -1,85 +1,31 @@
-"""One measurement after another, each on the disk before the next begins."""
+"""Tasks, measured one after another, each row on the disk before the next task begins."""
 
 from __future__ import annotations
 
-import platform
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+from typing import Generic
 
-from flowsolve.study.results import RowFile
-
-if TYPE_CHECKING:
-    import torch
-
-    from flowsolve.problems.base import Problem
+from flowsolve.study.results import R, RowFile
 
 
-@dataclass(frozen=True, kw_only=True)
-class Record:
-    """What a row of every experiment says; what it measured is in the fields of its class.
-
-    seconds  that the measurement took
-    error    why there is none, or ""
-    KEY      the fields that make two rows the same measurement
-    """
-
-    KEY: ClassVar[tuple[str, ...]] = ("problem", "problem_digest", "dtype", "device", "flowsolve")
-
-    problem: str
-    problem_digest: str
-    dtype: str
-    device: str
-    flowsolve: str
-    torch: str
-    python: str
-    seconds: float = float("nan")
-    error: str = ""
-
-    @property
-    def key(self) -> tuple[Any, ...]:
-        """What makes two measurements the same one."""
-        return tuple(getattr(self, name) for name in self.KEY)
-
-    @property
-    def name(self) -> str:
-        """Who was measured."""
-        raise NotImplementedError
-
-    @property
-    def result(self) -> str:
-        """What came out, in a line."""
-        raise NotImplementedError
-
-
-R = TypeVar("R", bound=Record)
+def _nothing() -> None:
+    """No preparation."""
 
 
 @dataclass(frozen=True)
 class Task(Generic[R]):
-    """A row without its numbers, and the function that puts them in."""
+    """A row without its numbers, and the function that puts them in.
+
+    prepare  what comes before: it counts in no time, and where it fails the whole run ends
+    """
 
     row: R
     measure: Callable[[R], R]
-
-
-def stamp(problem: Problem, dtype: torch.dtype, device: torch.device | str) -> dict[str, Any]:
-    """The fields of a Record that say what was run, and on what."""
-    import torch
-
-    from flowsolve._version import __version__
-
-    return {
-        "problem": problem.name,
-        "problem_digest": problem.digest,
-        "dtype": str(dtype)[6:],
-        "device": torch.device(device).type,
-        "flowsolve": __version__,
-        "torch": torch.__version__,
-        "python": platform.python_version(),
-    }
+    prepare: Callable[[], object] = _nothing
 
 
 def collect(
@@ -100,15 +46,22 @@ def collect(
     for task in tasks:
         row = done.get(task.row.key)
         if row is None:
-            begin = time.perf_counter()
-            try:
-                row = task.measure(task.row)
-            except Exception as error:  # the experiment outlives it, and the row says why it fell
-                row = replace(task.row, error=f"{type(error).__name__}: {error}")
-            row = replace(row, seconds=time.perf_counter() - begin)
+            task.prepare()
+            row = _measured(task)
             if file:
                 file.append(row)
         rows.append(row)
         if on_row:
             on_row(row, len(rows), len(tasks))
     return tuple(rows)
+
+
+def _measured(task: Task[R]) -> R:
+    begin = time.perf_counter()
+    try:
+        row = task.measure(task.row)
+    except Exception as error:  # a study outlives what it measures, and the row says why it fell
+        row = replace(task.row, error=f"{type(error).__name__}: {error}")
+    if math.isnan(row.seconds):
+        row = replace(row, seconds=time.perf_counter() - begin)
+    return row

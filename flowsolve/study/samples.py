@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flowsolve.integrate.driver import sample, ve_start
-from flowsolve.ode.noise import SeededNoise, WithNoise, unit_noise
-from flowsolve.schedule.grid import Grid
+from flowsolve.integrate.driver import sample
+from flowsolve.ode.noise import SeededNoise, WithNoise
 from flowsolve.study import cache
-from flowsolve.study.cases import seeds_text
+from flowsolve.study.settings import Run, Settings
 
 if TYPE_CHECKING:
-    import torch
     from torch import Tensor
 
     from flowsolve.problems.base import Problem
+    from flowsolve.schedule.grid import Grid
     from flowsolve.solver.base import Solver
 
 
@@ -34,46 +32,42 @@ def draw(
     problem: Problem,
     solver: Solver,
     grid: Grid,
-    seeds: Sequence[int],
     *,
-    block: int = 256,
-    start: Callable[[float], float] = ve_start,
-    dtype: torch.dtype | None = None,
-    device: torch.device | str = "cpu",
+    settings: Settings = Settings(),
     folder: str | Path | None = None,
 ) -> Drawn:
-    """`sample`, one sample a seed, `block` at a time; a stochastic method's noise is its seed's too.
+    """`sample`, one sample a seed, block by block; a stochastic method's noise is its seed's too.
 
-    folder  where blocks are kept as safetensors files, each with notes of what it is, and found again
-            by all that they depend on: what was drawn before a kill is not drawn again
+    settings  the seeds 0 to 255, float32 and ve_start unless told otherwise
+    folder    where blocks are kept as safetensors files, each with notes of what it is, and found again
+              by all that they depend on: what was drawn before a kill is not drawn again
 
     Raises as `sample` does.
     """
     import torch
 
-    from flowsolve._version import __version__
-
-    dtype = dtype or torch.float32
     kept = None if folder is None else Path(folder)
-    parts, counts = [], []
-    for i in range(0, len(seeds), block):
-        part = seeds[i : i + block]
-        notes = {
-            "problem": f"{problem!r} {problem.digest}", "solver": repr(solver),
-            "grid": f"{grid.name} {grid.digest}", "start": start.__name__, "seeds": seeds_text(part),
-            "dtype": str(dtype), "device": torch.device(device).type, "flowsolve": __version__,
-        }  # fmt: skip
-        key = hashlib.sha256(repr(notes).encode()).hexdigest()[:24]
-        found = cache.load(key, kept) if kept else None
-        if found is None:
-            noise = unit_noise(part, problem.event, dtype, device)
-            ode = WithNoise(problem, SeededNoise(part)) if solver.stochastic else problem
-            done = sample(ode, noise, grid, solver, start=start)
-            x = done.x.cpu()
-            x = x if x.dtype.itemsize >= 4 else x.float()
-            found = x, {**notes, "nfe": str(round(done.per_sample))}
-            if kept:
-                cache.store(key, *found, kept)
-        parts.append(found[0])
-        counts.append(int(found[1]["nfe"]))
-    return Drawn(torch.cat(parts), max(counts))
+    parts = [
+        _block(problem, solver, grid, run, kept) for run in settings.over(seeds=range(256)).blocks()
+    ]
+    return Drawn(torch.cat([part.x for part in parts]), max(part.nfe for part in parts))
+
+
+def _block(problem: Problem, solver: Solver, grid: Grid, run: Run, folder: Path | None) -> Drawn:
+    stamp = run.stamp(problem)
+    notes = {
+        "problem": f"{problem!r} {problem.digest}", "solver": repr(solver),
+        "grid": f"{grid.name} {grid.digest}", "start": run.start.__name__, "seeds": run.seeds_text,
+        "dtype": str(run.dtype), "device": stamp["device"], "flowsolve": stamp["flowsolve"],
+    }  # fmt: skip
+    key = hashlib.sha256(repr(notes).encode()).hexdigest()[:24]
+    found = None if folder is None else cache.load(key, folder)
+    if found is not None:
+        return Drawn(found[0], int(found[1]["nfe"]))
+    ode = WithNoise(problem, SeededNoise(run.seeds)) if solver.stochastic else problem
+    done = sample(ode, run.noise(problem.event), grid, solver, start=run.start)
+    x, nfe = done.x.cpu(), round(done.per_sample)
+    x = x if x.dtype.itemsize >= 4 else x.float()
+    if folder is not None:
+        cache.store(key, x, {**notes, "nfe": str(nfe)}, folder)
+    return Drawn(x, nfe)

@@ -1,0 +1,204 @@
+"""Studies: error against steps (convergence) and error against evaluations (work and precision)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from flowsolve.analysis.order import Slope, observed_order
+from flowsolve.errors import BudgetError, FlowsolveError
+from flowsolve.schedule.grid import Spacing
+from flowsolve.schedule.spacings import karras
+from flowsolve.solver.base import Solver, check_solver
+from flowsolve.study.cases import budget_cases, steps_case
+from flowsolve.study.error import ErrorRow, error_tasks
+from flowsolve.study.results import read_jsonl, write_csv
+from flowsolve.study.runner import Task, collect
+from flowsolve.study.settings import Settings
+
+if TYPE_CHECKING:
+    from flowsolve.problems.base import Problem
+
+TOLERANCES = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
+
+
+@dataclass(frozen=True)
+class Study:
+    """Rows, and what can be read from them. The same object feeds tables, figures, tests and docs."""
+
+    rows: tuple[ErrorRow, ...]
+
+    @classmethod
+    def load(cls, path: str | Path) -> Study:
+        """From a JSON Lines file; of a measurement tried again, the last try."""
+        return cls(tuple({row.key: row for row in read_jsonl(Path(path), ErrorRow)}.values()))
+
+    def save_csv(self, path: str | Path) -> None:
+        """All rows, for pandas or a spreadsheet."""
+        write_csv(self.rows, Path(path), ErrorRow)
+
+    @property
+    def series(self) -> dict[tuple[str, str], list[ErrorRow]]:
+        """The measured rows of each (solver, spacing), by evaluations; blocks of seeds pooled."""
+        groups: dict[tuple[str, str], dict[str, list[ErrorRow]]] = {}
+        for row in self.rows:
+            if not row.error:
+                points = groups.setdefault((row.solver, row.spacing), {})
+                points.setdefault(row.asked, []).append(row)
+        return {
+            name: sorted(
+                (_pool(block) for block in points.values()), key=lambda r: (r.nfe, r.steps)
+            )
+            for name, points in groups.items()
+        }
+
+    @property
+    def failures(self) -> list[ErrorRow]:
+        """The rows that say why they hold no measurement."""
+        return [row for row in self.rows if row.error]
+
+    def slope(self, solver: str | None = None, spacing: str | None = None) -> Slope:
+        """The observed order in steps of one series (of the only one, if the study has one).
+
+        Errors within ten times the reference's own, or within round-off of the dtype, are left out.
+        """
+        names = [k for k in self.series if solver in (None, k[0]) and spacing in (None, k[1])]
+        if len(names) != 1:
+            raise ValueError(
+                f"the study has {len(names)} such series; name one of {[*self.series]}."
+            )
+        rows = self.series[names[0]]
+        unit = {"float64": 2.0**-52, "float32": 2.0**-23}.get(rows[0].dtype, 2.0**-8)
+        floor = max(max(10 * r.ref_err, 100 * unit * r.scale) for r in rows)
+        by_steps = {r.steps: r.rmse for r in rows if r.fixed}
+        return observed_order([*by_steps], [*by_steps.values()], floor)
+
+    def order(self, solver: str | None = None, spacing: str | None = None) -> float:
+        """The number of `slope`."""
+        return self.slope(solver, spacing).order
+
+    def __str__(self) -> str:
+        lines = []
+        for (solver, spacing), rows in self.series.items():
+            lines += [f"{solver} on {rows[0].problem}, {spacing}", " steps    nfe      rmse  slope"]
+            for before, row in zip([None, *rows], rows, strict=False):
+                local = "" if before is None or before.steps == row.steps else (
+                    f"{math.log(before.rmse / row.rmse) / math.log(row.steps / before.steps):7.2f}"
+                )  # fmt: skip
+                mark = "" if row.certified else "  reference reached"
+                lines.append(f"{row.steps:6d} {row.nfe:6d} {row.rmse:9.2e}{local}{mark}")
+        lines += [f"{r.solver} {r.asked}: {r.error}" for r in self.failures]
+        return "\n".join(lines)
+
+
+def _pool(block: Sequence[ErrorRow]) -> ErrorRow:
+    """One row for several blocks of seeds: exact for rmse and max, averaged for median and p90."""
+    n = sum(r.samples for r in block)
+
+    def mean(value: Callable[[ErrorRow], float]) -> float:
+        return math.fsum(r.samples * value(r) for r in block) / n
+
+    if len(block) == 1:
+        return block[0]
+    return replace(
+        block[0],
+        samples=n,
+        seeds=", ".join(r.seeds for r in block),
+        rmse=math.sqrt(mean(lambda r: r.rmse**2)),
+        scale=math.sqrt(mean(lambda r: r.scale**2)),
+        ref_err=math.sqrt(mean(lambda r: r.ref_err**2)),
+        median=mean(lambda r: r.median),
+        p90=mean(lambda r: r.p90),
+        max=max(r.max for r in block),
+        nfe=round(mean(lambda r: r.nfe)),
+        certified=all(r.certified for r in block),
+        seconds=math.fsum(r.seconds for r in block),
+    )
+
+
+def convergence(
+    solver: Solver,
+    problem: Problem,
+    *,
+    steps: Sequence[int] = (20, 40, 80, 160, 320, 640),
+    spacing: Spacing = karras,
+    settings: Settings = Settings(),
+) -> Study:
+    """Errors of one solver on grids of the given numbers of steps.
+
+    settings  the seeds 0 to 15 and float64 unless told otherwise; all seeds are one block
+
+    Raises BudgetError for an adaptive solver, and FlowsolveError where a measurement fails.
+    """
+    check_solver(solver)
+    if solver.adaptive:
+        raise BudgetError(
+            f"{solver!r} chooses its own steps, so it has no order in their number. Use "
+            "work_precision, which runs it at several tolerances."
+        )
+    run = settings.over(seeds=range(16), dtype="float64")
+    cases = [steps_case(solver, problem, spacing, n) for n in steps]
+    rows = collect(error_tasks(cases, problem, replace(run, block=len(run.seeds))))
+    for row in rows:
+        if row.error:
+            raise FlowsolveError(f"{row.solver} with {row.asked}: {row.error}")
+    return Study(rows)
+
+
+def work_precision(
+    solvers: Iterable[Solver],
+    problem: Problem,
+    nfe: Sequence[int],
+    *,
+    spacings: Sequence[Spacing] = (karras,),
+    tolerances: Sequence[float] = TOLERANCES,
+    settings: Settings = Settings(),
+    path: str | Path | None = None,
+    on_row: Callable[[ErrorRow, int, int], None] | None = None,
+) -> Study:
+    """Errors of several solvers at several budgets of evaluations, from the same noise, to the same σ.
+
+    solvers     fixed-grid ones run on the largest grid within each budget of `nfe`; adaptive ones
+                once for each of `tolerances` (rtol = atol)
+    settings    the seeds 0 to 255 and float32 unless told otherwise; one row for each block of seeds
+    path        a JSON Lines file: each row is on the disk before the next is computed, and rows
+                found there are not computed again
+    on_row      called with each row, how many are done and how many there will be
+
+    A method that fails leaves a row whose `error` says why; the study goes on.
+    """
+    return Study(
+        collect(
+            work_precision_tasks(
+                solvers, problem, nfe, spacings=spacings, tolerances=tolerances, settings=settings
+            ),
+            path,
+            on_row,
+        )
+    )
+
+
+def work_precision_tasks(
+    solvers: Iterable[Solver],
+    problem: Problem,
+    nfe: Sequence[int],
+    *,
+    spacings: Sequence[Spacing] = (karras,),
+    tolerances: Sequence[float] = TOLERANCES,
+    settings: Settings = Settings(),
+) -> list[Task[ErrorRow]]:
+    """What `work_precision` measures, as tasks for `collect`."""
+    solvers = list(solvers)
+    for solver in solvers:
+        check_solver(solver)
+    cases = [
+        case
+        for solver in solvers
+        for spacing in (spacings[:1] if solver.adaptive else spacings)
+        for case in budget_cases(solver, problem, spacing, nfe, tolerances)
+    ]
+    cases = [*{(c.label, c.spacing, c.asked): c for c in cases}.values()]  # no point twice
+    return error_tasks(cases, problem, settings.over(seeds=range(256)))
