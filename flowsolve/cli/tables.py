@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from flowsolve.analysis.order import Slope
     from flowsolve.analysis.table import Table
-    from flowsolve.study.error import Study
+    from flowsolve.study.studies import Study
     from flowsolve.study.results import AnyRow, Row
 
 

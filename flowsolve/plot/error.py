@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from flowsolve.plot.axes import MARKERS, finish, new
 
 if TYPE_CHECKING:
-    from flowsolve.study.error import Study
+    from flowsolve.study.studies import Study
     from flowsolve.study.results import Row
 
 
@@ -41,7 +41,7 @@ def convergence(studies: Sequence[Study], title: str = "") -> Figure:
 
 
 def _joined(studies: Sequence[Study]) -> Study:
-    from flowsolve.study.error import Study
+    from flowsolve.study.studies import Study
 
     return Study(tuple(row for study in studies for row in study.rows))
 

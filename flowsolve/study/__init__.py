@@ -1,18 +1,23 @@
 """Measurements: one row each, on the disk before the next begins.
 
-error            Study; convergence and work_precision: error against steps and evaluations
-references       the certified answers that errors are measured against; cache: where they are kept
-cases            a solver on a grid, as it is to be measured
-results          rows, and the file that they grow in
-runner           tasks, and collect, which measures them one after another
-samples          samples in blocks of seeds, kept on the disk
-certificate      what solvers claim, measured
-quality          distances to data beside the error; table1 of the DDIM paper
-consistency      one x_T at many numbers of steps
-interpolation    samples from between two noises
-round_trip       data up to noise and down again; table2 of the DDIM paper
-likelihood       log p of data by several solvers
-editing          digits made into others; editing_methods: how
+    studies      Study; convergence and work_precision: error against steps and against evaluations
+    certificate  what solvers claim, measured
+    error        one row of a study: the error of a solver on a grid, for a block of seeds
+    references   the certified answers that errors are measured against; cache: where they are kept
+    cases        a solver on a grid, as it is to be measured
+    settings     Settings: seeds, blocks, dtype, device, start
+    results      Row, and the file that rows grow in
+    runner       Task, and collect, which measures tasks one after another
+    samples      samples in blocks of seeds, kept on the disk
+
+An experiment is a file: its row, and a function of its name that makes the tasks for collect.
+
+    quality        distances to data beside the error; Table 1 of the DDIM paper
+    consistency    one x_T at many numbers of steps
+    interpolation  samples from between two noises
+    round_trip     data up to noise and down again; Table 2 of the DDIM paper
+    likelihood     log p of data by several solvers
+    editing        digits made into others; editing_methods: the ways to do it
 """
 
 from flowsolve.study.cases import Case as Case
@@ -23,9 +28,8 @@ from flowsolve.study.certificate import certify as certify
 from flowsolve.study.consistency import ConsistencyRow as ConsistencyRow
 from flowsolve.study.editing import EditRow as EditRow
 from flowsolve.study.editing import edits as edits
-from flowsolve.study.error import Study as Study
-from flowsolve.study.error import convergence as convergence
-from flowsolve.study.error import work_precision as work_precision
+from flowsolve.study.error import ErrorRow as ErrorRow
+from flowsolve.study.error import error_tasks as error_tasks
 from flowsolve.study.interpolation import InterpolationRow as InterpolationRow
 from flowsolve.study.likelihood import LikelihoodRow as LikelihoodRow
 from flowsolve.study.quality import QualityRow as QualityRow
@@ -38,8 +42,13 @@ from flowsolve.study.results import write_csv as write_csv
 from flowsolve.study.round_trip import RoundTripRow as RoundTripRow
 from flowsolve.study.round_trip import Way as Way
 from flowsolve.study.round_trip import round_trips as round_trips
-from flowsolve.study.runner import Record as Record
 from flowsolve.study.runner import Task as Task
 from flowsolve.study.runner import collect as collect
 from flowsolve.study.samples import Drawn as Drawn
 from flowsolve.study.samples import draw as draw
+from flowsolve.study.settings import Run as Run
+from flowsolve.study.settings import Settings as Settings
+from flowsolve.study.studies import Study as Study
+from flowsolve.study.studies import convergence as convergence
+from flowsolve.study.studies import work_precision as work_precision
+from flowsolve.study.studies import work_precision_tasks as work_precision_tasks

@@ -17,7 +17,7 @@ from flowsolve.schedule.clock import VPSDE
 from flowsolve.schedule.grid import Spacing
 from flowsolve.schedule.spacings import karras, log_snr
 from flowsolve.solver.base import OneStep, Solver, docline
-from flowsolve.study.error import convergence
+from flowsolve.study.studies import convergence
 
 TOLERANCE = 0.2
 SPACINGS: tuple[Spacing, ...] = (karras, log_snr)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 from flowsolve.errors import SamplesError
 from flowsolve.integrate.driver import vp_start
@@ -15,12 +15,13 @@ from flowsolve.metrics.estimate import Estimate, jackknife
 from flowsolve.study.results import Row
 from flowsolve.study.runner import Task
 from flowsolve.study.samples import draw
-from flowsolve.study.settings import Settings
+from flowsolve.study.settings import Run, Settings
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from flowsolve.problems.base import Problem
+    from flowsolve.schedule.grid import GridFamily
     from flowsolve.solver.base import Solver
 
 
@@ -105,8 +106,8 @@ def consistency(
     steps: Sequence[int],
     grids: GridFamily,
     *,
-    settings: Settings = Settings(),
     folder: str | Path | None = None,
+    **settings: Unpack[Settings],
 ) -> list[Task[ConsistencyRow]]:
     """Tasks for `collect`: each solver at each S of `steps`.                  Song, Meng, Ermon 2021, Sec. 5.2.
 
@@ -117,14 +118,14 @@ def consistency(
 
     The rows of the last S take the samples that all others are compared with; they are drawn once.
     """
-    run, most = settings.over(seeds=range(64), start=vp_start), max(steps)
+    run, most = Run.of(settings, seeds=range(64), start=vp_start), max(steps)
     made = {n: grids(n) for n in steps}
     kept: dict[tuple[str, int], tuple[Tensor, int]] = {}
 
     def samples(solver: Solver, n: int) -> tuple[Tensor, int]:
         key = repr(solver), n
         if key not in kept:
-            drawn = draw(problem, solver, made[n], settings=run, folder=folder)
+            drawn = draw(problem, solver, made[n], run, folder)
             kept[key] = drawn.x, drawn.nfe
         return kept[key]
 

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 
 from flowsolve.errors import StateError
 from flowsolve.metrics.estimate import Estimate
-from flowsolve.problems.classifier import digits_classes
 from flowsolve.problems.digits import Digits
 from flowsolve.study.editing_methods import Another as Another
 from flowsolve.study.editing_methods import Edit as Edit
@@ -26,7 +25,7 @@ from flowsolve.study.editing_methods import inverted as inverted
 from flowsolve.study.editing_methods import noised as noised
 from flowsolve.study.results import Row
 from flowsolve.study.runner import Task
-from flowsolve.study.settings import Settings
+from flowsolve.study.settings import Run
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -94,14 +93,16 @@ class EditRow(Row):
 
 def edits(
     originals: Originals,
-    classify: Classifier = digits_classes,
+    classify: Classifier | None = None,
     settings: Iterable[Edit | Another] = SETTINGS,
 ) -> list[Task[EditRow]]:
     """Tasks for `collect`, one a setting.
 
     classify  (n, 1, 8, 8) -> classes (n,), int64: the shipped classifier unless told otherwise
     """
-    common = Settings(dtype=originals.noise.dtype).over().stamp(Digits())
+    from flowsolve.problems.classifier import digits_classes
+
+    common = Run.of({"dtype": originals.noise.dtype}).stamp(Digits())
     return [
         Task(
             EditRow(
@@ -109,7 +110,7 @@ def edits(
                 grid_hash=originals.grid.digest, scale=setting.scale, strength=setting.strength,
                 samples=originals.n,
             ),
-            partial(_measured, originals, setting, classify),
+            partial(_measured, originals, setting, classify or digits_classes),
         )
         for setting in settings
     ]  # fmt: skip

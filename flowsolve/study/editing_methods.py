@@ -18,7 +18,6 @@ from flowsolve.ode.base import ODE
 from flowsolve.ode.guidance import Guided
 from flowsolve.ode.noise import unit_noise
 from flowsolve.problems.digits import Digits, digits_data
-from flowsolve.problems.unet import NO_CLASS
 from flowsolve.schedule.grid import Grid
 from flowsolve.solver.base import Solver
 
@@ -78,6 +77,8 @@ class Originals:
     def target(self, scale: float) -> ODE:
         """Under the new classes, guided."""
         import torch
+
+        from flowsolve.problems.unet import NO_CLASS
 
         digits = Digits()
         none = digits.given(torch.full_like(self.targets, NO_CLASS))

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 from flowsolve import metrics
 from flowsolve.integrate.driver import sample
@@ -14,7 +14,7 @@ from flowsolve.metrics.estimate import Estimate
 from flowsolve.ode.noise_interpolation import slerp
 from flowsolve.study.results import Row
 from flowsolve.study.runner import Task
-from flowsolve.study.settings import Settings
+from flowsolve.study.settings import Run, Settings
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -76,19 +76,17 @@ def between(
     problem: Problem,
     solver: Solver,
     grid: Grid,
+    run: Run,
     *,
     path: str,
     t: float,
-    settings: Settings,
 ) -> tuple[Tensor, Tensor, int]:
     """(noises, samples, NFE): of the seeds two by two the noise at t on the path, and its sample.
 
-    path      "slerp" or "line";  t: 0 at the first noise of a pair, 1 at the second
-    settings  with the seeds; `block` is in samples, so that a block holds twice as many seeds
+    path  "slerp" or "line";  t: 0 at the first noise of a pair, 1 at the second
     """
     import torch
 
-    run = settings.over()
     noises, samples, nfe = [], [], 0
     for part in replace(run, block=2 * run.block).blocks():
         ends = part.noise(problem.event)
@@ -107,7 +105,7 @@ def interpolation(
     *,
     pairs: int = 128,
     points: int = 9,
-    settings: Settings = Settings(),
+    **settings: Unpack[Settings],
 ) -> list[Task[InterpolationRow]]:
     """Tasks for `collect`: both paths at `points` even t from 0 to 1.         Song, Meng, Ermon 2021, Sec. 5.3.
 
@@ -115,11 +113,11 @@ def interpolation(
 
     The distance is to `problem.data()`.
     """
-    run = replace(settings, seeds=range(2 * pairs)).over()
+    run = replace(Run.of(settings), seeds=range(2 * pairs))
     data = problem.data()
 
     def measure(row: InterpolationRow) -> InterpolationRow:
-        noise, x, nfe = between(problem, solver, grid, path=row.path, t=row.t, settings=run)
+        noise, x, nfe = between(problem, solver, grid, run, path=row.path, t=row.t)
         far, wide = metrics.energy(x, data), noise.double().square().mean().sqrt()
         return replace(
             row, nfe=nfe, deviation=float(wide), energy=far.value, energy_error=far.error

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 from flowsolve.errors import SamplesError
 from flowsolve.integrate.bits import bits_per_dim, dequantise
@@ -14,7 +14,7 @@ from flowsolve.integrate.likelihood import log_prob, vp_prior
 from flowsolve.metrics.estimate import Estimate
 from flowsolve.study.results import Row
 from flowsolve.study.runner import Task
-from flowsolve.study.settings import Settings
+from flowsolve.study.settings import Run, Settings
 
 if TYPE_CHECKING:
     from flowsolve.problems.base import Problem
@@ -79,7 +79,7 @@ def likelihood(
     samples: int = 64,
     probes: int | None = 4,
     levels: int | None = None,
-    settings: Settings = Settings(block=64),
+    **settings: Unpack[Settings],
 ) -> list[Task[LikelihoodRow]]:
     """Tasks for `collect`: log p of the first `samples` of `problem.data()`, by each case.
 
@@ -94,22 +94,23 @@ def likelihood(
     """
     import torch
 
-    run = replace(settings, seeds=range(samples)).over()
+    run = replace(Run.of(settings, block=64), seeds=range(samples))
     data = problem.data()
     if not 2 <= samples <= len(data):
         raise SamplesError(f"likelihood needs 2 to {len(data)} samples of the data, not {samples}.")
     x = data[:samples].to(run.device, run.dtype)
-    if levels:
-        y = dequantise(x, levels, range(samples))
-    else:
-        y = x + problem.sigma_min * run.noise(problem.event)
+    y = (
+        dequantise(x, levels, run.seeds)
+        if levels
+        else x + problem.sigma_min * run.noise(problem.event)
+    )
     density = getattr(problem, "log_density", None)
 
     def measure(case: Case, row: LikelihoodRow) -> LikelihoodRow:
         grid = case.grid()
         parts = [
             log_prob(
-                problem, y[part.seeds[0] : part.seeds[-1] + 1], grid, case.solver, prior=density or vp_prior, probes=probes,
+                problem, y[part.seeds], grid, case.solver, prior=density or vp_prior, probes=probes,
                 seeds=None if probes is None else part.seeds,
             )
             for part in run.blocks()

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from flowsolve import metrics
 from flowsolve.errors import SamplesError
@@ -93,8 +93,8 @@ def quality(
     features: Features | None = None,
     features_name: str = "values",
     errors: bool = False,
-    settings: Settings = Settings(),
     folder: str | Path | None = None,
+    **settings: Unpack[Settings],
 ) -> list[Task[QualityRow]]:
     """Tasks for `collect`: the floor of the real data, then a row for each case.
 
@@ -112,7 +112,7 @@ def quality(
     """
     import torch
 
-    run = settings.over(seeds=range(500))
+    run = Run.of(settings, seeds=range(500))
     data, n = problem.data(), len(run.seeds)
     if min(n, len(data) // 2) < 4:
         raise SamplesError(
@@ -146,7 +146,7 @@ def quality(
 
     def measure(case: Case, row: QualityRow) -> QualityRow:
         grid = case.grid()
-        made = draw(problem, case.solver, grid, settings=run, folder=folder)
+        made = draw(problem, case.solver, grid, run, folder)
         row = replace(row, grid=grid.name, steps=grid.steps, nfe=made.nfe)
         row = replace(row, **_fields({k: d(made.x, held, f) for k, (d, f) in distances.items()}))
         if not errors or case.solver.stochastic:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 from flowsolve.errors import SamplesError
 from flowsolve.integrate.driver import sample, vp_start
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from flowsolve.integrate.solution import Solution
     from flowsolve.ode.base import ODE
     from flowsolve.problems.base import Problem
-    from flowsolve.schedule.grid import Grid
+    from flowsolve.schedule.grid import Grid, GridFamily
     from flowsolve.solver.base import Solver
 
 
@@ -93,7 +93,7 @@ def round_trips(
     *,
     samples: int = 32,
     dtypes: Sequence[torch.dtype] = (),
-    settings: Settings = Settings(block=64),
+    **settings: Unpack[Settings],
 ) -> list[Task[RoundTripRow]]:
     """Tasks for `collect`: every way at every S and in every dtype (float64 unless told otherwise).
 
@@ -111,15 +111,15 @@ def round_trips(
         raise SamplesError(f"round trips need 2 to {len(data)} samples of the data, not {samples}.")
     made = {n: grids(n) for n in steps}
     runs = [
-        replace(settings, seeds=range(samples), dtype=dtype).over(start=vp_start)
-        for dtype in dtypes or (settings.dtype or torch.float64,)
+        replace(Run.of(settings, block=64, start=vp_start), seeds=range(samples), dtype=dtype)
+        for dtype in dtypes or (torch.float64,)
     ]
 
     def measure(way: Way, run: Run, row: RoundTripRow) -> RoundTripRow:
         grid = made[row.S]
         errors, ups, downs, converged, off = [], [0], [0], [], []
         for part in run.blocks():
-            x = data[part.seeds[0] : part.seeds[-1] + 1].to(run.device, run.dtype)
+            x = data[part.seeds].to(run.device, run.dtype)
             found: list[Solution] = []
 
             def kept(

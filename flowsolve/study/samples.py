@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from flowsolve.integrate.driver import sample
 from flowsolve.ode.noise import SeededNoise, WithNoise
 from flowsolve.study import cache
-from flowsolve.study.settings import Run, Settings
+from flowsolve.study.settings import Run
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -32,24 +32,20 @@ def draw(
     problem: Problem,
     solver: Solver,
     grid: Grid,
-    *,
-    settings: Settings = Settings(),
+    run: Run,
     folder: str | Path | None = None,
 ) -> Drawn:
     """`sample`, one sample a seed, block by block; a stochastic method's noise is its seed's too.
 
-    settings  the seeds 0 to 255, float32 and ve_start unless told otherwise
-    folder    where blocks are kept as safetensors files, each with notes of what it is, and found again
-              by all that they depend on: what was drawn before a kill is not drawn again
+    folder  where blocks are kept as safetensors files, each with notes of what it is, and found again
+            by all that they depend on: what was drawn before a kill is not drawn again
 
     Raises as `sample` does.
     """
     import torch
 
     kept = None if folder is None else Path(folder)
-    parts = [
-        _block(problem, solver, grid, run, kept) for run in settings.over(seeds=range(256)).blocks()
-    ]
+    parts = [_block(problem, solver, grid, part, kept) for part in run.blocks()]
     return Drawn(torch.cat([part.x for part in parts]), max(part.nfe for part in parts))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 from flowsolve._version import __version__
 from flowsolve.integrate.driver import ve_start
@@ -20,52 +20,57 @@ if TYPE_CHECKING:
 Start = Callable[[float], float]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Settings:
-    """How a study runs. What is None here takes the default that the study states.
+class Settings(TypedDict, total=False):
+    """The keywords that every study takes; what is left out has the default that the study states.
 
     seeds   one sample each
-    block   samples solved at a time
-    dtype   of the state;  device: where it is
-    start   `ve_start` or `vp_start`, as in `sample`
-    cached  keep references in the user's cache folder
+    block   samples solved at a time (256)
+    dtype   of the state, a torch.dtype or its name ("float32");  device: where it is ("cpu")
+    start   `ve_start` or `vp_start`, as in `sample` (`ve_start`)
+    cached  keep references in the user's cache folder (yes)
     """
 
-    seeds: Sequence[int] | None = None
-    block: int = 256
-    dtype: torch.dtype | None = None
-    device: torch.device | str = "cpu"
-    start: Start | None = None
-    cached: bool = True
-
-    def __post_init__(self) -> None:
-        if self.block < 1:
-            raise ValueError(f"block must be at least 1 sample, but got {self.block!r}.")
-
-    def over(
-        self, *, seeds: Sequence[int] = (), dtype: str = "float32", start: Start = ve_start
-    ) -> Run:
-        """These settings over a study's defaults."""
-        import torch
-
-        return Run(
-            seeds=seeds if self.seeds is None else self.seeds,
-            block=self.block,
-            dtype=getattr(torch, dtype) if self.dtype is None else self.dtype,
-            device=torch.device(self.device),
-            start=self.start or start,
-            cached=self.cached,
-        )
+    seeds: Sequence[int]
+    block: int
+    dtype: torch.dtype | str
+    device: torch.device | str
+    start: Start
+    cached: bool
 
 
 @dataclass(frozen=True, kw_only=True)
-class Run(Settings):
-    """Settings without gaps."""
+class Run:
+    """The Settings of one study, all of them."""
 
     seeds: Sequence[int]
+    block: int
     dtype: torch.dtype
     device: torch.device
     start: Start
+    cached: bool
+
+    @staticmethod
+    def of(settings: Settings, **defaults: Unpack[Settings]) -> Run:
+        """The settings given, over the study's defaults, over those of all studies.
+
+        Raises TypeError for a word that is no setting, ValueError for a block of no samples.
+        """
+        import torch
+
+        unknown = [*{*settings} - Settings.__annotations__.keys()]
+        if unknown:
+            known = ", ".join(Settings.__annotations__)
+            raise TypeError(f"there is no setting {unknown[0]!r}: the settings are {known}.")
+        every = Settings(
+            seeds=(), block=256, dtype="float32", device="cpu", start=ve_start, cached=True
+        )
+        given = {k: v for k, v in settings.items() if v is not None}
+        words: dict[str, Any] = {**every, **defaults, **given}
+        if words["block"] < 1:
+            raise ValueError(f"block must be at least 1 sample, but got {words['block']!r}.")
+        if isinstance(words["dtype"], str):
+            words["dtype"] = getattr(torch, words["dtype"])
+        return Run(**{**words, "device": torch.device(words["device"])})
 
     @property
     def seeds_text(self) -> str:
@@ -74,7 +79,7 @@ class Run(Settings):
         return f"{self.seeds[0]}-{self.seeds[-1]}" if whole else ",".join(map(str, self.seeds))
 
     def blocks(self) -> Iterator[Run]:
-        """The same, for `block` seeds after the other."""
+        """The same for the first `block` seeds, for the next, and so on."""
         for i in range(0, len(self.seeds), self.block):
             yield replace(self, seeds=self.seeds[i : i + self.block])
 

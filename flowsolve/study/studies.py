@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 from flowsolve.analysis.order import Slope, observed_order
 from flowsolve.errors import BudgetError, FlowsolveError
@@ -17,7 +17,7 @@ from flowsolve.study.cases import budget_cases, steps_case
 from flowsolve.study.error import ErrorRow, error_tasks
 from flowsolve.study.results import read_jsonl, write_csv
 from flowsolve.study.runner import Task, collect
-from flowsolve.study.settings import Settings
+from flowsolve.study.settings import Run, Settings
 
 if TYPE_CHECKING:
     from flowsolve.problems.base import Problem
@@ -125,7 +125,7 @@ def convergence(
     *,
     steps: Sequence[int] = (20, 40, 80, 160, 320, 640),
     spacing: Spacing = karras,
-    settings: Settings = Settings(),
+    **settings: Unpack[Settings],
 ) -> Study:
     """Errors of one solver on grids of the given numbers of steps.
 
@@ -139,7 +139,7 @@ def convergence(
             f"{solver!r} chooses its own steps, so it has no order in their number. Use "
             "work_precision, which runs it at several tolerances."
         )
-    run = settings.over(seeds=range(16), dtype="float64")
+    run = Run.of(settings, seeds=range(16), dtype="float64")
     cases = [steps_case(solver, problem, spacing, n) for n in steps]
     rows = collect(error_tasks(cases, problem, replace(run, block=len(run.seeds))))
     for row in rows:
@@ -155,30 +155,25 @@ def work_precision(
     *,
     spacings: Sequence[Spacing] = (karras,),
     tolerances: Sequence[float] = TOLERANCES,
-    settings: Settings = Settings(),
     path: str | Path | None = None,
     on_row: Callable[[ErrorRow, int, int], None] | None = None,
+    **settings: Unpack[Settings],
 ) -> Study:
     """Errors of several solvers at several budgets of evaluations, from the same noise, to the same σ.
 
     solvers     fixed-grid ones run on the largest grid within each budget of `nfe`; adaptive ones
                 once for each of `tolerances` (rtol = atol)
-    settings    the seeds 0 to 255 and float32 unless told otherwise; one row for each block of seeds
     path        a JSON Lines file: each row is on the disk before the next is computed, and rows
                 found there are not computed again
     on_row      called with each row, how many are done and how many there will be
+    settings    the seeds 0 to 255 and float32 unless told otherwise; one row for each block of seeds
 
     A method that fails leaves a row whose `error` says why; the study goes on.
     """
-    return Study(
-        collect(
-            work_precision_tasks(
-                solvers, problem, nfe, spacings=spacings, tolerances=tolerances, settings=settings
-            ),
-            path,
-            on_row,
-        )
+    tasks = work_precision_tasks(
+        solvers, problem, nfe, spacings=spacings, tolerances=tolerances, **settings
     )
+    return Study(collect(tasks, path, on_row))
 
 
 def work_precision_tasks(
@@ -188,7 +183,7 @@ def work_precision_tasks(
     *,
     spacings: Sequence[Spacing] = (karras,),
     tolerances: Sequence[float] = TOLERANCES,
-    settings: Settings = Settings(),
+    **settings: Unpack[Settings],
 ) -> list[Task[ErrorRow]]:
     """What `work_precision` measures, as tasks for `collect`."""
     solvers = list(solvers)
@@ -201,4 +196,4 @@ def work_precision_tasks(
         for case in budget_cases(solver, problem, spacing, nfe, tolerances)
     ]
     cases = [*{(c.label, c.spacing, c.asked): c for c in cases}.values()]  # no point twice
-    return error_tasks(cases, problem, settings.over(seeds=range(256)))
+    return error_tasks(cases, problem, Run.of(settings, seeds=range(256)))
