@@ -20,14 +20,13 @@ Importing it loads no torch.
 """
 
 import importlib
-import pkgutil
 import re
 import sys
 
 from flowsolve._version import OldPaths
 from flowsolve._version import __version__ as __version__
 
-_STUB = (pkgutil.get_data(__name__, "__init__.pyi") or b"").decode()
+_STUB = __loader__.get_data(__file__ + "i").decode()  # type: ignore[name-defined]
 _HOME = {name: room for room, name in re.findall(r"^from (\S+) import (\w+) as", _STUB, re.M)}
 
 __all__ = sorted(_HOME)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Sequence
-from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
-from types import ModuleType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import ModuleType
 
 __version__ = "0.1.0"
 
@@ -43,8 +45,11 @@ MOVED = {
 }
 
 
-class OldPaths(MetaPathFinder, Loader):
-    """`flowsolve.labels` is `flowsolve.schedule.labels`: the paths that version 0.1.0 documented still work."""
+class OldPaths:
+    """`flowsolve.labels` is `flowsolve.schedule.labels`: paths that the documentation once showed still work.
+
+    A finder and a loader of the import system, without their base classes, whose import takes 15 ms.
+    """
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None

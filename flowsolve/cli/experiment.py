@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
-from flowsolve.cli import tables as report
+from flowsolve.cli import tables
 
 if TYPE_CHECKING:
     from flowsolve.cli.output import Folder
-    from flowsolve.study.runner import Record, Task
-
-    R = TypeVar("R", bound=Record)
+    from flowsolve.study.results import R, Row
+    from flowsolve.study.runner import Task
 
 
 def measured(folder: Folder, tasks: Sequence[Task[R]], what: str) -> tuple[R, ...]:
@@ -22,7 +21,7 @@ def measured(folder: Folder, tasks: Sequence[Task[R]], what: str) -> tuple[R, ..
 
     kind, path = type(tasks[0].row), folder.path / "rows.jsonl"
     try:
-        with report.progress(report.console(), what) as on_row:
+        with tables.progress(tables.console(), what) as on_row:
             rows = collect(tasks, path, on_row)
     except KeyboardInterrupt:
         write_csv(read_jsonl(path, kind), folder.path / "rows.csv", kind)
@@ -32,7 +31,7 @@ def measured(folder: Folder, tasks: Sequence[Task[R]], what: str) -> tuple[R, ..
     return rows
 
 
-def finish(folder: Folder, rows: Sequence[Record], *files: str) -> int:
+def finish(folder: Folder, rows: Sequence[Row], *files: str) -> int:
     """Say what failed and where everything is; 1 if nothing was measured."""
     for row in rows:
         if row.error:
@@ -44,4 +43,4 @@ def finish(folder: Folder, rows: Sequence[Record], *files: str) -> int:
 def show(title: str, head: list[str], body: list[list[str]]) -> None:
     """A table under a line of its own, which may be wider."""
     print(title)
-    report.console().print(report.plain(head, body))
+    tables.console().print(tables.plain(head, body))

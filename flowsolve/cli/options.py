@@ -1,4 +1,4 @@
-"""Arguments that several commands share, made into what they name."""
+"""Options that several commands share: what is added to a parser, and what is made of it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import argparse
 import math
 import os
 import sys
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Unpack
 
 from flowsolve.errors import WrongUse
 
@@ -15,6 +16,58 @@ if TYPE_CHECKING:
 
     from flowsolve.metrics.features import Features
     from flowsolve.problems.base import Problem
+    from flowsolve.schedule.grid import GridFamily
+    from flowsolve.study.settings import Settings
+
+SOLVERS = ["euler", "heun", "dpmsolver3", "dpmsolverpp2m", "lms:points=3", "dpmsolverppm:points=3"]
+DTYPES = ["float32", "float64", "bfloat16", "float16"]
+
+
+def add_samples(c: argparse.ArgumentParser, samples: int) -> None:
+    """--samples, --block and --features, of the experiments that compare samples with data."""
+    c.add_argument("--samples", type=int, default=samples, metavar="N", help=f"default {samples}")
+    add_block(c)
+    c.add_argument("--features", default="own", metavar="FEATURES",
+                   help="of the Fréchet distance: own (the problem's, else its values), values, pca:16 or "
+                        "package.module:function, as flowsolve.problems.classifier:digits_features")  # fmt: skip
+
+
+def add_block(c: argparse.ArgumentParser, block: int = 256, what: str = "samples") -> None:
+    """--block."""
+    c.add_argument("--block", type=int, default=block, metavar="N", help=f"{what} solved at a time")
+
+
+def add_steps(c: argparse.ArgumentParser, steps: Sequence[int] = (10, 20, 50, 100, 1000)) -> None:
+    """--steps and --grid, of the experiments on sub-sequences of a network's labels."""
+    c.add_argument("--steps", nargs="+", type=int, default=[*steps], metavar="S")
+    names = "tau_linear, tau_quadratic, leading, trailing, linspace, or a spacing such as karras"
+    c.add_argument("--grid", default="tau_linear", metavar="GRID", help=names)
+
+
+def add_spacing(c: argparse.ArgumentParser, spacing: str) -> None:
+    """--spacing."""
+    names = "karras (karras:rho=5), log_snr, exponential, uniform, uniform_t, quadratic_t"
+    c.add_argument("--spacing", nargs="+", default=[spacing], metavar="SPACING", help=names)
+
+
+def add_dtype(c: argparse.ArgumentParser, dtype: str = "float32") -> None:
+    """--dtype, then the options of `add_ends`."""
+    c.add_argument("--dtype", default=dtype, choices=DTYPES)
+    add_ends(c)
+
+
+def add_ends(c: argparse.ArgumentParser) -> None:
+    """--sigma-max, --sigma-min and --device."""
+    c.add_argument("--sigma-max", type=float, metavar="S", help="instead of the problem's")
+    c.add_argument("--sigma-min", type=float, metavar="S", help="instead of the problem's")
+    c.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1, mps")
+
+
+def add_output(c: argparse.ArgumentParser, default: str | None) -> None:
+    """--out and --overwrite."""
+    c.add_argument("--out", default=default, metavar="FOLDER",
+                   help=f"where results go (default: {default or 'nowhere'})")  # fmt: skip
+    c.add_argument("--overwrite", action="store_true", help="replace what another run left there")
 
 
 def positive(args: argparse.Namespace, *names: str) -> None:
@@ -45,11 +98,10 @@ def find_problem(args: argparse.Namespace) -> Problem:
     return problem.between(*ends)
 
 
-def torch_options(args: argparse.Namespace) -> tuple[torch.dtype, torch.device]:
-    """--dtype and --device. Raises WrongUse."""
-    import torch
-
-    return getattr(torch, args.dtype), find_device(args)
+def find_settings(args: argparse.Namespace, **more: Unpack[Settings]) -> Settings:
+    """--dtype, --device, --block where the command has it, and what else is known. Raises WrongUse."""
+    found: Settings = {"dtype": args.dtype, "device": find_device(args), **more}
+    return {**found, "block": args.block} if "block" in args else found
 
 
 def find_device(args: argparse.Namespace) -> torch.device:
@@ -88,6 +140,16 @@ def find_features(args: argparse.Namespace, problem: Problem) -> tuple[Features 
     if not callable(found):
         raise WrongUse(f"--features {name} is a {type(found).__name__}, which cannot be called.")
     return found, name
+
+
+def find_grids(args: argparse.Namespace, problem: Problem) -> GridFamily:
+    """--grid. Each of --steps is tried, so that what cannot be is an error before anything is measured."""
+    from flowsolve.cli.spacings import find_steps
+
+    made = find_steps(args.grid, problem.clock, problem.sigma_max, problem.sigma_min)
+    for n in args.steps:
+        made(n)
+    return made
 
 
 def _here() -> None:

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 
     from flowsolve.analysis.order import Slope
     from flowsolve.analysis.table import Table
+    from flowsolve.study.error import ErrorRow
+    from flowsolve.study.results import Row
     from flowsolve.study.studies import Study
-    from flowsolve.study.results import AnyRow, Row
 
 
 def console() -> Console:
@@ -77,7 +78,7 @@ def _budget(asked: str) -> int:
     return int(asked.partition("=")[2])
 
 
-def _cell(row: Row | None) -> str:
+def _cell(row: ErrorRow | None) -> str:
     if row is None:
         return "-"
     used = "" if row.nfe == _budget(row.asked) else f" ({row.nfe})"
@@ -98,7 +99,7 @@ def notes(study: Study) -> Iterator[str]:
         yield f"* within ten times the reference's own error ({err:.1e}): {len(reached)} results."
 
 
-def table(t: Table) -> RichTable:
+def coefficients(t: Table) -> RichTable:
     """The coefficients as numbers."""
     rows = [
         [*(f"{w:+.4f}" for w in row), *[""] * (len(t.sigmas) + 1 - len(row))]
@@ -112,11 +113,11 @@ def table(t: Table) -> RichTable:
 
 
 @contextmanager
-def progress(out: Console, what: str) -> Iterator[Callable[[AnyRow, int, int], None]]:
+def progress(out: Console, what: str) -> Iterator[Callable[[Row, int, int], None]]:
     """A callback for rows: a bar with the time left on a terminal, else one line for each row."""
     if not out.is_terminal:
 
-        def line(row: AnyRow, done: int, total: int) -> None:
+        def line(row: Row, done: int, total: int) -> None:
             print(f"[{done}/{total}] {row.name}  {row.error or row.result}", flush=True)
 
         yield line
@@ -138,7 +139,7 @@ def progress(out: Console, what: str) -> Iterator[Callable[[AnyRow, int, int], N
     with Progress(*columns, console=out, transient=True) as bar:
         task = bar.add_task(what, total=None)
 
-        def advance(row: AnyRow, done: int, total: int) -> None:
+        def advance(row: Row, done: int, total: int) -> None:
             result = "failed" if row.error else row.result
             bar.update(task, completed=done, total=total, description=f"{row.name}: {result}")
 

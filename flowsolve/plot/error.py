@@ -13,8 +13,8 @@ from matplotlib.figure import Figure
 from flowsolve.plot.axes import MARKERS, finish, new
 
 if TYPE_CHECKING:
+    from flowsolve.study.error import ErrorRow
     from flowsolve.study.studies import Study
-    from flowsolve.study.results import Row
 
 
 def error_vs_nfe(study: Study, title: str = "") -> Figure:
@@ -46,11 +46,11 @@ def _joined(studies: Sequence[Study]) -> Study:
     return Study(tuple(row for study in studies for row in study.rows))
 
 
-def _lines(axes: Axes, study: Study, at: Callable[[Row], float]) -> None:
+def _lines(axes: Axes, study: Study, at: Callable[[ErrorRow], float]) -> None:
     fixed = {k: rows for k, rows in study.series.items() if rows[0].fixed}
     spacings = {spacing for _, spacing in fixed}
     end = max((at(rows[-1]) for rows in fixed.values()), default=1)
-    orders: dict[int, Row] = {}
+    orders: dict[int, ErrorRow] = {}
     for ((solver, spacing), rows), marker in zip(
         study.series.items(), cycle(MARKERS), strict=False
     ):

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING
 from flowsolve.errors import StateError
 from flowsolve.metrics.estimate import Estimate
 from flowsolve.problems.digits import Digits
-from flowsolve.study.editing_methods import Another as Another
 from flowsolve.study.editing_methods import Edit as Edit
 from flowsolve.study.editing_methods import Edited as Edited
 from flowsolve.study.editing_methods import Originals as Originals
+from flowsolve.study.editing_methods import OtherDigit as OtherDigit
 from flowsolve.study.editing_methods import encoded as encoded
 from flowsolve.study.editing_methods import fresh as fresh
 from flowsolve.study.editing_methods import inverted as inverted
@@ -32,12 +32,12 @@ if TYPE_CHECKING:
 
 Classifier = Callable[["Tensor"], "Tensor"]
 
-SETTINGS: tuple[Edit | Another, ...] = (
+EDITS: tuple[Edit | OtherDigit, ...] = (
     *(Edit(encoded, w) for w in (1.0, 3.0)),
     *(Edit(inverted, w) for w in (1.0, 3.0)),
     *(Edit(noised, w, p) for w in (1.0, 3.0) for p in (0.3, 0.4, 0.5, 0.6)),
     *(Edit(fresh, w) for w in (1.0, 3.0)),
-    Another(),
+    OtherDigit(),
 )
 
 
@@ -94,11 +94,12 @@ class EditRow(Row):
 def edits(
     originals: Originals,
     classify: Classifier | None = None,
-    settings: Iterable[Edit | Another] = SETTINGS,
+    some: Iterable[Edit | OtherDigit] = EDITS,
 ) -> list[Task[EditRow]]:
-    """Tasks for `collect`, one a setting.
+    """Tasks for `collect`, one an edit.
 
     classify  (n, 1, 8, 8) -> classes (n,), int64: the shipped classifier unless told otherwise
+    some      the edits to measure, all of EDITS unless told otherwise
     """
     from flowsolve.problems.classifier import digits_classes
 
@@ -106,22 +107,22 @@ def edits(
     return [
         Task(
             EditRow(
-                **common, edit=str(setting), solver=repr(originals.solver), grid=originals.grid.name,
-                grid_hash=originals.grid.digest, scale=setting.scale, strength=setting.strength,
+                **common, edit=str(edit), solver=repr(originals.solver), grid=originals.grid.name,
+                grid_hash=originals.grid.digest, scale=edit.scale, strength=edit.strength,
                 samples=originals.n,
             ),
-            partial(_measured, originals, setting, classify or digits_classes),
+            partial(_measured, originals, edit, classify or digits_classes),
         )
-        for setting in settings
+        for edit in some
     ]  # fmt: skip
 
 
 def _measured(
-    originals: Originals, setting: Edit | Another, classify: Classifier, row: EditRow
+    originals: Originals, edit: Edit | OtherDigit, classify: Classifier, row: EditRow
 ) -> EditRow:
     import torch
 
-    edited = setting(originals)
+    edited = edit(originals)
     x, y = originals.images.flatten(1), edited.x.flatten(1)
     distance, distance_error = _mean((y - x).square().mean(1).sqrt())
     a, b = (v - v.mean(1, keepdim=True) for v in (x, y))

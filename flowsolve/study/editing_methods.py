@@ -93,7 +93,7 @@ class Edited(NamedTuple):
     forwards: float = 0.0
 
 
-How = Callable[[Originals, ODE, Grid], tuple[Solution, ...]]
+Method = Callable[[Originals, ODE, Grid], tuple[Solution, ...]]
 
 
 def encoded(of: Originals, ode: ODE, grid: Grid) -> tuple[Solution, ...]:
@@ -126,7 +126,7 @@ class Edit:
     scale     w of the guidance on the way down;  strength: the part of the steps, as in `partial_start`
     """
 
-    how: How
+    how: Method
     scale: float = 1.0
     strength: float = 1.0
 
@@ -142,7 +142,7 @@ class Edit:
 
 
 @dataclass(frozen=True)
-class Another:
+class OtherDigit:
     """Real digits of the new class, one for each image: what has nothing of the image."""
 
     scale: float = field(default=math.nan, init=False)

@@ -1,22 +1,35 @@
-"""What the commands do, each a function of its name in one of these modules. torch is imported inside them."""
+"""One file a command. Its first line is what `flowsolve --help` says of it.
+
+    add(c)     gives the parser c the options of the command
+    run(args)  does it, and returns the exit code; torch is imported there
+
+A new file here is a new command: nothing else lists them.
+"""
 
 from __future__ import annotations
 
-import argparse
+import pkgutil
+from collections.abc import Callable
 from importlib import import_module
+from typing import TYPE_CHECKING, Protocol, cast
 
-MODULES = {
-    "studies": ("compare", "order", "certify"),
-    "experiments": ("table1", "quality", "consistency"),
-    "inversion": ("table2", "edit"),
-    "noises": ("interpolate", "likelihood"),
-    "samples": ("sample",),
-    "listings": ("solvers", "problems", "grids", "table"),
-}
+if TYPE_CHECKING:
+    from argparse import ArgumentParser, Namespace
 
 
-def run(args: argparse.Namespace) -> int:
-    """Run the command that was parsed; the modules of the others are not loaded."""
-    name = next(module for module, commands in MODULES.items() if args.command in commands)
-    code: int = getattr(import_module(f"flowsolve.cli.commands.{name}"), args.command)(args)
-    return code
+class Command(Protocol):
+    """What a file of this folder holds."""
+
+    __doc__: str | None
+    add: Callable[[ArgumentParser], None]
+    run: Callable[[Namespace], int]
+
+
+def names() -> list[str]:
+    """Every command, by name."""
+    return sorted(info.name for info in pkgutil.iter_modules(__path__))
+
+
+def find(name: str) -> Command:
+    """The command of that name."""
+    return cast(Command, import_module(f"{__name__}.{name}"))

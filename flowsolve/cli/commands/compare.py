@@ -1,0 +1,76 @@
+"""error against evaluations: table, figure, rows and measured orders"""
+
+from __future__ import annotations
+
+import argparse
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from flowsolve.cli import options
+from flowsolve.errors import WrongUse
+
+if TYPE_CHECKING:
+    from flowsolve.study.studies import Study
+
+
+def add(c: argparse.ArgumentParser) -> None:
+    c.add_argument("problem", nargs="?", default="digits", help="default: digits, a real network")
+    c.add_argument("--solvers", nargs="+", default=options.SOLVERS, metavar="SOLVER")
+    budgets = [5, 6, 8, 10, 12, 16, 24, 40]
+    c.add_argument("--nfe", nargs="+", type=int, default=budgets, metavar="N", help="budgets")
+    c.add_argument("--tolerances", nargs="+", type=float, metavar="TOL", help="of adaptive solvers")
+    c.add_argument("--seeds", type=int, default=256, metavar="N", help="samples (default 256)")
+    options.add_block(c)
+    options.add_spacing(c, "karras")
+    options.add_dtype(c)
+    options.add_output(c, "results/compare-PROBLEM")
+
+
+def run(args: argparse.Namespace) -> int:
+    from flowsolve.cli import tables
+    from flowsolve.cli.experiment import measured
+    from flowsolve.cli.output import Folder
+    from flowsolve.cli.spacings import find_spacing
+    from flowsolve.solver.plugins import make_solver
+
+    options.positive(args, "nfe", "seeds", "block")
+    if not all(0 < tol < math.inf for tol in args.tolerances or ()):
+        raise WrongUse(f"--tolerances must be positive, but got {args.tolerances}.")
+    solvers = [make_solver(text) for text in args.solvers]
+    problem = options.find_problem(args)
+    spacings = [find_spacing(text, problem.clock) for text in args.spacing]
+    settings = options.find_settings(args, seeds=range(args.seeds))
+    folder = Folder(args, args.problem)
+
+    from flowsolve.plot.error import error_vs_nfe
+    from flowsolve.study.studies import TOLERANCES, Study, work_precision_tasks
+
+    tasks = work_precision_tasks(
+        solvers, problem, args.nfe, spacings=spacings, tolerances=args.tolerances or TOLERANCES,
+        **settings,
+    )  # fmt: skip
+    study = Study(measured(folder, tasks, f"{problem!r}: reference"))
+    _write_orders(study, folder.path / "orders.csv")
+    folder.figure("error_vs_nfe", error_vs_nfe(study))
+    out = tables.console()
+    for table in tables.errors(study):
+        out.print(table)
+    for note in tables.notes(study):
+        out.print(note, markup=False, soft_wrap=True)
+    out.print(
+        f"{folder.path}: error_vs_nfe.png, .svg, rows.csv, rows.jsonl, orders.csv", markup=False
+    )
+    return 0 if study.series else 1
+
+
+def _write_orders(study: Study, path: Path) -> None:
+    import csv
+
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["solver", "spacing", "declared", "measured", "settled", "steps"])
+        for (solver, spacing), rows in study.series.items():
+            s = study.slope(solver, spacing)
+            used = " ".join(map(str, s.steps))
+            writer.writerow([solver, spacing, rows[0].order, s.order, s.settled, used])

@@ -1,0 +1,73 @@
+"""one x_T at many S: Section 5.2 of the DDIM paper"""
+
+from __future__ import annotations
+
+import argparse
+
+from flowsolve.cli import options
+
+
+def add(c: argparse.ArgumentParser) -> None:
+    solvers = ["ddim", "dpmsolverpp2m", "ddimeta"]
+    c.add_argument("problem", nargs="?", default="digits")
+    c.add_argument("--solvers", nargs="+", default=solvers, metavar="SOLVER")
+    c.add_argument("--samples", type=int, default=64, metavar="N", help="x_T (default 64)")
+    options.add_block(c)
+    c.add_argument("--shown", type=int, default=8, metavar="N", help="x_T in the figure of images")
+    options.add_steps(c)
+    options.add_dtype(c)
+    options.add_output(c, "results/consistency-PROBLEM")
+
+
+def run(args: argparse.Namespace) -> int:
+    from flowsolve.cli.experiment import finish, measured, show
+    from flowsolve.cli.output import Folder
+    from flowsolve.integrate.driver import vp_start
+    from flowsolve.solver.plugins import make_solver
+
+    options.positive(args, "steps", "samples", "block", "shown")
+    solvers = [make_solver(text) for text in args.solvers]
+    problem = options.find_problem(args)
+    grids = options.find_grids(args, problem)
+    settings = options.find_settings(args, seeds=range(args.samples), start=vp_start)
+    folder = Folder(args, args.problem)
+
+    import torch
+
+    from flowsolve.metrics.estimate import Estimate
+    from flowsolve.plot.consistency import consistency_vs_steps
+    from flowsolve.plot.samples import sheet
+    from flowsolve.study.consistency import consistency
+    from flowsolve.study.samples import draw
+    from flowsolve.study.settings import Run
+
+    kept = folder.path / "samples"
+    tasks = consistency(solvers, problem, args.steps, grids, folder=kept, **settings)
+    rows = measured(folder, tasks, f"{problem!r}: the most steps")
+    folder.figure("consistency", consistency_vs_steps(rows))
+    files = ["consistency.png", ".svg"]
+    if len(problem.event) == 3:
+        columns = [(s, n) for s in solvers for n in sorted(args.steps)]
+        drawn = [
+            draw(problem, s, grids(n), Run.of(settings), kept).x[: args.shown] for s, n in columns
+        ]
+        images = sheet(
+            torch.stack(drawn, 1), [f"x_T {i}" for i in range(len(drawn[0]))],
+            [str(n) for _, n in columns], "S:   " + "   |   ".join(map(repr, solvers)), len(args.steps),
+        )  # fmt: skip
+        folder.figure("images", images)
+        files = ["images.png", *files]
+    names = [*map(repr, solvers)]
+    body = [
+        [r.solver, str(r.S), str(Estimate(r.own, r.own_error, 0)),
+         str(Estimate(r.first, r.first_error, 0)), f"{r.identified * r.samples:.0f} of {r.samples}"]
+        for r in sorted(rows, key=lambda r: (names.index(r.solver), r.S))
+        if not r.error
+    ]  # fmt: skip
+    most = f"to its own S = {max(args.steps)}"
+    show(
+        "distance between images of one x_T, over that between images of different x_T",
+        ["solver", "S", most, f"to {solvers[0]!r}'s", "identified"],
+        body,
+    )
+    return finish(folder, rows, *files, "samples/")

@@ -1,0 +1,74 @@
+"""samples between noises, on the arc and on the line: Section 5.3"""
+
+from __future__ import annotations
+
+import argparse
+
+from flowsolve.cli import options
+from flowsolve.errors import WrongUse
+
+
+def add(c: argparse.ArgumentParser) -> None:
+    c.add_argument("problem", nargs="?", default="digits")
+    c.add_argument("--solver", default="dpmsolverpp2m")
+    c.add_argument("--nfe", type=int, default=20, metavar="N")
+    c.add_argument("--pairs", type=int, default=128, metavar="N", help="of noises (default 128)")
+    c.add_argument("--points", type=int, default=9, metavar="N", help="on each path (default 9)")
+    options.add_block(c)
+    c.add_argument("--shown", type=int, default=6, metavar="N", help="pairs in the figure")
+    options.add_spacing(c, "karras")
+    options.add_dtype(c)
+    options.add_output(c, "results/interpolate-PROBLEM")
+
+
+def run(args: argparse.Namespace) -> int:
+    from flowsolve.cli.experiment import finish, measured, show
+    from flowsolve.cli.output import Folder
+    from flowsolve.cli.spacings import find_spacing
+    from flowsolve.integrate.cost import fit
+    from flowsolve.solver.plugins import make_solver
+
+    options.positive(args, "nfe", "pairs", "shown", "block")
+    if args.points < 2:
+        raise WrongUse(f"--points must be at least 2, the two ends, but got {args.points}.")
+    solver = make_solver(args.solver)
+    problem = options.find_problem(args)
+    spacing = find_spacing(args.spacing[0], problem.clock)
+    settings = options.find_settings(args)
+    ends = problem.sigma_max, problem.sigma_min
+    grid = fit(solver, args.nfe, lambda n: spacing(n, *ends).to_zero())
+    folder = Folder(args, args.problem)
+
+    import torch
+
+    from flowsolve.integrate.driver import sample
+    from flowsolve.ode.noise_interpolation import square
+    from flowsolve.plot.interpolation import along_interpolation
+    from flowsolve.plot.samples import sheet
+    from flowsolve.study.interpolation import PATHS, between, interpolation
+    from flowsolve.study.settings import Run
+
+    tasks = interpolation(problem, solver, grid, pairs=args.pairs, points=args.points, **settings)
+    rows = measured(folder, tasks, repr(problem))
+    folder.figure("interpolation", along_interpolation(rows))
+    files = ["interpolation.png", ".svg"]
+    if len(problem.event) == 3:
+        few = Run.of(settings, seeds=range(2 * args.shown))
+        parts = [(path, i / (args.points - 1)) for path in PATHS for i in range(args.points)]
+        drawn = [between(problem, solver, grid, few, path=path, t=t)[1] for path, t in parts]
+        pairs = sheet(
+            torch.stack(drawn, 1), [f"{2 * i}, {2 * i + 1}" for i in range(args.shown)],
+            [f"{t:.2g}" for _, t in parts], "t:   " + "   |   ".join(PATHS), args.points,
+        )  # fmt: skip
+        folder.figure("pairs", pairs)
+        corners = square(Run.of(settings, seeds=range(4)).noise(problem.event), args.points)
+        x = sample(problem, corners.flatten(0, 1), grid, solver).x
+        at = [f"{i / (args.points - 1):.2g}" for i in range(args.points)]
+        folder.figure("square", sheet(x.reshape(corners.shape), at, at, "slerp of four x_T"))
+        files += ["pairs.png", "square.png"]
+    body = [
+        [r.path, f"{r.t:.3g}", f"{r.deviation:.3f}", str(r.distance)] for r in rows if not r.error
+    ]
+    show("samples between noises, and their distance to the data",
+         ["path", "t", "deviation of the noise", "energy distance"], body)  # fmt: skip
+    return finish(folder, rows, *files)

@@ -1,0 +1,68 @@
+"""distance to data beside error against the ODE's solution"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from flowsolve.cli import options
+
+if TYPE_CHECKING:
+    from flowsolve.study.quality import QualityRow
+
+
+def add(c: argparse.ArgumentParser) -> None:
+    c.add_argument("problem", nargs="?", default="digits")
+    c.add_argument("--solvers", nargs="+", default=options.SOLVERS, metavar="SOLVER")
+    c.add_argument("--nfe", nargs="+", type=int, default=[5, 6, 8, 10, 16, 24], metavar="N")
+    options.add_samples(c, 500)
+    options.add_spacing(c, "karras")
+    options.add_dtype(c)
+    options.add_output(c, "results/quality-PROBLEM")
+
+
+def run(args: argparse.Namespace) -> int:
+    from flowsolve.cli.experiment import finish, measured, show
+    from flowsolve.cli.output import Folder
+    from flowsolve.cli.spacings import find_spacing
+    from flowsolve.solver.plugins import make_solver
+
+    options.positive(args, "nfe", "samples", "block")
+    solvers = [make_solver(text) for text in args.solvers]
+    problem = options.find_problem(args)
+    spacing = find_spacing(args.spacing[0], problem.clock)
+    settings = options.find_settings(args, seeds=range(args.samples))
+    features, named = options.find_features(args, problem)
+    folder = Folder(args, args.problem)
+
+    from flowsolve.plot.quality import quality_vs_nfe
+    from flowsolve.study.cases import budget_cases
+    from flowsolve.study.quality import quality
+
+    cases = [c for s in solvers for c in budget_cases(s, problem, spacing, args.nfe)]
+    tasks = quality(
+        cases, problem, features=features, features_name=named, errors=True,
+        folder=folder.path / "samples", **settings,
+    )  # fmt: skip
+    rows = measured(folder, tasks, f"{problem!r}: the floor and the reference")
+    folder.figure("quality", quality_vs_nfe(rows))
+    found = {(r.solver, r.asked): r for r in rows}
+    names = [*dict.fromkeys(r.solver for r in rows[1:])]
+    tables: list[tuple[str, Callable[[QualityRow], str]]] = [
+        ("RMS error against the solution of the ODE", lambda r: f"{r.rmse:.2e}"),
+        (f"Fréchet distance of {named}, real data {rows[0].distance('frechet')}",
+         lambda r: str(r.distance("frechet"))),
+    ]  # fmt: skip
+    for title, cell in tables:
+        body = [
+            [str(n), *("failed" if (r := found[s, f"nfe={n}"]).error else cell(r) for s in names)]
+            for n in args.nfe
+        ]
+        show(title, ["NFE", *names], body)
+    for n in args.nfe:
+        at = [r for r in rows if r.asked == f"nfe={n}" and not r.error]
+        a, b = (min(at, key=k, default=None) for k in (lambda r: r.rmse, lambda r: r.frechet))
+        if a and b and a is not b:
+            print(f"at {n} evaluations {a.solver} is nearest to the ODE, {b.solver} to the data")
+    return finish(folder, rows, "quality.png", ".svg", "samples/")
