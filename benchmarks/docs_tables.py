@@ -27,7 +27,7 @@ from flowsolve.problems import Dataset, Digits, Mixture, Mixture1D, Problem
 from flowsolve.problems.classifier import digits_classes, digits_features
 from flowsolve.problems.digits import digits_data
 from flowsolve.solver.dense_output import hermite
-from flowsolve.study.error import work_precision
+from flowsolve.study import work_precision
 
 DISTANCES = (m.frechet, m.sliced_wasserstein, m.energy, m.kid, m.mmd, m.precision, m.recall)
 

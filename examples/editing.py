@@ -18,7 +18,7 @@ import flowsolve_solvers as S
 from flowsolve import plot
 from flowsolve.problems import Digits
 from flowsolve.study import editing as edit
-from flowsolve.study.runner import collect
+from flowsolve.study import collect
 
 SHOWN = (
     edit.Edit(edit.encoded),

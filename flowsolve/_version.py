@@ -57,7 +57,7 @@ class OldPaths:
         old = fullname.removeprefix("flowsolve.")
         if old == fullname or old not in MOVED:
             return None
-        return ModuleSpec(fullname, self, is_package=not MOVED[old])
+        return ModuleSpec(fullname, self, is_package=not MOVED[old])  # type: ignore[arg-type]
 
     def create_module(self, spec: ModuleSpec) -> ModuleType | None:
         return None

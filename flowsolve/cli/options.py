@@ -28,8 +28,8 @@ def add_samples(c: argparse.ArgumentParser, samples: int) -> None:
     c.add_argument("--samples", type=int, default=samples, metavar="N", help=f"default {samples}")
     add_block(c)
     c.add_argument("--features", default="own", metavar="FEATURES",
-                   help="of the Fréchet distance: own (the problem's, else its values), values, pca:16 or "
-                        "package.module:function, as flowsolve.problems.classifier:digits_features")  # fmt: skip
+                   help="of the Fréchet distance: own (the problem's, else its values), values, pca:16 or a "
+                        "function, as flowsolve.problems.classifier:digits_features")  # fmt: skip
 
 
 def add_block(c: argparse.ArgumentParser, block: int = 256, what: str = "samples") -> None:

@@ -40,8 +40,8 @@ from flowsolve.analysis.step_cost import SHAPE, Meter
 from flowsolve.errors import GridError, NetworkError, NonFiniteError, ScheduleError, StateError
 from flowsolve.ode.precondition import Precondition
 from flowsolve.problems import Digits, Mixture, NetworkProblem, exact_network
+from flowsolve.study import convergence, work_precision
 from flowsolve.study.certificate import measuring_steps
-from flowsolve.study.error import convergence, work_precision
 from flowsolve_solvers import (
     RK4,
     DDIMEta,

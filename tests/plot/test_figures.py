@@ -23,22 +23,21 @@ from flowsolve.ode.noise import SeededNoise, WithNoise
 from flowsolve.plot.trajectories import PIECES
 from flowsolve.problems import Digits, Mixture, Mixture1D
 from flowsolve.schedule.spacings import karras, log_snr, uniform
+from flowsolve.study import ErrorRow, Study
 from flowsolve.study.consistency import ConsistencyRow
-from flowsolve.study.error import Study
 from flowsolve.study.interpolation import InterpolationRow
 from flowsolve.study.likelihood import LikelihoodRow
 from flowsolve.study.quality import QualityRow
-from flowsolve.study.results import Row
 from flowsolve.study.round_trip import RoundTripRow
-from flowsolve.study.runner import stamp
+from flowsolve.study.settings import Run
 from flowsolve_solvers import DDIMEta, DPMSolver3, DPMSolverPP2M, Euler, Heun
 
 GRID = karras(9, 10.0, 0.05)
+COMMON = Run.of({"dtype": torch.float32}).stamp(Mixture())
 
 
 def made_quality() -> list[QualityRow]:
-    common = stamp(Mixture(), torch.float32, "cpu")
-    rows = [QualityRow(**common, solver="real data", spacing="", asked="", start="", seeds="",
+    rows = [QualityRow(**COMMON, solver="real data", spacing="", asked="", start="", seeds="",
                        samples=9, real=99, features="values", frechet=0.5, frechet_error=0.1)]  # fmt: skip
     return rows + [
         replace(rows[0], solver=s, asked=f"S={n}", steps=n, nfe=n, frechet=5 / n, rmse=1 / n)
@@ -49,7 +48,7 @@ def made_quality() -> list[QualityRow]:
 
 def made_round_trips() -> list[RoundTripRow]:
     return [
-        RoundTripRow(**stamp(Mixture(), dtype, "cpu"), way=way, grid="karras", S=n, samples=9,
+        RoundTripRow(**Run.of({"dtype": dtype}).stamp(Mixture()), way=way, grid="karras", S=n, samples=9,
                      mse=1 / n**2)
         for dtype in (torch.float64, torch.float32)
         for way in NAMES
@@ -59,7 +58,7 @@ def made_round_trips() -> list[RoundTripRow]:
 
 def made_interpolation() -> list[InterpolationRow]:
     return [
-        InterpolationRow(**stamp(Mixture(), torch.float32, "cpu"), solver="Euler()", grid="", path=path,
+        InterpolationRow(**COMMON, solver="Euler()", grid="", path=path,
                          t=t, seeds="", pairs=9, deviation=1 - t * (1 - t), energy=0.1, energy_error=0.02)
         for path in ("slerp", "line")
         for t in (0.0, 0.5, 1.0)
@@ -68,7 +67,7 @@ def made_interpolation() -> list[InterpolationRow]:
 
 def made_likelihood() -> list[LikelihoodRow]:
     return [
-        LikelihoodRow(**stamp(Mixture(), torch.float32, "cpu"), solver=s, spacing="", asked=f"nfe={n}",
+        LikelihoodRow(**COMMON, solver=s, spacing="", asked=f"nfe={n}",
                       sigma_max=9.0, sigma_min=0.1, samples=9, probes=2, levels=17, nfe=n, bits=2 + 1 / n,
                       bits_error=0.1)
         for s in NAMES
@@ -77,9 +76,8 @@ def made_likelihood() -> list[LikelihoodRow]:
 
 
 def made_consistency() -> list[ConsistencyRow]:
-    common = stamp(Mixture(), torch.float32, "cpu")
     return [
-        ConsistencyRow(**common, solver=s, first_solver="Euler()", spacing="", S=n, most=50, seeds="",
+        ConsistencyRow(**COMMON, solver=s, first_solver="Euler()", spacing="", S=n, most=50, seeds="",
                        samples=9, first=1 / n, first_error=0.01)
         for s in NAMES
         for n in (10, 20, 50)
@@ -89,12 +87,13 @@ def made_consistency() -> list[ConsistencyRow]:
 NAMES = {"Euler()": 1, "Heun()": 2, "DPMSolver3()": 3}
 
 
-def row(solver: str, order: int, n: int, **options: Any) -> Row:
+def row(solver: str, order: int, n: int, **options: Any) -> ErrorRow:
     """A row as a method of that order would leave it."""
-    made = Row(
-        "made_up", "0" * 12, solver, order, "karras", f"nfe={n}", steps=n, nfe=n, samples=8,
-        rmse=float(n) ** -order, median=1.0, p90=1.0, max=1.0, scale=1.0, ref_err=1e-12,
-        certified=True, seconds=0.1, dtype="float64", seeds="0-7",
+    made = ErrorRow(
+        problem="made_up", problem_digest="0" * 12, dtype="float64", device="cpu", flowsolve="", torch="",
+        python="", solver=solver, order=order, spacing="karras", asked=f"nfe={n}", steps=n, nfe=n,
+        samples=8, rmse=float(n) ** -order, median=1.0, p90=1.0, max=1.0, scale=1.0, ref_err=1e-12,
+        certified=True, seconds=0.1, seeds="0-7",
     )  # fmt: skip
     return replace(made, **options)
 
@@ -104,7 +103,7 @@ def made_up(**options: Any) -> Study:
     return Study(tuple(many))
 
 
-def adaptive(n: int, tol: str) -> Row:
+def adaptive(n: int, tol: str) -> ErrorRow:
     return row("Torchdiffeq()", 5, n, spacing="adaptive", asked=f"tol={tol}", rmse=1e-3 / n)
 
 

@@ -23,8 +23,8 @@ from flowsolve.schedule.grid import Spacing
 from flowsolve.schedule.variable import Variable
 from flowsolve.solver.chart import NOISE
 from flowsolve.solver.weights import adams_weights
+from flowsolve.study import Study, convergence
 from flowsolve.study.certificate import measuring_steps
-from flowsolve.study.error import Study, convergence
 from flowsolve_solvers import ALL, LMS, RK4, Adams, Heun, Scipy, Torchdiffeq
 
 PROBLEMS = [Mixture1D(sigma_max=1.0, sigma_min=0.2), Mixture(sigma_max=1.0, sigma_min=0.2)]

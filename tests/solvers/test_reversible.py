@@ -47,8 +47,8 @@ from flowsolve.integrate.likelihood import log_prob
 from flowsolve.problems import Digits, Mixture, Mixture1D, Problem, exact_network
 from flowsolve.schedule.grid import Spacing
 from flowsolve.solver.plugins import provided
+from flowsolve.study import convergence
 from flowsolve.study.certificate import measuring_steps
-from flowsolve.study.error import convergence
 from flowsolve_solvers import (
     ALL,
     BDIA,

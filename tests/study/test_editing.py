@@ -18,11 +18,11 @@ from flowsolve.problems import Digits
 from flowsolve.problems.classifier import digits_classes
 from flowsolve.problems.digits import digits_data
 from flowsolve.study.editing import (
-    SETTINGS,
-    Another,
+    EDITS,
     Edit,
     EditRow,
     Originals,
+    OtherDigit,
     edits,
     encoded,
     fresh,
@@ -45,7 +45,7 @@ def nearest(x: Tensor) -> Tensor:
 
 @cache
 def measured() -> dict[str, EditRow]:
-    some = (Edit(encoded), Edit(encoded, 3.0), Edit(noised, 3.0, 0.4), Edit(fresh), Another())
+    some = (Edit(encoded), Edit(encoded, 3.0), Edit(noised, 3.0, 0.4), Edit(fresh), OtherDigit())
     return {row.edit: row for row in collect(edits(DIGITS, nearest, some))}
 
 
@@ -61,8 +61,8 @@ def test_rows_of_other_originals_are_others() -> None:
     others = (Originals(41, GRID, Euler()), Originals(40, GRID.last(9), Euler()),
               Originals(40, GRID, DPMSolverPP2M()), Originals(40, GRID, Euler(), torch.float64))  # fmt: skip
     keys = [task.row.key for o in (DIGITS, *others) for task in edits(o)]
-    assert len({*keys}) == len(keys) == 5 * len(SETTINGS)
-    assert [t.row.key for t in edits(Originals(40, GRID, Euler()))] == keys[: len(SETTINGS)]
+    assert len({*keys}) == len(keys) == 5 * len(EDITS)
+    assert [t.row.key for t in edits(Originals(40, GRID, Euler()))] == keys[: len(EDITS)]
 
 
 @pytest.mark.parametrize("n", [0, 1798])
@@ -99,8 +99,8 @@ def test_rows_are_computed_one_by_one_and_found_again(tmp_path: Path) -> None:
 
 
 def test_the_classes_are_the_shipped_classifiers_unless_told() -> None:
-    row = collect(edits(DIGITS, settings=[Another()]))[0]
-    x = Another()(DIGITS).x
+    row = collect(edits(DIGITS, some=[OtherDigit()]))[0]
+    x = OtherDigit()(DIGITS).x
     assert row.right == float((digits_classes(x) == DIGITS.targets).float().mean())
 
 
@@ -136,7 +136,7 @@ def test_the_measures() -> None:
     task = Originals(5, GRID, Euler())
 
     def back(sign: float) -> EditRow:
-        class Same(Another):
+        class Same(OtherDigit):
             def __call__(self, task: Originals):  # type: ignore[no-untyped-def]
                 return super().__call__(task)._replace(x=sign * task.images)
 
@@ -164,13 +164,13 @@ def test_exact_inversion_comes_back_under_its_own_class() -> None:
 
 
 def test_what_fails_leaves_a_row_that_says_why() -> None:
-    rows = collect(edits(Originals(3, GRID, DDIMEta(1.0)), nearest, (Edit(encoded), Another())))
+    rows = collect(edits(Originals(3, GRID, DDIMEta(1.0)), nearest, (Edit(encoded), OtherDigit())))
     assert "so it only goes down the grid, not up" in rows[0].error
     assert math.isnan(rows[0].distance)
     assert rows[1].error == ""
     none = collect(edits(DIGITS, nearest, [Edit(noised, 1.0, 0.05)]))[0]
     assert "there is no step to take" in none.error
-    wrong = collect(edits(Originals(3, GRID, Euler()), lambda x: torch.zeros(2), [Another()]))[0]
+    wrong = collect(edits(Originals(3, GRID, Euler()), lambda x: torch.zeros(2), [OtherDigit()]))[0]
     assert wrong.error.endswith("the classifier returned (2,) for 3 images: one class for each.")
 
 

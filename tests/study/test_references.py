@@ -261,7 +261,7 @@ def test_folder(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
 KILLED = """
 import os, sys, time
 import torch
-from flowsolve import cache
+from flowsolve.study import cache
 
 real = os.{where}
 def slow(*args):
@@ -276,7 +276,7 @@ cache.store("key", torch.arange(1000.0), {{}})
 STORING = """
 import sys
 import torch
-from flowsolve import cache
+from flowsolve.study import cache
 
 x = torch.arange(100_000.0)
 print("ready", flush=True)

@@ -1,37 +1,28 @@
+"""Convergence and work against precision: what a row holds, what blocks and failures leave."""
+
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, fields, replace
-from pathlib import Path
+from dataclasses import asdict, dataclass, replace
 
 import pytest
 import torch
 from torch import Tensor
 
-from flowsolve.analysis.order import observed_order
-from flowsolve.errors import BudgetError, FlowsolveError, ResultsError, StateError
+from flowsolve.errors import BudgetError, FlowsolveError, StateError
 from flowsolve.ode.base import ODE
 from flowsolve.problems import Digits, Gaussian, Mixture, Mixture1D
 from flowsolve.schedule.grid import Grid
 from flowsolve.schedule.spacings import karras, log_snr
 from flowsolve.solver.base import OneStep, Solver
-from flowsolve.study.error import Study, convergence, work_precision
-from flowsolve.study.results import Row, RowFile, read_jsonl, write_csv
+from flowsolve.study.error import ErrorRow
+from flowsolve.study.studies import Study, convergence, work_precision
 from flowsolve_solvers import DPMSolver3, DPMSolverPP2M, Euler, Heun, Torchdiffeq
 
 STEPS = (10, 20, 40, 80, 160, 320)
-
-
-class Known(Mixture1D):
-    """A problem that may be told apart by its count of calls."""
-
-    calls = 0
-
-    def eps(self, x: Tensor, sigma: float) -> Tensor:
-        Known.calls += 1
-        return super().eps(x, sigma)
+WHERE = {"problem": "made_up", "problem_digest": "0" * 12, "dtype": "float64", "device": "cpu",
+         "flowsolve": "", "torch": "", "python": ""}  # fmt: skip
 
 
 @dataclass(frozen=True, repr=False)
@@ -67,68 +58,6 @@ class Untuned(Solver):
 
     def steps(self, ode: ODE, x: Tensor, grid: Grid) -> Iterator[Tensor]:
         yield x + (grid[-1] - grid[0]) * ode.eps(x, grid[0])
-
-
-# --- observed_order --------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("p", [1, 2, 3.5, 8])
-def test_the_slope_of_a_pure_power_is_its_exponent(p: float) -> None:
-    s = observed_order(STEPS, [7 * n**-p for n in STEPS])
-    assert s.order == pytest.approx(p, abs=1e-10)
-    assert s.settled
-    assert s.steps == STEPS[-4:]  # at most four points
-
-
-def test_points_may_come_in_any_order() -> None:
-    shuffled = [STEPS[i] for i in (3, 0, 5, 1, 4, 2)]
-    assert observed_order(shuffled, [n**-2 for n in shuffled]).order == pytest.approx(2)
-
-
-def power(n: float) -> float:
-    return float(n) ** -2
-
-
-CASES = {
-    # name: errors, floor, order, settled, steps used
-    "pre-asymptotic bump": ([9, 3e-3, 8e-3, *map(power, STEPS[3:])], 0, 2, True, STEPS[3:]),
-    "round-off that rises": ([*map(power, STEPS[:4]), 3e-4, 9e-4], 0, 2, True, STEPS[:4]),
-    "round-off plateau": ([*map(power, STEPS[:4]), power(80), power(80)], 0, 2, True, STEPS[:4]),
-    "reference floor": ([power(n) + 1e-4 for n in STEPS], 1.5e-4, None, False, STEPS[:4]),
-    "higher order first": ([n**-4 + 1e-3 * n**-2 for n in STEPS], 0, 2, True, STEPS[2:]),
-    "never settled": ([n ** -(1 + n / 200) for n in STEPS], 0, None, False, STEPS[-2:]),
-    "failures": ([*map(power, STEPS[:4]), math.nan, math.inf], 0, 2, True, STEPS[:4]),
-}
-
-
-@pytest.mark.parametrize("name", CASES)
-def test_the_slope_is_read_where_it_can_be(name: str) -> None:
-    errors, floor, order, settled, used = CASES[name]
-    s = observed_order(STEPS, errors, floor)
-    if order is not None:
-        assert s.order == pytest.approx(order, abs=0.1)
-    if settled is not None:
-        assert s.settled is settled
-    assert set(s.steps) <= set(used)
-    assert len(s.steps) >= 2
-    assert ("not settled" in str(s)) is not s.settled
-
-
-def test_a_line_through_noise_is_fitted_and_not_joined_up() -> None:
-    factors = (1.0, 1.02, 0.98, 1.01, 0.99, 1.02)
-    s = observed_order(STEPS, [f * n**-2 for f, n in zip(factors, STEPS, strict=True)])
-    assert s.settled
-    assert s.order == pytest.approx(2, abs=0.04)
-    last = math.log(factors[-2] / factors[-1] * 4, 2)
-    assert abs(s.order - 2) < abs(last - 2)  # better than the last pair alone
-
-
-@pytest.mark.parametrize("errors", [[], [1.0], [1.0, 2.0], [math.nan, 1.0], [1e-9, 1e-10]])
-def test_too_few_clean_points_give_no_slope(errors: list[float]) -> None:
-    s = observed_order(STEPS[: len(errors)], errors, floor=1e-8)
-    assert math.isnan(s.order)
-    assert not s.settled
-    assert "no slope" in str(s)
 
 
 # --- convergence -----------------------------------------------------------------------------
@@ -292,7 +221,7 @@ def test_a_failing_method_leaves_a_row_that_says_why() -> None:
 
 
 def test_a_study_whose_errors_reach_the_reference_says_so() -> None:
-    from flowsolve.cli import tables as report
+    from flowsolve.cli import tables
 
     class Coarse(Mixture):
         tolerance = 1e-3  # so that the reference's own error is large
@@ -306,16 +235,16 @@ def test_a_study_whose_errors_reach_the_reference_says_so() -> None:
     assert best.rmse < 10 * best.ref_err
     assert by_budget["Heun()", "nfe=6"].certified
     assert "reference reached" in str(study)
-    notes = [*report.notes(study)]
+    notes = [*tables.notes(study)]
     assert any("reference's own error" in note for note in notes)
     assert 600 not in study.slope("DPMSolver3()").steps
     honest = work_precision([Heun()], Mixture1D(), [6, 60], seeds=range(4), dtype=torch.float64)
-    assert not any("reference's own" in note for note in report.notes(honest))
+    assert not any("reference's own" in note for note in tables.notes(honest))
 
 
 def made_up(errors: list[float], **options: object) -> Study:
-    row = Row("made_up", "0" * 12, "Heun()", 2, "karras", "", scale=1.0, ref_err=1e-15,
-              dtype="float64", certified=True)  # fmt: skip
+    row = ErrorRow(**WHERE, solver="Heun()", order=2, spacing="karras", asked="", scale=1.0,
+                   ref_err=1e-15, certified=True)  # fmt: skip
     return Study(tuple(
         replace(row, asked=f"steps={n}", steps=n, nfe=2 * n, rmse=e, **options)  # type: ignore[arg-type]
         for n, e in zip(STEPS, errors, strict=True)
@@ -347,114 +276,6 @@ def test_float32_rows_bottom_out_without_a_false_slope() -> None:
     )  # fmt: skip
     assert study.rows[0].dtype == "float32"
     assert max(study.slope().steps) <= 256
-
-
-# --- rows on disk ----------------------------------------------------------------------------
-
-
-def test_a_study_continues_where_it_stopped(tmp_path: Path) -> None:
-    path = tmp_path / "rows.jsonl"
-    given = {"seeds": range(4), "path": path}
-    first = work_precision([Euler()], Known(), [4, 8], **given)  # type: ignore[arg-type]
-    before = path.read_bytes()
-    Known.calls = 0
-    again = work_precision([Euler()], Known(), [4, 8], **given)  # type: ignore[arg-type]
-    assert Known.calls == 0
-    assert again == first == Study.load(path)
-    assert path.read_bytes() == before
-    Known.calls = 0
-    more = work_precision([Euler()], Known(), [4, 8, 16], **given)  # type: ignore[arg-type]
-    assert 16 <= Known.calls <= 18  # the new row, and no more than the start of it
-    assert path.read_bytes().startswith(before)
-    assert len(path.read_bytes().splitlines()) == 3
-    assert more.rows[:2] == first.rows
-
-
-@pytest.mark.parametrize(
-    "change",
-    [{"seeds": range(1, 5)}, {"dtype": torch.float64}, {"spacings": [log_snr]}, {"seeds": [0, 3]}],
-    ids=["other seeds", "a dtype", "a spacing", "seeds with a gap"],
-)
-def test_what_differs_is_computed_anew(tmp_path: Path, change: dict[str, object]) -> None:
-    given: dict[str, object] = {"seeds": range(4), "path": tmp_path / "rows.jsonl"}
-    first = work_precision([Euler()], Mixture1D(), [4], **given)  # type: ignore[arg-type]
-    other = work_precision([Euler()], Mixture1D(), [4], **given | change)  # type: ignore[arg-type]
-    assert other.rows[0].key != first.rows[0].key
-    assert other.rows[0].rmse != first.rows[0].rmse
-    assert len(read_jsonl(tmp_path / "rows.jsonl", Row)) == 2
-
-
-def test_rows_of_another_problem_or_version_are_not_taken_for_ours(tmp_path: Path) -> None:
-    path = tmp_path / "rows.jsonl"
-    row = work_precision([Euler()], Mixture1D(), [4], seeds=range(2)).rows[0]
-    file = RowFile(path, Row)
-    file.append(replace(row, flowsolve="0.0.0", rmse=1.0))
-    file.append(replace(row, problem_digest="0" * 12, rmse=1.0))
-    found = work_precision([Euler()], Mixture1D(), [4], seeds=range(2), path=path).rows[0]
-    assert replace(found, seconds=0) == replace(row, seconds=0)
-
-
-def test_failed_rows_are_tried_again(tmp_path: Path) -> None:
-    path = tmp_path / "rows.jsonl"
-    good = work_precision([Euler()], Mixture1D(), [4], seeds=range(2)).rows[0]
-    nothing = {f.name: f.default for f in fields(Row) if f.name in ("rmse", "max", "seconds")}
-    RowFile(path, Row).append(replace(good, error="OutOfMemoryError: once", **nothing))
-    study = work_precision([Euler()], Mixture1D(), [4], seeds=range(2), path=path)
-    assert not study.failures
-    assert study.rows[0].rmse == good.rmse
-    assert [bool(r.error) for r in read_jsonl(path, Row)] == [True, False]
-
-
-ODD = Row(
-    "σ, \"quoted\"\nline", "0" * 12, "Adams(points=3, chart=DATA)", 2, "karras", "nfe=5",
-    sigma_max=math.inf, sigma_min=5e-324, rmse=0.1 + 0.2, median=math.nan, p90=-math.inf,
-    max=1.7976931348623157e308, certified=True, error="x̄ ≠ ∞",
-)  # fmt: skip
-
-
-def test_rows_survive_json_and_csv_bit_for_bit(tmp_path: Path) -> None:
-    file = RowFile(tmp_path / "rows.jsonl", Row)
-    file.append(ODD)
-    file.append(replace(ODD, rmse=-0.0))
-    for row, back in zip(file.rows, read_jsonl(file.path, Row), strict=True):
-        for name, value in asdict(row).items():
-            got = getattr(back, name)
-            assert type(got) is type(value), name
-            assert repr(got) == repr(value), name
-    write_csv(file.rows, tmp_path / "rows.csv")
-    with open(tmp_path / "rows.csv", newline="", encoding="utf-8") as csv_file:
-        lines = [*csv.DictReader(csv_file)]
-    assert [*lines[0]] == [f.name for f in fields(Row)]
-    for row, line in zip(file.rows, lines, strict=True):
-        for name, value in asdict(row).items():
-            text = line[name]
-            assert repr(float(text) if isinstance(value, float) else text) == (
-                repr(value) if isinstance(value, float) else repr(str(value))
-            ), name
-    assert [p.name for p in tmp_path.iterdir() if p.suffix == ".part"] == []
-
-
-@pytest.mark.parametrize("cut", range(1, 400, 23))
-def test_a_line_that_a_kill_cut_off_is_dropped(tmp_path: Path, cut: int) -> None:
-    path = tmp_path / "rows.jsonl"
-    for row in (ODD, replace(ODD, order=3)):
-        RowFile(path, Row).append(row)
-    whole = path.read_bytes()
-    path.write_bytes(whole[:-cut])  # also in the middle of a character
-    assert [r.order for r in read_jsonl(path, Row)] in ([2], [2, 3])
-    file = RowFile(path, Row)
-    file.append(replace(ODD, order=4))
-    assert read_jsonl(path, Row)[0].order == 2
-    assert read_jsonl(path, Row)[-1].order == 4
-    assert path.read_bytes().endswith(b"}\n")
-
-
-def test_a_file_that_holds_something_else_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "rows.jsonl"
-    path.write_text('{"colour": "red"}\n{"a": 1}\n')
-    with pytest.raises(ResultsError, match="line 1 is not a result row"):
-        Study.load(path)
-    assert Study.load(tmp_path / "none.jsonl").rows == ()
 
 
 def test_the_default_solvers_of_a_study_agree_with_the_2m_of_the_paper() -> None:

@@ -1,0 +1,65 @@
+"""What a command loads before it runs, how soon it answers, and what the listings say."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from flowsolve.cli import commands
+from flowsolve.cli.parser import parser
+from tests.cli.helpers import COMMAND, done, outside
+
+
+@pytest.mark.parametrize(
+    "args", [[], ["--help"], ["compare", "--help"], ["solvers"], ["--version"]]
+)
+def test_what_needs_no_torch_loads_none(args: list[str], tmp_path: Path) -> None:
+    made = subprocess.run(
+        [sys.executable, "-X", "importtime", COMMAND, *args],
+        cwd=tmp_path, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert made.returncode == (0 if args else 2)
+    loaded = {line.rpartition("|")[2].strip() for line in made.stderr.splitlines()}
+    assert "flowsolve.cli" in loaded
+    assert not {"torch", "numpy", "scipy", "matplotlib", "torchdiffeq"} & loaded
+    assert made.stdout
+
+
+@pytest.mark.parametrize("args", [["--help"], ["solvers"]], ids=" ".join)
+def test_it_answers_at_once(args: list[str], tmp_path: Path) -> None:
+    seconds: list[float] = []
+    while len(seconds) < 15 and (len(seconds) < 5 or min(seconds) >= 0.3):
+        begin = time.perf_counter()
+        done(*args, cwd=tmp_path, run=outside)
+        seconds.append(time.perf_counter() - begin)
+    print(f"flowsolve {args[0]}: {min(seconds):.3f} s, best of {len(seconds)}")
+    assert min(seconds) < 0.3
+
+
+def test_lists(tmp_path: Path) -> None:
+    solvers = done("solvers", cwd=tmp_path)
+    for name, order, count in (("Heun", 2, "2"), ("RK4", 4, "4"), ("Torchdiffeq", 5, "adaptive")):
+        assert re.search(rf"│ {name} +│ +{order} │ +{count} │", solvers), name
+    problems = done("problems", cwd=tmp_path)
+    assert all(name in problems for name in ("gaussian", "mixture_1d", "dataset", "digits"))
+    assert done("--version", cwd=tmp_path).startswith("flowsolve 0.")
+    assert not [*tmp_path.iterdir()]  # nothing is written that was not asked for
+
+
+def test_every_file_of_the_folder_is_a_command() -> None:
+    found = commands.names()
+    assert {"compare", "order", "solvers", "table1"} <= {*found}
+    actions = parser(found)._subparsers._group_actions  # type: ignore[union-attr]
+    assert [*actions[0].choices] == found  # type: ignore[arg-type]
+    for name in found:
+        command = commands.find(name)
+        assert callable(command.run)
+        assert command.__doc__
+        assert (command.__doc__ or "").partition("\n")[0] in " ".join(
+            parser([name]).format_help().split()
+        )
