@@ -59,9 +59,8 @@ def reference(
     least = 0.0 if like.dtype == torch.float64 else 1e-5
     tolerance = max(float(problem.tolerance if tolerance is None else tolerance), least)
     s, t, x = float(s), float(t), like.to("cpu").double()
-    parts = [VERSION, type(problem).__name__, problem.digest, s.hex(), t.hex(), tolerance.hex()]
-    parts += [str(like.dtype), like.device.type]
-    key = hashlib.sha256(" ".join(parts).encode() + x.contiguous().numpy().tobytes()).hexdigest()
+    where = (str(like.dtype), like.device.type)
+    key = _key(problem, x, (s, t), tolerance, where)
     found = cache.load(key) if cached else None
     if found is not None:
         return Reference(found[0], float(found[1]["err"]), found[1]["how"])
@@ -73,6 +72,19 @@ def reference(
     if cached:
         cache.store(key, made.x, {"err": repr(made.err), "how": made.how})
     return made
+
+
+def _key(
+    problem: Problem,
+    x: Tensor,
+    levels: tuple[float, float],
+    tolerance: float,
+    where: tuple[str, str],
+) -> str:
+    """Of all that a reference depends on; where: the dtype and the device that a network runs in."""
+    numbers = (v.hex() for v in (*levels, tolerance))
+    parts = [VERSION, type(problem).__name__, problem.digest, *numbers, *where]
+    return hashlib.sha256(" ".join(parts).encode() + x.contiguous().numpy().tobytes()).hexdigest()
 
 
 def _rms(x: Tensor) -> float:

@@ -15,9 +15,10 @@ from torch import Tensor
 
 from flowsolve import LOG_SIGMA, log_snr, solve
 from flowsolve.errors import NonFiniteError
-from flowsolve.problems import Dataset, Gaussian, Mixture, Mixture1D, Problem
+from flowsolve.ode import ODE
+from flowsolve.problems import Dataset, Gaussian, Mixture, Mixture1D, NetworkProblem, Problem
 from flowsolve.study import cache
-from flowsolve.study.references import reference
+from flowsolve.study.references import _key, reference
 from flowsolve_solvers import RK4, Scipy
 
 HIGH, LOW = 10.0, 0.1
@@ -189,6 +190,32 @@ DAMAGES = [
     flipped_in_err,
     other_dtype,
 ]
+
+
+def test_a_network_has_a_reference_of_its_own_in_every_dtype_and_on_every_device(
+    folder: Path,
+) -> None:
+    """In float32 this network is another, and the tolerance is the same for both."""
+
+    def network(x: Tensor, sigma: float) -> Tensor:
+        return x / 3 if x.dtype == torch.float64 else x / 5
+
+    class Network(ODE):
+        def eps(self, x: Tensor, sigma: float) -> Tensor:
+            return network(x, sigma)
+
+    problem = NetworkProblem(Network(), (2,), HIGH, LOW, digest="two dtypes")
+    problem.tolerance = 1e-4  # type: ignore[misc]
+    x = torch.ones(1, 2)
+    single, double = (
+        reference(problem, x.to(d), HIGH, LOW) for d in (torch.float32, torch.float64)
+    )
+    assert len(entries(folder)) == 2
+    assert rms(single.x - double.x) > 0.01
+    where = [("torch.float32", "cpu"), ("torch.float64", "cpu"), ("torch.float32", "cuda")]
+    keys = {_key(problem, x.double(), (HIGH, LOW), 1e-4, w) for w in where}
+    assert len(keys) == 3
+    assert {p.stem for p in entries(folder)} <= keys
 
 
 @pytest.mark.parametrize("damage", DAMAGES)

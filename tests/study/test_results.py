@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+import os
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 
@@ -134,3 +135,15 @@ def test_a_file_that_holds_something_else_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ResultsError, match="line 1 is not a result row"):
         Study.load(path)
     assert Study.load(tmp_path / "none.jsonl").rows == ()
+
+
+def test_a_row_is_on_the_disk_and_not_in_a_buffer_of_the_system(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[int] = []
+    monkeypatch.setattr(os, "fsync", lambda fd: synced.append(os.fstat(fd).st_size))
+    file = RowFile(tmp_path / "rows.jsonl", ErrorRow)
+    for n in (1, 2):
+        file.append(ODD)
+        assert len(synced) == n
+        assert synced[-1] == file.path.stat().st_size > 0  # all of the row was there by then

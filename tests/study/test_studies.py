@@ -12,11 +12,12 @@ from torch import Tensor
 
 from flowsolve.errors import BudgetError, FlowsolveError, StateError
 from flowsolve.ode.base import ODE
-from flowsolve.problems import Digits, Gaussian, Mixture, Mixture1D
+from flowsolve.problems import Digits, Gaussian, Mixture, Mixture1D, Problem
 from flowsolve.schedule.grid import Grid
 from flowsolve.schedule.spacings import karras, log_snr
 from flowsolve.solver.base import OneStep, Solver
 from flowsolve.study.error import ErrorRow
+from flowsolve.study.references import Reference, reference
 from flowsolve.study.studies import Study, convergence, work_precision
 from flowsolve_solvers import DPMSolver3, DPMSolverPP2M, Euler, Heun, Torchdiffeq
 
@@ -240,6 +241,22 @@ def test_a_study_whose_errors_reach_the_reference_says_so() -> None:
     assert 600 not in study.slope("DPMSolver3()").steps
     honest = work_precision([Heun()], Mixture1D(), [6, 60], seeds=range(4), dtype=torch.float64)
     assert not any("reference's own" in note for note in tables.notes(honest))
+
+
+@pytest.mark.parametrize(("part", "certified"), [(9, False), (11, True)])
+def test_a_result_is_certified_ten_times_above_the_error_of_its_reference(
+    part: float, certified: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = {"seeds": range(2), "dtype": torch.float64}
+    (row,) = work_precision([Heun()], Mixture1D(), [8], **run).rows  # type: ignore[arg-type]
+
+    def told(problem: Problem, x: Tensor, s: float, t: float, *, cached: bool) -> Reference:
+        return replace(reference(problem, x, s, t, cached=cached), err=row.rmse / part)
+
+    monkeypatch.setattr("flowsolve.study.error.reference", told)
+    (again,) = work_precision([Heun()], Mixture1D(), [8], **run).rows  # type: ignore[arg-type]
+    assert again.rmse == row.rmse
+    assert again.certified is certified
 
 
 def made_up(errors: list[float], **options: object) -> Study:
