@@ -1,4 +1,4 @@
-"""What all experiments do on the command line: rows as they come, tables, and what is left behind."""
+"""What the commands of studies and experiments share: rows as they come, tables, a last line."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def measured(folder: Folder, tasks: Sequence[Task[R]], what: str) -> tuple[R, ..
 
 
 def finish(folder: Folder, rows: Sequence[Row], *files: str) -> int:
-    """Say what failed and where everything is; 1 if nothing was measured."""
+    """Print what failed and where the results are. The exit code: 1 if nothing was measured."""
     for row in rows:
         if row.error:
             print(f"{row.name}: {row.error}")
@@ -41,6 +41,6 @@ def finish(folder: Folder, rows: Sequence[Row], *files: str) -> int:
 
 
 def show(title: str, head: list[str], body: list[list[str]]) -> None:
-    """A table under a line of its own, which may be wider."""
+    """Print a title, which may be wider than the table, and the table."""
     print(title)
     tables.console().print(tables.plain(head, body))

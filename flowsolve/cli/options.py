@@ -144,9 +144,9 @@ def find_features(args: argparse.Namespace, problem: Problem) -> tuple[Features 
 
 def find_grids(args: argparse.Namespace, problem: Problem) -> GridFamily:
     """--grid. Each of --steps is tried, so that what cannot be is an error before anything is measured."""
-    from flowsolve.cli.spacings import find_steps
+    from flowsolve.cli.spacings import find_family
 
-    made = find_steps(args.grid, problem.clock, problem.sigma_max, problem.sigma_min)
+    made = find_family(args.grid, problem.clock, problem.sigma_max, problem.sigma_min)
     for n in args.steps:
         made(n)
     return made

@@ -1,4 +1,4 @@
-"""An output folder: never overwritten silently, continued when the settings are the same."""
+"""The folder of results: never overwritten unasked, continued when the settings are the same."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def _is_ours(note: Path) -> bool:
 
 
 class Folder:
-    """An output folder that belongs to one set of settings."""
+    """A folder for one set of settings, which it holds as settings.json. Raises ResultsError."""
 
     def __init__(self, args: argparse.Namespace, problem: str = "") -> None:
         settings = {k: v for k, v in vars(args).items() if k not in ("out", "overwrite")}
@@ -51,7 +51,7 @@ class Folder:
             raise ResultsError(f"cannot write to {self.path}: {error.strerror}.") from None
 
     def figure(self, name: str, figure: Figure) -> None:
-        """PNG and SVG."""
+        """Write a figure as PNG and SVG."""
         from flowsolve import plot
 
         for suffix in ("png", "svg"):

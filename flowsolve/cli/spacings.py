@@ -1,10 +1,4 @@
-"""Solvers and spacings by name, for the command line.
-
-Solvers are found through the entry-point group `flowsolve.solvers`. An entry names a package or
-module, all of whose solvers are provided (what its modules list in `__all__`: Solver classes, and
-functions that return one), or "package:Class" for a single one. What else a module lists and is no
-callable, like a meaning of η, can be given by its name to an option that has such a default.
-"""
+"""Grids by name: `karras:rho=5`, `tau_linear`."""
 
 from __future__ import annotations
 
@@ -14,17 +8,15 @@ from functools import partial
 from typing import Any, cast
 
 from flowsolve.analysis.dmn_bound import dmn
-from flowsolve.schedule import spacings as grid
-from flowsolve.schedule import timesteps as subsequence
-from flowsolve.schedule import tuned as grid_tuned
+from flowsolve.schedule import spacings, timesteps, tuned
 from flowsolve.schedule.clock import Clock
 from flowsolve.schedule.gits_published import gits_table
-from flowsolve.schedule.grid import Grid, Spacing
+from flowsolve.schedule.grid import Grid, GridFamily, Spacing
 from flowsolve.solver.spec import evaluate, plain
 
 SPACINGS: tuple[Callable[..., Grid], ...] = (
-    grid.karras, grid.log_snr, grid.exponential, grid.uniform, grid.uniform_t, grid.quadratic_t,
-    grid_tuned.beta, grid_tuned.beta_t, grid_tuned.ays, grid_tuned.arctan, dmn, gits_table,
+    spacings.karras, spacings.log_snr, spacings.exponential, spacings.uniform, spacings.uniform_t,
+    spacings.quadratic_t, tuned.beta, tuned.beta_t, tuned.ays, tuned.arctan, dmn, gits_table,
 )  # fmt: skip
 
 
@@ -36,30 +28,28 @@ def find_spacing(text: str, clock: Clock) -> Spacing:
 
 
 SUBSEQUENCES: tuple[Callable[..., Grid], ...] = (
-    subsequence.tau_linear, subsequence.tau_quadratic, subsequence.leading, subsequence.trailing,
-    subsequence.linspace,
+    timesteps.tau_linear, timesteps.tau_quadratic, timesteps.leading, timesteps.trailing,
+    timesteps.linspace,
 )  # fmt: skip
 
 
-def find_steps(
-    text: str, clock: Clock, sigma_max: float, sigma_min: float
-) -> Callable[[int], Grid]:
-    """n -> Grid by the name of a sub-sequence of the clock's labels, or of a spacing between the ends."""
+def find_family(text: str, clock: Clock, sigma_max: float, sigma_min: float) -> GridFamily:
+    """n -> Grid, by the name of a sub-sequence of the clock's labels or of a spacing between the ends."""
     named = {plain(function.__name__): function for function in SUBSEQUENCES}
     makers = {name: _options(function, clock, 1) for name, function in named.items()}
     makers |= {plain(function.__name__): _options(function, clock) for function in SPACINGS}
     found = evaluate(text, makers, "grid")
     if found.func in named.values():
-        return cast(Callable[[int], Grid], found)
+        return cast(GridFamily, found)
     return lambda n: cast(Grid, found(n, sigma_max, sigma_min))
 
 
 def _options(
     function: Callable[..., Grid], clock: Clock, given: int = 3
 ) -> Callable[..., partial[Grid]]:
-    """What makes function(n, sigma_max, sigma_min, options) a spacing: a function of its options.
+    """A function of the options of function(n, sigma_max, sigma_min, options), which returns the spacing.
 
-    given  how many arguments come before the options
+    given  how many arguments of `function` come before its options
     """
     options = [
         p.replace(kind=p.POSITIONAL_OR_KEYWORD, default=clock if p.name == "clock" else p.default)

@@ -100,7 +100,7 @@ def notes(study: Study) -> Iterator[str]:
 
 
 def coefficients(t: Table) -> RichTable:
-    """The coefficients as numbers."""
+    """The coefficient table: a row for each evaluation and one for the answer."""
     rows = [
         [*(f"{w:+.4f}" for w in row), *[""] * (len(t.sigmas) + 1 - len(row))]
         for row in (*t.probes, t.answer)

@@ -1,4 +1,4 @@
-"""What every figure begins and ends with."""
+"""What all figures share: new axes, their finish, the density behind paths, and save."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How much of an image is its x_T's: the distance between samples of one x_T against S."""
+"""The distance between samples of one x_T, against the number of steps."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def consistency_vs_steps(rows: Sequence[ConsistencyRow]) -> Figure:
-    """The distance between images of one x_T over that between images of others, against S."""
+    """The distance between images of one x_T, over that between images of different x_T, against S."""
     figure, axes = new(7.5, 5)
     solvers = dict.fromkeys(r.solver for r in rows)
     most = max((r.most for r in rows), default=0)

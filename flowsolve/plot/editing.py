@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def edits(rows: Mapping[str, Tensor], columns: Sequence[str] = (), title: str = "") -> Figure:
-    """One row of images for each name, one column for each image, values -1 to 1 from black to white, smoothed.
+    """A sheet of images: a row for each name, a column for each image; -1 is black and 1 white, smoothed.
 
     rows     name -> (n, 1, h, w), n alike in all;  columns: n headings, for example "3 → 8"
 

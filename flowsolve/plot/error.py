@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def error_vs_nfe(study: Study, title: str = "") -> Figure:
-    """RMSE against evaluations, log-log, one line for each solver and spacing; slope triangles."""
+    """RMS error against evaluations, log-log: a line for each solver and spacing, and triangles of slopes."""
     figure, axes = new(7.5, 5)
     _lines(axes, study, lambda row: row.nfe)
     axes.set_xlabel("network evaluations (NFE)")
@@ -30,7 +30,7 @@ def error_vs_nfe(study: Study, title: str = "") -> Figure:
 
 
 def convergence(studies: Sequence[Study], title: str = "") -> Figure:
-    """RMSE against steps, log-log, with a triangle of the declared order at each line."""
+    """RMS error against steps, log-log, with a triangle of the declared order beside each line."""
     figure, axes = new(7.5, 5)
     _lines(axes, _joined(studies), lambda row: row.steps)
     axes.set_xlabel("steps")
@@ -68,7 +68,7 @@ def _lines(axes: Axes, study: Study, at: Callable[[ErrorRow], float]) -> None:
 
 
 def _triangle(axes: Axes, x: float, y: float, order: int) -> None:
-    """A slope of -order, to the right of all lines and as high as the end of its own."""
+    """Draw a slope of -order to the right of all lines, at the height where its own line ends."""
     left, right, top = x * 1.06, x * 1.06 * 1.35, y
     bottom = top * 1.35**-order
     axes.plot([left, right, left, left], [top, bottom, bottom, top], color="0.4", lw=0.9)

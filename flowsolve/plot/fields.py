@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def field_2d(problem: Mixture, solution: Solution, sigmas: Sequence[float]) -> Figure:
-    """-dx̄/dσ = -ε(x̄, σ), which way samples go as σ falls, at some σ, over the density of x̄ there.
+    """-dx̄/dσ = -ε(x̄, σ) as arrows, the way samples move as σ falls, at several σ, over the density of x̄.
 
     Dots are the states x̄(σ) by `Solution.at`, lines their way from the first node to there. Needs keep=1.
     Raises StateError and GridError as `Solution.at` does, ValueError without any path.

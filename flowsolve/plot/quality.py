@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def table1(rows: Sequence[QualityRow], labels: dict[str, str] | None = None) -> Figure:
-    """Fréchet distance against S, a line for each solver, the floor as a band.
+    """Fréchet distance against S: a line for each solver, and the floor of real data as a band.
 
     labels  of the lines, by solver
     """
@@ -30,7 +30,7 @@ def table1(rows: Sequence[QualityRow], labels: dict[str, str] | None = None) -> 
 
 
 def quality_vs_nfe(rows: Sequence[QualityRow]) -> Figure:
-    """Error against the ODE's solution beside distance to data, both against evaluations: they can disagree."""
+    """Error against the ODE's solution beside distance to data, both against evaluations."""
     figure = Figure(figsize=(11, 4.6), layout="constrained")
     left, right = figure.subplots(1, 2)
     for (solver, some), marker in zip(_series(rows), cycle(MARKERS), strict=False):

@@ -1,4 +1,4 @@
-"""What a round trip loses."""
+"""What round trips lose, against the number of steps."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Trajectories, over the densities that they run through."""
+"""Trajectories over the density of the state at each σ."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def paths_2d(problem: Mixture, solution: Solution) -> Figure:
 
 
 def trail(solution: Solution) -> tuple[list[float], NDArray[np.float64], int]:
-    """Finite σ along the path, the x̄ there (K, B, *event), and how many from one node to the next."""
+    """(σ, x̄, n): the finite σ along the path, x̄ there (K, B, *event), and how many a step is drawn with."""
     import torch
 
     if not solution.path:
@@ -93,7 +93,7 @@ def trail(solution: Solution) -> tuple[list[float], NDArray[np.float64], int]:
 
 
 def _levels(points: Sequence[Point]) -> Iterator[float]:
-    """The nodes and, evenly in √σ, what is between them."""
+    """The nodes, and levels between them, evenly in √σ."""
     yield points[0].sigma
     for a, b in pairwise(points):
         first, last = math.sqrt(a.sigma), math.sqrt(b.sigma)

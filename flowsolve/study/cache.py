@@ -1,4 +1,4 @@
-"""A folder of tensors keyed by content: safe against two processes, a kill in mid-write, bit rot."""
+"""A folder of tensors by key: safe against two processes, a kill in the middle of a write, and damage."""
 
 from __future__ import annotations
 

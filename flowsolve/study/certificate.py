@@ -1,4 +1,4 @@
-"""The certificate: for each configuration, what it claims beside what was measured of it."""
+"""The certificate: what each configuration of a solver claims, beside what was measured."""
 
 from __future__ import annotations
 
@@ -28,11 +28,12 @@ STOCHASTIC = "<!-- stochastic -->"
 class Certificate:
     """One configuration.
 
-    order    declared;  slopes: measured on (problem, spacing), NaN where none could be
-    paths    the slope on one Brownian path, where noise is drawn: the order is then that of the law
-    per_step evaluations of one more step, counted;  buffers: the most state-sized tensors alive at
-             once over 20 steps, the caller's start included
-    linear   whether it has a coefficient table;  source: the paper, from its docstring
+    order     declared; for a stochastic method the weak order
+    slopes    measured: (problem and spacing, slope), NaN where there is none
+    paths     of a stochastic method the slope of the strong error, on one Brownian path
+    per_step  evaluations of one more step, counted
+    buffers   the most state-sized tensors alive at once over 20 steps, the caller's start included
+    linear    whether it has a coefficient table;  source: the paper, from its docstring
     """
 
     solver: str
@@ -54,11 +55,12 @@ class Certificate:
 def certify(
     solvers: Iterable[Solver], on_row: Callable[[Certificate], None] | None = None
 ) -> list[Certificate]:
-    """Measure each solver, in float64: on two problems and two grids, or, if it draws noise, its law
-    on two grids and its paths. Adaptive ones are left out.
+    """Measure each solver in float64; adaptive ones are left out.
 
-    The range is σ = 1 to 0.2, in which the mixtures are nonlinear: over a wide range the slopes of
-    ramped methods settle only beyond a thousand steps.
+    Deterministic methods: the slope of the error on two problems and two grids. Stochastic ones: the slope
+    of the weak error on two grids, and of the strong error. σ goes from 1 to 0.2, where the mixtures are
+    nonlinear; over a wide range the slopes of methods that ramp their order settle only beyond a thousand
+    steps.
     """
     done = []
     for solver in solvers:
@@ -70,7 +72,7 @@ def certify(
 
 
 def measuring_steps(solver: Solver) -> tuple[int, int, int]:
-    """Where the slope of errors has settled and round-off is far."""
+    """Numbers of steps at which the slope has settled and round-off is still far below."""
     # a high-order one-step method reaches round-off where a multistep one has just settled
     if isinstance(solver, OneStep) and solver.order > 2:
         return 20, 40, 80

@@ -1,4 +1,4 @@
-"""One x_T at different numbers of steps, and under different solvers: how much of the image stays."""
+"""Consistency: the samples of one x_T at several numbers of steps, by several solvers."""
 
 from __future__ import annotations
 
@@ -27,13 +27,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class ConsistencyRow(Row):
-    """The samples x_i of one solver in one number of steps, against samples y_i of the same x_T.
+    """The samples x_i of one solver in S steps, compared with samples y_i of the same noises x_T.
 
-    own    Σ_i |x_i - y_i|² / mean_j≠i |x_i - y_j|², its root, y by the same solver in the most steps: 0 if the
-           image is one of x_T alone, 1 if x_T says nothing of it
-    first  the same with y by the first solver, in the most steps
-    identified  the share of i whose nearest y_j, by the first solver, is y_i
-    own and first with their standard errors over the x_T.
+    own         `relative_distance` of x and y, y by the same solver in the most steps: 0 if x_T alone
+                determines the image, 1 if x_T says nothing about it
+    first       the same, y by the first solver in the most steps
+    identified  the share of the x_i whose nearest y_j, by the first solver, is y_i
+
+    own and first have their standard errors over the noises.
     """
 
     KEY = (*Row.KEY, "solver", "first_solver", "spacing", "S", "most", "seeds")
@@ -54,12 +55,10 @@ class ConsistencyRow(Row):
 
     @property
     def name(self) -> str:
-        """The solver and S."""
         return f"{self.solver}  S={self.S}"
 
     @property
     def result(self) -> str:
-        """In a line."""
         own, first = (
             Estimate(self.own, self.own_error, 0),
             Estimate(self.first, self.first_error, 0),
@@ -70,13 +69,13 @@ class ConsistencyRow(Row):
 def relative_distance(x: Tensor, y: Tensor) -> Estimate:
     """√(Σ_i |x_i - y_i|² / Σ_i mean_j≠i |x_i - y_j|²), x and y (N, *event); error over i.
 
-    0 where each x_i is its y_i, about 1 where they have no more to do with each other than with others.
+    0 where each x_i equals its y_i, about 1 where x_i is no nearer to y_i than to the other y_j.
     """
     squares = _squares(x, y)
     same, n = squares.diagonal(), len(squares)
     rows, columns = squares.sum(1) - same, squares.sum(0) - same
     others = rows.sum() / (n - 1)
-    left_out = (rows.sum() - rows - columns) / (n - 2)  # as y_i too
+    left_out = (rows.sum() - rows - columns) / (n - 2)  # without pair i, neither as x nor as y
     return jackknife(float((same.sum() / others).sqrt()), ((same.sum() - same) / left_out).sqrt())
 
 
@@ -116,7 +115,7 @@ def consistency(
     settings  the seeds 0 to 63, float32 and vp_start unless told otherwise
     folder    where samples are kept, and found again
 
-    The rows of the last S take the samples that all others are compared with; they are drawn once.
+    The rows of the largest S come first: their samples are drawn once and kept for all others.
     """
     run, most = Run.of(settings, seeds=range(64), start=vp_start), max(steps)
     made = {n: grids(n) for n in steps}

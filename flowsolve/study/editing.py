@@ -1,7 +1,7 @@
-"""Digits made into others: encoded under their class and decoded under a new one, or started half-way.
+"""Editing: digits made into others, and how much of the image each way keeps.
 
-Song, Meng, Ermon 2021, Section 4.3 (encoding); Meng et al. 2022 (SDEdit). What an edit keeps of its
-image is told by two measures, beside those of a fresh sample and of a real digit of the new class.
+By encoding (Song, Meng, Ermon 2021, Section 4.3) and from an inner level (SDEdit, Meng et al. 2022). Fresh
+samples and real digits of the new class, which keep nothing of the image, stand beside them.
 """
 
 from __future__ import annotations
@@ -46,9 +46,9 @@ class EditRow(Row):
     """One way to edit, on all images, each measure with its standard error.
 
     distance     the RMS over pixels of edit - image;  correlation: of the pixels of the two
-    right        the share that is read as the new class; its error is the deviation of the posterior
-                 Beta(k+1, n-k+1), which is not 0 at 0 and 1
-    nfe          evaluations up and down;  forwards: network passes a sample
+    right        the share that the classifier reads as the new class; its error is the standard deviation
+                 of the posterior Beta(k+1, n-k+1), which is not 0 at shares of 0 and 1
+    nfe          evaluations up and down;  forwards: network passes per sample
     """
 
     KEY = (*Row.KEY, "edit", "solver", "grid", "grid_hash", "samples")
@@ -71,23 +71,21 @@ class EditRow(Row):
 
     @property
     def name(self) -> str:
-        """The way."""
         return self.edit
 
     @property
     def result(self) -> str:
-        """In a line."""
         kept, right = self.kept, self.right_share
         return f"distance {kept}  new class {right}  nfe {self.nfe}  {self.seconds:.1f} s"
 
     @property
     def kept(self) -> Estimate:
-        """The distance."""
+        """distance with its standard error."""
         return Estimate(self.distance, self.distance_error, 0.0)
 
     @property
     def right_share(self) -> str:
-        """In percent."""
+        """right and its error, in percent."""
         return f"{100 * self.right:.1f} ± {100 * self.right_error:.1f} %"
 
 
@@ -143,6 +141,6 @@ def _measured(
 
 
 def _mean(values: Tensor) -> tuple[float, float]:
-    """And its standard error, NaN for one value."""
+    """(mean, standard error); the error of one value is NaN."""
     n = len(values)
     return float(values.mean()), float(values.std()) / math.sqrt(n) if n > 1 else math.nan

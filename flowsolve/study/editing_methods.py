@@ -1,4 +1,4 @@
-"""Ways to make a digit into another, and the digits that are edited."""
+"""The ways to make a digit into another, and the digits that are edited."""
 
 from __future__ import annotations
 
@@ -54,28 +54,28 @@ class Originals:
 
     @cached_property
     def classes(self) -> Tensor:
-        """(n,), what they are."""
+        """(n,), the classes of the images."""
         return digits_data()[1][: self.n]
 
     @cached_property
     def targets(self) -> Tensor:
-        """(n,), what they should become."""
+        """(n,), the classes that they are to become."""
         import torch
 
         return (self.classes + 1 + torch.arange(self.n) % 9) % 10
 
     @cached_property
     def noise(self) -> Tensor:
-        """Like the images, from the seeds 0 to n - 1."""
+        """Unit noise like the images, from the seeds 0 to n - 1."""
         return unit_noise(range(self.n), Digits().event, self.dtype)
 
     @property
     def source(self) -> ODE:
-        """Under the old classes, without guidance."""
+        """The ODE under the old classes, without guidance."""
         return Digits().given(self.classes)
 
     def target(self, scale: float) -> ODE:
-        """Under the new classes, guided."""
+        """The ODE under the new classes, guided."""
         import torch
 
         from flowsolve.problems.unet import NO_CLASS
@@ -97,24 +97,24 @@ Method = Callable[[Originals, ODE, Grid], tuple[Solution, ...]]
 
 
 def encoded(of: Originals, ode: ODE, grid: Grid) -> tuple[Solution, ...]:
-    """`encode` under the old class, and down under the new."""
+    """`encode` under the old class, then down under the new."""
     up = encode(of.source, of.images, grid, of.solver)
     return up, sample(ode, up.x, grid, of.solver, start=lambda sigma: 1.0)
 
 
 def inverted(of: Originals, ode: ODE, grid: Grid) -> tuple[Solution, ...]:
-    """The same with `invert`, 20 iterations a step: with 100 the edits are no others."""
+    """The same with `invert`, 20 iterations a step; 100 give the same edits."""
     up = invert(of.source, of.images, grid, of.solver, iterations=20, strict=False)
     return up, sample(ode, up.x, grid, of.solver, start=lambda sigma: 1.0)
 
 
 def noised(of: Originals, ode: ODE, grid: Grid) -> tuple[Solution, ...]:
-    """`partial_start` under the new class; the old one is not asked for."""
+    """`partial_start` under the new class alone."""
     return (partial_start(ode, of.images, of.noise, grid, of.solver, strength=1.0),)
 
 
 def fresh(of: Originals, ode: ODE, grid: Grid) -> tuple[Solution, ...]:
-    """A sample of the new class from noise: what an edit is that keeps nothing."""
+    """A sample of the new class from noise, which keeps nothing of the image."""
     return (sample(ode, of.noise, grid, of.solver, start=vp_start),)
 
 
@@ -143,7 +143,7 @@ class Edit:
 
 @dataclass(frozen=True)
 class OtherDigit:
-    """Real digits of the new class, one for each image: what has nothing of the image."""
+    """A real digit of the new class for each image, which keeps nothing of the image."""
 
     scale: float = field(default=math.nan, init=False)
     strength: float = field(default=math.nan, init=False)

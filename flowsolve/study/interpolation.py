@@ -1,4 +1,4 @@
-"""Samples from between two noises, on the arc and on the line, and how far they are from data."""
+"""Interpolation: samples from between two noises, on the arc and on the line."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ Path = Callable[["Tensor", "Tensor", float], "Tensor"]
 
 @dataclass(frozen=True, kw_only=True)
 class InterpolationRow(Row):
-    """Samples from the noises a part t of the way between the two of each pair.
+    """The samples from the noises at t between the two of each pair.
 
     path       "slerp", the arc, or "line"
-    deviation  the root mean square of these noises: 1 for noise
+    deviation  the root mean square of those noises; 1 for unit noise
     energy     the energy distance of the samples to the data, with its standard error
     """
 
@@ -50,17 +50,15 @@ class InterpolationRow(Row):
 
     @property
     def name(self) -> str:
-        """The path and t."""
         return f"{self.path}  t={self.t:.3g}"
 
     @property
     def result(self) -> str:
-        """In a line."""
         return f"noise {self.deviation:.3f}  energy distance {self.distance}  {self.seconds:.1f} s"
 
     @property
     def distance(self) -> Estimate:
-        """Of the samples to the data."""
+        """The energy distance with its standard error."""
         return Estimate(self.energy, self.energy_error, math.nan)
 
 

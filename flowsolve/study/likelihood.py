@@ -1,4 +1,4 @@
-"""log p of data by several solvers at several budgets, in bits per dimension where data have levels."""
+"""Likelihood: log p of data by several solvers at several budgets."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 class LikelihoodRow(Row):
     """The mean of log p over some of the data, by one solver on one grid.
 
-    log_p        nats, of x̄ at sigma_min;  bits: per dimension, NaN without levels
-    log_p_error, bits_error    their standard errors over data, noise and probes together
-    probes_error  the part of log_p_error that is the probes'; 0 where the divergence is exact
-    rmse         against the closed form of log p, where the problem has one
-    probes       0: exact divergence;  levels: 0 for data that have none
+    log_p         in nats, of x̄ at sigma_min;  bits: bits per dimension, NaN for data without levels
+    log_p_error, bits_error  their standard errors over data, noise and probes together
+    probes_error  the part of log_p_error that comes from the probes; 0 where the divergence is exact
+    rmse          against the closed form of log p, where the problem has one
+    probes        Hutchinson's, 0 for the exact divergence;  levels: of the data, 0 for none
     """
 
     KEY = (*Row.KEY, "solver", "spacing", "asked", "sigma_max", "sigma_min", "samples", "probes",
@@ -54,12 +54,10 @@ class LikelihoodRow(Row):
 
     @property
     def name(self) -> str:
-        """The solver and its budget."""
         return f"{self.solver}  {self.asked}"
 
     @property
     def result(self) -> str:
-        """In a line."""
         closed = "" if math.isnan(self.rmse) else f"  rms error {self.rmse:.1e} nats"
         unit = "nats" if math.isnan(self.bits) else "bits/dim"
         return f"{self.estimate} {unit}{closed}  nfe {self.nfe}  {self.seconds:.1f} s"

@@ -1,4 +1,4 @@
-"""How far samples are from data, and from the solution of the ODE: two measures that can disagree."""
+"""Quality: how far samples are from data, beside how far they are from the ODE's own solution."""
 
 from __future__ import annotations
 
@@ -31,16 +31,17 @@ REAL = "real data"
 
 @dataclass(frozen=True, kw_only=True)
 class QualityRow(Row):
-    """Samples of one solver on one grid against real ones.
+    """The samples of one solver on one grid, compared with real data.
 
-    asked      what was asked for: "S=10" or "nfe=10"
-    samples, real   how many of each;  features  of the Fréchet distance; the others see the values
-    frechet, energy, precision, recall  each with its standard error, the Fréchet distance with its bias
-    rmse       against the solution of the ODE from the same noise; NaN where that was not asked for
-    scale      the RMS of that solution;  ref_err  its own error
+    asked     what was asked for: "S=10" or "nfe=10"
+    samples   how many were drawn;  real: with how many real ones they were compared
+    features  what the Fréchet distance looks at; the other distances look at the values
+    frechet, energy, precision, recall  each with its standard error; the Fréchet distance with its bias
+    rmse      error against the ODE's solution from the same noise, NaN where it was not asked for
+    scale     the RMS of that solution;  ref_err: its own error
 
-    The row of the solver "real data" is the floor: as many real samples against the others. Its errors
-    are the spreads of one such choice.
+    The row of the solver "real data" is the floor: some of the real data compared with the rest. Its
+    errors are the standard deviations over random choices of those.
     """
 
     KEY = (*Row.KEY, "solver", "spacing", "asked", "seeds", "features", "start")
@@ -71,17 +72,15 @@ class QualityRow(Row):
 
     @property
     def name(self) -> str:
-        """Who was measured, where."""
         return f"{self.solver}  {self.asked}".rstrip()
 
     @property
     def result(self) -> str:
-        """In a line."""
         rmse = "" if math.isnan(self.rmse) else f"  rmse {self.rmse:.2e}"
         return f"Fréchet {self.distance('frechet')}{rmse}  {self.seconds:.1f} s"
 
     def distance(self, name: str) -> Estimate:
-        """One of the distances with its error."""
+        """frechet, energy, precision or recall, with its standard error."""
         bias = self.frechet_bias if name == "frechet" else math.nan
         return Estimate(getattr(self, name), getattr(self, f"{name}_error"), bias)
 
@@ -98,10 +97,10 @@ def quality(
 ) -> list[Task[QualityRow]]:
     """Tasks for `collect`: the floor of the real data, then a row for each case.
 
-    problem   one with `data()`. As many as there are seeds are set aside and the rest are the reference, so
-              that the floor is of as many real ones against the same number. Where the data are fewer than
-              1.5 times the samples all of them are the reference, and the floor is of their halves:
-              compare value - bias then
+    problem   one with `data()`. As many of them as there are seeds are set aside, and samples are compared
+              with the rest: the floor then compares the same numbers. Where there are fewer than 1.5 data
+              for each sample, samples are compared with all data, and the floor with its halves: then
+              compare value - bias
     features  of the Fréchet distance: any callable (N, *event) -> (N, d);  features_name: for the rows
     errors    also the RMS error against the reference solution between the problem's ends, which the grids
               must then have, for methods without noise

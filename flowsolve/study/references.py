@@ -1,4 +1,4 @@
-"""Certified reference solutions: an answer together with a measured bound on its own error."""
+"""Reference solutions, each with a measured estimate of its own error."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ VERSION = "1"  # part of every key: raise it when the numbers that references ho
 
 @dataclass(frozen=True, eq=False)
 class Reference:
-    """x (float64, on the CPU) is x̄ at t; err the RMS by which two independent computations differ.
+    """A reference solution.
 
-    how says which two.
+    x    x̄ at t, float64 on the CPU
+    err  the RMS by which two independent computations of it differ;  how: which two
     """
 
     x: Tensor

@@ -92,11 +92,11 @@ class RowFile(Generic[R]):
 
     @property
     def measured(self) -> dict[tuple[Any, ...], R]:
-        """The rows that hold a measurement, by key; those that say why they hold none are tried again."""
+        """The rows that hold a measurement, by key. Those that failed are left out, and so tried again."""
         return {row.key: row for row in self.rows if not row.error}
 
     def append(self, row: R) -> None:
-        """Write one row through to the disk."""
+        """Write one row, and return when it is on the disk."""
         values = {k: _text(v) for k, v in asdict(row).items()}
         with open(self.path, "a", encoding="utf-8") as file:
             file.write(json.dumps(values, ensure_ascii=False, allow_nan=False) + "\n")

@@ -1,4 +1,4 @@
-"""Data up to noise and down again, and noise down: what is lost, what it costs, what the method is."""
+"""Round trips: data up to noise and down again, as in Table 2 of the DDIM paper."""
 
 from __future__ import annotations
 
@@ -31,7 +31,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Way:
-    """How to go up, and the method that goes down: `encode` by the same or another method, or `invert`."""
+    """How to go up and down.
+
+    down      the solver of the way down
+    up        the solver with which `encode` goes up; None is the same one
+    inverted  go up by `invert`, the exact inverse of `down`
+    """
 
     down: Solver
     up: Solver | None = None
@@ -43,7 +48,7 @@ class Way:
 
     @property
     def encoder(self) -> Encoder:
-        """As `round_trip_error` takes it."""
+        """The way up, as `round_trip_error` takes it."""
         if self.inverted:
             return partial(invert, strict=False)
         up = self.up
@@ -54,10 +59,10 @@ class Way:
 class RoundTripRow(Row):
     """Table 2 of the DDIM paper, for one way up and down.
 
-    mse        of data, encoded and decoded, per dimension, its mean over samples with standard error
+    mse        mean squared error per dimension of data encoded and decoded, with its standard error
     nfe_up, nfe_down  evaluations either way, the most of all blocks
-    converged  how many samples `invert` found at every step; -1 where nothing is iterated
-    sampler    RMS error of samples of the same noise against the ODE's solution
+    converged  for how many samples `invert` converged at every step; -1 for other ways up
+    sampler    RMS error of the way down as a sampler, from noise, against the ODE's solution
     """
 
     KEY = (*Row.KEY, "way", "grid", "S", "samples")
@@ -75,12 +80,10 @@ class RoundTripRow(Row):
 
     @property
     def name(self) -> str:
-        """The way, S and the dtype."""
         return f"{self.way}  S={self.S} {self.dtype}"
 
     @property
     def result(self) -> str:
-        """In a line."""
         lost = Estimate(self.mse, self.mse_error, 0.0)
         return f"mse {lost}  nfe {self.nfe_up} + {self.nfe_down}  {self.seconds:.1f} s"
 

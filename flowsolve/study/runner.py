@@ -13,7 +13,7 @@ from flowsolve.study.results import R, RowFile
 
 
 def _nothing() -> None:
-    """No preparation."""
+    """Prepare nothing."""
 
 
 @dataclass(frozen=True)

@@ -27,17 +27,17 @@ TOLERANCES = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
 
 @dataclass(frozen=True)
 class Study:
-    """Rows, and what can be read from them. The same object feeds tables, figures, tests and docs."""
+    """The rows of a study, and what can be read from them."""
 
     rows: tuple[ErrorRow, ...]
 
     @classmethod
     def load(cls, path: str | Path) -> Study:
-        """From a JSON Lines file; of a measurement tried again, the last try."""
+        """Read a JSON Lines file. Of a measurement that was tried again, the last try counts."""
         return cls(tuple({row.key: row for row in read_jsonl(Path(path), ErrorRow)}.values()))
 
     def save_csv(self, path: str | Path) -> None:
-        """All rows, for pandas or a spreadsheet."""
+        """Write all rows as CSV."""
         write_csv(self.rows, Path(path), ErrorRow)
 
     @property
@@ -77,7 +77,6 @@ class Study:
         return observed_order([*by_steps], [*by_steps.values()], floor)
 
     def order(self, solver: str | None = None, spacing: str | None = None) -> float:
-        """The number of `slope`."""
         return self.slope(solver, spacing).order
 
     def __str__(self) -> str:
@@ -95,7 +94,7 @@ class Study:
 
 
 def _pool(block: Sequence[ErrorRow]) -> ErrorRow:
-    """One row for several blocks of seeds: exact for rmse and max, averaged for median and p90."""
+    """One row for several blocks of seeds: rmse and max are exact, median and p90 are averages."""
     n = sum(r.samples for r in block)
 
     def mean(value: Callable[[ErrorRow], float]) -> float:

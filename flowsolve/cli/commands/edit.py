@@ -20,7 +20,7 @@ def add(c: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from flowsolve.cli.experiment import finish, measured, show
     from flowsolve.cli.output import Folder
-    from flowsolve.cli.spacings import find_steps
+    from flowsolve.cli.spacings import find_family
     from flowsolve.problems.digits import Digits
     from flowsolve.solver.plugins import make_solver
 
@@ -28,7 +28,7 @@ def run(args: argparse.Namespace) -> int:
     solver = make_solver(args.solver)
     problem = Digits()
     ends = problem.sigma_max, problem.sigma_min
-    grid = find_steps(args.grid, problem.clock, *ends)(args.steps)
+    grid = find_family(args.grid, problem.clock, *ends)(args.steps)
     folder = Folder(args)
 
     import torch
