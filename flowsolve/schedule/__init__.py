@@ -33,6 +33,7 @@ from flowsolve.schedule.flow_shift import dynamic_shift as dynamic_shift
 from flowsolve.schedule.flow_shift import flow_uniform as flow_uniform
 from flowsolve.schedule.gits_published import gits_table as gits_table
 from flowsolve.schedule.grid import Grid as Grid
+from flowsolve.schedule.grid import GridFamily as GridFamily
 from flowsolve.schedule.grid import Spacing as Spacing
 from flowsolve.schedule.labels import AngleClock as AngleClock
 from flowsolve.schedule.labels import Labels as Labels

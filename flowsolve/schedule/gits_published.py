@@ -74,4 +74,4 @@ def gits_table(n: int, sigma_max: float, sigma_min: float, table: str = "sd15") 
     lists = GITS_TABLES[table]
     nearest = min(max(n, min(lists)), max(lists))
     levels = resample(Grid(lists[nearest], f"gits_table({table})"), n, sigma_max, sigma_min)
-    return Grid(levels.levels, "gits_table" if table == "sd15" else f"gits_table(table={table})")
+    return levels.named("gits_table" if table == "sd15" else f"gits_table(table={table})")

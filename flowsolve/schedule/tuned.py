@@ -113,7 +113,7 @@ def ays(n: int, sigma_max: float, sigma_min: float, table: str = "sd15") -> Grid
     if table not in AYS:
         raise GridError(f"ays knows the tables {', '.join(AYS)}, not {table!r}.")
     levels = resample(Grid(AYS[table], f"ays({table})"), n, sigma_max, sigma_min)
-    return Grid(levels.levels, "ays" if table == "sd15" else f"ays(table={table})")
+    return levels.named("ays" if table == "sd15" else f"ays(table={table})")
 
 
 def arctan(n: int, sigma_max: float, sigma_min: float, c: float = 0.5) -> Grid:

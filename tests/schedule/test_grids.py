@@ -28,10 +28,11 @@ from flowsolve import (
     uniform_t,
 )
 from flowsolve.errors import FlowsolveError, GridError, ScheduleError
+from flowsolve.schedule import Spacing
 
+inf, nan = math.inf, math.nan
 HIGH, LOW = 80.0, 0.002
 CLOCK = VPSDE()
-Spacing = Callable[[int, float, float], Grid]
 
 
 # --- independent formulas: EDM's Eq. 5 and k-diffusion's get_sigmas_*, in numpy ------------------
@@ -196,6 +197,50 @@ def test_ends() -> None:
     assert (both.steps, both.name) == (5, "log_snr")
 
 
+def test_part_keeps_the_name_and_the_direction() -> None:
+    grid = Grid([4, 3, 2, 1], "four")
+    part = grid.part(1, 2)
+    assert (part[:], part.name, part.rising) == ((3.0, 2.0), "four", False)
+    assert part == Grid([3, 2])
+    assert grid.part(0, 3) == grid
+    assert grid.part(3, 3)[:] == (1.0,)
+    up = grid.reversed().part(1, 3)
+    assert (up[:], up.name, up.rising) == ((2.0, 3.0, 4.0), "four", True)
+    assert up == Grid([4, 3, 2]).reversed()
+    ends = grid.from_infinity().to_zero()
+    assert ends.part(0, 2)[:] == (inf, 4.0, 3.0)
+    assert ends.part(4, 5)[:] == (1.0, 0.0)
+
+
+@pytest.mark.parametrize(("first", "last"), [(-1, 2), (2, 1), (0, 4), (4, 4)])
+def test_part_outside_the_grid(first: int, last: int) -> None:
+    with pytest.raises(GridError) as error:
+        Grid([4, 3, 2, 1]).part(first, last)
+    assert str(error.value) == (
+        "this grid (custom, 3 steps, σ 4 to 1) has levels 0 to 3, but the part asked for goes from "
+        f"{first} to {last}."
+    )
+
+
+def test_named_changes_the_name_alone() -> None:
+    grid = Grid([4, 3, 2]).reversed()
+    other = grid.named("other")
+    assert (other, other.name, grid.name) == (grid, "other", "custom")
+
+
+def test_gain_is_s_over_the_length_of_the_step() -> None:
+    grid = Grid([8, 4, 3, 1])
+    assert [grid.gain(s) for s in grid[:-1]] == pytest.approx([8 / 4, 4 / 1, 3 / 2], rel=1e-15)
+    assert grid.from_infinity().gain(inf) == 1
+    assert grid.reversed().gain(3.0) == pytest.approx(3 / (3 - 4), rel=1e-15)
+
+
+def test_gain_after_the_last_level_is_of_the_step_to_zero() -> None:
+    grid = Grid([8, 4, 3])
+    assert grid.gain(3.0) == grid.to_zero().gain(3.0) == 1
+    assert grid.reversed().gain(8.0) == 1
+
+
 def test_is_a_sequence() -> None:
     grid = Grid([4, 3, 2, 1])
     assert grid[1:3] == (3.0, 2.0)
@@ -210,7 +255,6 @@ def test_is_a_sequence() -> None:
 
 # --- grids that no solver can walk: the whole text -----------------------------------------------
 
-inf, nan = math.inf, math.nan
 REVERSE = "To encode data into noise, "
 BAD_LEVELS = {
     "rising": (
