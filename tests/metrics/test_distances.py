@@ -16,8 +16,7 @@ from torch import Tensor
 
 from flowsolve import Solver, karras, sample, unit_noise, vp_start
 from flowsolve.errors import SamplesError
-from flowsolve.metrics.estimate import jackknife
-from flowsolve.metrics.moments import (
+from flowsolve.metrics import (
     Estimate,
     energy,
     floor,
@@ -29,6 +28,7 @@ from flowsolve.metrics.moments import (
     recall,
     sliced_wasserstein,
 )
+from flowsolve.metrics.estimate import jackknife
 from flowsolve.problems import Digits
 from flowsolve_solvers import DPMSolverPP2M, Euler
 
@@ -365,6 +365,23 @@ def test_the_floor_is_what_equal_laws_give() -> None:
     assert one == same
     assert one != other
     assert abs(floor(frechet, normal(400, 4, 20)).corrected) < got.error
+
+
+def test_the_floors_error_is_the_sample_deviation_of_its_halvings() -> None:
+    """The squares over repeats - 1, of which 2 values give most: |a - b|/√2, and not |a - b|/2."""
+    answers = [Estimate(3.0, 9.0, 0.5), Estimate(5.0, 9.0, 1.5), Estimate(10.0, 9.0, 4.0)]
+    sizes: list[tuple[int, int]] = []
+
+    def known(a: Tensor, b: Tensor) -> Estimate:
+        sizes.append((len(a), len(b)))
+        return answers[len(sizes) - 1]
+
+    assert floor(known, X, repeats=2).error == pytest.approx(2 / math.sqrt(2), rel=1e-15)
+    sizes.clear()
+    got = floor(known, X, samples=11, repeats=3)
+    assert (got.value, got.bias) == pytest.approx((6.0, 2.0), rel=1e-15)
+    assert got.error == pytest.approx(math.sqrt((9 + 1 + 16) / 2), rel=1e-15)
+    assert sizes == [(11, 49)] * 3
 
 
 def test_digits_against_the_page() -> None:

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from flowsolve import Guided, Solver, karras, sample, unit_noise, vp_start
 from flowsolve.errors import SamplesError
-from flowsolve.metrics.moments import floor, frechet
+from flowsolve.metrics import floor, frechet
 from flowsolve.problems import Digits, Gaussian, NetworkProblem
 from flowsolve.problems.classifier import (
     WEIGHTS,

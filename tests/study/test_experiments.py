@@ -14,7 +14,7 @@ from torch import Tensor
 from flowsolve.errors import NetworkError, SamplesError
 from flowsolve.integrate.driver import vp_start
 from flowsolve.integrate.inversion import round_trip_error
-from flowsolve.metrics.moments import frechet
+from flowsolve.metrics import frechet
 from flowsolve.ode.noise import unit_noise
 from flowsolve.problems import Digits, Gaussian, Mixture, Mixture1D, NetworkProblem
 from flowsolve.schedule.grid import Grid
