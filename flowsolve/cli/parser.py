@@ -168,7 +168,8 @@ def _samples(c: argparse.ArgumentParser, number: int) -> None:
     c.add_argument("--block", type=int, default=256, metavar="N", help="samples solved at a time")
     c.add_argument("--features", default="own", metavar="FEATURES",
                    help="of the Fréchet distance: own (the problem's, else its values), values, pca:16 or "
-                        "package.module:function, as flowsolve.problems.judge:digits_features")  # fmt: skip
+                        "package.module:function, as "
+                        "flowsolve.problems.classifier:digits_features")  # fmt: skip
 
 
 def _steps(

@@ -15,6 +15,7 @@ def dynamic_shift(
     max_shift: float = 1.15,
     base_seq_len: int = 256,
     max_seq_len: int = 4096,
+    *,
     kind: Literal["exponential", "linear"] = "exponential",
 ) -> float:
     """e^μ (or μ, "linear"), μ on the line through (base_seq_len, base_shift), (max_seq_len, max_shift).   Flux.
