@@ -22,9 +22,9 @@ class Estimate:
     """A value, its standard error and its bias; printed as value ± error.
 
     value  as its paper defines it
-    error  one standard error, from both sets together; NaN where none was asked for
+    error  one standard error, from both sets together; NaN where none was computed
     bias   the jackknife's estimate of how far `value` lies above the truth on average: 0 for an unbiased
-           statistic, NaN where none was asked for or where the jackknife cannot estimate it
+           statistic, NaN where none was computed or where the jackknife cannot give it
     """
 
     value: float

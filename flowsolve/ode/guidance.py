@@ -68,6 +68,7 @@ class Guided(Wrapped):
             check_weight(scale)
 
     def metered(self, count: Callable[[int], None]) -> Guided:
+        """The same with all its networks metered."""
         other = super().metered(count)
         assert isinstance(other, Guided)
         other.uncond = self.uncond.metered(count)

@@ -29,7 +29,7 @@ def ramp(n: int, sigma_max: float, sigma_min: float, name: str) -> list[float]:
     return [i / n for i in range(n + 1)]
 
 
-def between(sigma_max: float, inner: Iterable[float], sigma_min: float, name: str) -> Grid:
+def with_ends(sigma_max: float, inner: Iterable[float], sigma_min: float, name: str) -> Grid:
     """The Grid of `inner` with its first and last level replaced by the exact ends, against rounding."""
     middle = list(inner)[1:-1]
     return Grid((sigma_max, *middle, sigma_min), name)
@@ -42,7 +42,7 @@ def karras(n: int, sigma_max: float, sigma_min: float, rho: float = 7.0) -> Grid
     a, b = sigma_max ** (1 / rho), sigma_min ** (1 / rho)
     fractions = ramp(n, sigma_max, sigma_min, "karras")
     name = "karras" if rho == 7 else f"karras(rho={rho:g})"
-    return between(sigma_max, ((a + r * (b - a)) ** rho for r in fractions), sigma_min, name)
+    return with_ends(sigma_max, ((a + r * (b - a)) ** rho for r in fractions), sigma_min, name)
 
 
 def log_snr(n: int, sigma_max: float, sigma_min: float) -> Grid:
@@ -67,14 +67,14 @@ def _exponential(n: int, sigma_max: float, sigma_min: float, rho: float, name: s
         )
     width = math.log(sigma_max / sigma_min)
     inner = (sigma_min * math.exp((1 - r) ** rho * width) for r in fractions)
-    return between(sigma_max, inner, sigma_min, name)
+    return with_ends(sigma_max, inner, sigma_min, name)
 
 
 def uniform(n: int, sigma_max: float, sigma_min: float) -> Grid:
     """σ_i = σ_max + i/n (σ_min - σ_max)."""
     fractions = ramp(n, sigma_max, sigma_min, "uniform")
     inner = (sigma_max + r * (sigma_min - sigma_max) for r in fractions)
-    return between(sigma_max, inner, sigma_min, "uniform")
+    return with_ends(sigma_max, inner, sigma_min, "uniform")
 
 
 def uniform_t(
@@ -94,7 +94,7 @@ def uniform_t(
     inner = [clock.sigma((a + r * (b - a)) ** power) for r in fractions[1:-1]]
     named = {1.0: "uniform_t", 2.0: "quadratic_t"}
     name = named.get(float(power), f"uniform_t(power={power:g})")
-    return between(sigma_max, (sigma_max, *inner, sigma_min), sigma_min, f"{name}[{clock}]")
+    return with_ends(sigma_max, (sigma_max, *inner, sigma_min), sigma_min, f"{name}[{clock}]")
 
 
 def quadratic_t(n: int, sigma_max: float, sigma_min: float, *, clock: Clock) -> Grid:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from flowsolve.errors import GridError
 from flowsolve.schedule.grid import Grid
-from flowsolve.schedule.spacings import between, ramp
+from flowsolve.schedule.spacings import ramp, with_ends
 
 if TYPE_CHECKING:
     from flowsolve.schedule.clock import Clock
@@ -30,7 +30,7 @@ def beta(n: int, sigma_max: float, sigma_min: float, a: float = 0.6, b: float = 
     """
     fractions = ramp(n, sigma_max, sigma_min, "beta")
     inner = [sigma_min + (sigma_max - sigma_min) * p for p in _beta_ppf(fractions, a, b)]
-    return between(sigma_max, inner, sigma_min, _named("beta", a, b))
+    return with_ends(sigma_max, inner, sigma_min, _named("beta", a, b))
 
 
 def beta_t(
@@ -44,7 +44,7 @@ def beta_t(
     first, last = clock.t(sigma_max), clock.t(sigma_min)
     inner = [clock.sigma(last + (first - last) * p) for p in _beta_ppf(fractions, a, b)[1:-1]]
     name = f"{_named('beta_t', a, b)}[{clock}]"
-    return between(sigma_max, (sigma_max, *inner, sigma_min), sigma_min, name)
+    return with_ends(sigma_max, (sigma_max, *inner, sigma_min), sigma_min, name)
 
 
 def _named(name: str, a: float, b: float) -> str:
@@ -97,7 +97,7 @@ def resample(grid: Sequence[float], n: int, sigma_max: float = 0, sigma_min: flo
         return math.exp(logs[j] + (where - j) * (logs[j + 1] - logs[j]))
 
     first, last = place(sigma_max), place(sigma_min)
-    return between(
+    return with_ends(
         sigma_max, (read(first + r * (last - first)) for r in fractions), sigma_min, name
     )
 
@@ -129,7 +129,7 @@ def arctan(n: int, sigma_max: float, sigma_min: float, c: float = 0.5) -> Grid:
         raise GridError(f"arctan: need 0 < c < ∞, but got c = {c!r}.")
     a, b = math.atan(sigma_max / c), math.atan(sigma_min / c)
     inner = (c * math.tan(a + r * (b - a)) for r in fractions)
-    return between(sigma_max, inner, sigma_min, "arctan" if c == 0.5 else f"arctan(c={c:g})")
+    return with_ends(sigma_max, inner, sigma_min, "arctan" if c == 0.5 else f"arctan(c={c:g})")
 
 
 # --------------------------------------------------------------------- the levels of a network's table
