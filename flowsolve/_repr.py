@@ -1,4 +1,4 @@
-"""Names of objects as people say them: only what differs from the defaults."""
+"""Short reprs of dataclasses: only the fields that differ from their defaults."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import MISSING, fields, is_dataclass
 
 
 class ShortRepr:
-    """A repr that leaves out fields at their defaults: Adams(points=3, chart=DATA), VPSDE()."""
+    """Adds a repr without the fields that have their default value: Adams(points=3, chart=DATA), VPSDE()."""
 
     def __repr__(self) -> str:
         if not is_dataclass(self):

@@ -1,4 +1,4 @@
-"""Every error flowsolve raises on purpose. Each says what was given, what was expected, and a mend."""
+"""The errors that flowsolve raises. Their texts say what was given, what was expected, and what to do."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ if TYPE_CHECKING:
 
 
 class Partial(Protocol):
-    """What a run that ended early has reached: a `Solution`, or the `Inversion` of `invert`.
+    """The result of a run that ended early: a `Solution`, or the `Inversion` of `invert`.
 
-    x    the state, (B, *event);  nfe: evaluations until then
+    x    the state that was reached, (B, *event)
+    nfe  the evaluations that it took
     """
 
     @property
@@ -22,35 +23,38 @@ class Partial(Protocol):
 
 
 class FlowsolveError(Exception):
-    """The base of all of them."""
+    """The base class of all errors below."""
 
 
 class GridError(FlowsolveError, ValueError):
-    """Noise levels that no solver can walk."""
+    """Noise levels that no solver can step over, or a level that a grid does not have."""
 
 
 class ScheduleError(FlowsolveError, ValueError):
-    """A clock asked for what it does not hold, or built from impossible tables."""
+    """A time or level outside a clock's range, or a table that is no noise schedule."""
 
 
 class NetworkError(FlowsolveError, ValueError):
-    """A network that returned something other than one tensor like its input, or what it is given."""
+    """A network whose answer is not one tensor like its input, or a condition that does not fit."""
 
 
 class StateError(FlowsolveError, TypeError):
-    """A state, solver or problem of the wrong kind."""
+    """A state, solver, ODE or problem of the wrong type, or a state of the wrong shape."""
 
 
 class NonFiniteError(FlowsolveError, ArithmeticError):
-    """NaN or infinity in the result; the message says at which evaluation and σ it began."""
+    """NaN or infinity in the result; the text says at which evaluation and σ it came up first."""
 
 
 class SamplesError(FlowsolveError, ValueError):
-    """Sample sets, or features of them, that no distance can be taken of."""
+    """Sets of samples, or features of them, between which no distance can be computed."""
 
 
 class ConvergenceError(FlowsolveError, ArithmeticError):
-    """A fixed point that was not reached; `partial` is the Inversion, with the residuals of every step."""
+    """A fixed-point iteration that did not converge.
+
+    `partial` is the Inversion that was reached, with the residuals of every step.
+    """
 
     def __init__(self, message: str, partial: Partial) -> None:
         super().__init__(message)
@@ -58,13 +62,13 @@ class ConvergenceError(FlowsolveError, ArithmeticError):
 
 
 class TableError(FlowsolveError, ValueError):
-    """A method without a coefficient table, or a table used on another grid."""
+    """A method that has no coefficient table, or a table used on another grid."""
 
 
 class BudgetError(FlowsolveError, ValueError):
-    """An NFE budget that the method cannot meet.
+    """A number of evaluations that the method cannot meet.
 
-    If it ran out on the way, `partial` is the Solution so far (its `x` is the state at `sigma`).
+    If the evaluations ran out during a run, `partial` is the Solution so far, and its `x` the state at `sigma`.
     """
 
     partial: Partial | None = None
@@ -75,20 +79,20 @@ class BudgetError(FlowsolveError, ValueError):
 
 
 class NameUnknown(FlowsolveError, LookupError):
-    """A name that nothing provides; the message lists the near ones."""
+    """A name that nothing provides; the text lists the nearest names."""
 
 
 class ResultsError(FlowsolveError, OSError):
-    """Results that cannot be written, or would overwrite others."""
+    """Results that cannot be written, or that would overwrite others."""
 
 
 class NameClash(FlowsolveError, LookupError):
-    """Two packages that provide one name."""
+    """A name that two packages provide."""
 
 
 class MissingExtra(FlowsolveError, ImportError):
-    """A library that an optional part needs; the message says which extra to install."""
+    """A missing library that an optional part needs; the text says which extra to install."""
 
 
 class WrongUse(FlowsolveError):
-    """Arguments of the command line that cannot be meant."""
+    """Arguments of the command line that contradict each other or cannot be used."""

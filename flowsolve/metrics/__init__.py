@@ -1,9 +1,14 @@
 """Distances between two sets of samples, each with its standard error.
 
-moments    Fréchet distance and sliced Wasserstein distance; the floor of any distance
-pairwise   energy distance, KID and MMD, precision and recall
-features   what distances look at: values, principal components, any callable
-estimate   a number with its standard error, by the jackknife
+moments    Fréchet distance and sliced Wasserstein distance; floor, the distance between halves of real data
+pairwise   distances over pairs of samples: energy distance, KID and MMD, precision and recall
+features   Features, the map (N, *event) -> (N, d) that distances are taken after; PCA is one
+estimate   Estimate, a number with its standard error, found by the jackknife
+
+All are called as distance(x, y, features=None): x samples (N, *event), y the reference (M, *event), floating
+tensors of any dtype and device; features any callable (N, *event) -> (N, d), the flattened samples unless
+given. Everything is computed in float64, pairs in blocks, so that memory grows with N + M and not with N M.
+All raise SamplesError for other shapes, fewer than 4 samples, whole numbers and NaN.
 """
 
 from flowsolve.metrics.estimate import Estimate as Estimate

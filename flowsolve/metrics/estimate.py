@@ -1,9 +1,9 @@
-"""A number and its standard error from resampling: the jackknife of two sample sets.
+"""A number with its standard error and its bias, by the jackknife over two sample sets.
 
-The bootstrap is not used. It draws samples twice, so it sees sets of fewer distinct samples than there
-are: a Fréchet distance, biased upwards by O(d/n), is biased again in every replicate, a nearest
-neighbour falls on its own copy, and unbiased statistics of pairs lose that property. The jackknife
-leaves samples out and repeats none, and gives the bias as well.
+The jackknife computes the number again with one group of samples left out, for each group. The bootstrap,
+which draws n samples with replacement, is not used: its sets hold copies. A Fréchet distance, biased upwards
+by O(d/n), is biased once more in every replicate; the nearest neighbour of a sample is its copy; and unbiased
+statistics over pairs become biased. The jackknife repeats no sample, and estimates the bias as well.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Estimate:
-    """value ± error.
+    """A value, its standard error and its bias; printed as value ± error.
 
     value  as its paper defines it
-    error  one standard error, of both sets; NaN where none was asked for
-    bias   the jackknife's estimate of how far `value` lies above the truth on average; 0 for a statistic
-           that is unbiased, NaN where none was asked for or none can be found so
+    error  one standard error, from both sets together; NaN where none was computed
+    bias   the jackknife's estimate of how far `value` lies above the truth on average: 0 for an unbiased
+           statistic, NaN where none was computed or where the jackknife cannot give it
     """
 
     value: float
@@ -33,7 +33,7 @@ class Estimate:
 
     @property
     def corrected(self) -> float:
-        """value - bias: comparable between sets of different sizes, at a somewhat larger error."""
+        """value - bias, which sets of different sizes may be compared by. Its error is somewhat larger."""
         return self.value - self.bias
 
     def __str__(self) -> str:
@@ -49,7 +49,7 @@ def jackknife(value: float, *left_out: Iterable[float] | Tensor) -> Estimate:
     """error² = Σ (B-1)/B Σ_b (θ_b - θ̄)²,  bias = Σ (B-1)(θ̄ - θ).      Efron 1982, chapters 2 and 3.
 
     value     θ, of all samples
-    left_out  for each set the B values θ_b, each without one of B equal groups of that set
+    left_out  for each set its B values θ_b, each without one of the B equal groups of that set; θ̄ their mean
     """
     variance = bias = 0.0
     for side in left_out:
@@ -63,16 +63,19 @@ def jackknife(value: float, *left_out: Iterable[float] | Tensor) -> Estimate:
     return Estimate(value, math.sqrt(variance), bias)
 
 
-def labels(x: Tensor, groups: int, seed: int) -> Tensor:
-    """Of each sample its group in 0..groups-1 (all 0 without any), at random: data sets come in an order."""
+def random_groups(x: Tensor, groups: int, seed: int) -> Tensor:
+    """(N,): the group of each sample, 0 to groups - 1, all 0 if groups = 0; sizes differ by at most one.
+
+    At random, because data sets are often sorted, and groups of neighbours would differ too much.
+    """
     import torch
 
     order = torch.randperm(len(x), generator=torch.Generator().manual_seed(seed))
     return (order % max(groups, 1)).to(x.device)
 
 
-def count_groups(groups: int, *sets: Tensor) -> int:
-    """Groups, of single samples where there are fewer of those. Raises ValueError for 1, or below 0."""
+def limit_groups(groups: int, *sets: Tensor) -> int:
+    """min(groups, size of the smallest set), so that no group is empty. Raises ValueError for 1, or below 0."""
     if groups == 1 or groups < 0:
         raise ValueError(f"groups = {groups!r}: the error needs 2 or more, or 0 for none.")
     return min([groups, *map(len, sets)])
@@ -80,6 +83,6 @@ def count_groups(groups: int, *sets: Tensor) -> int:
 
 def leave_out(value: Callable[[Tensor], float], x: Tensor, groups: int, seed: int) -> list[float]:
     """value(x without group b) for every group b."""
-    groups = count_groups(groups, x)
-    group = labels(x, groups, seed)
+    groups = limit_groups(groups, x)
+    group = random_groups(x, groups, seed)
     return [value(x[group != b]) for b in range(groups)]

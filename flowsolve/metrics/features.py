@@ -1,4 +1,4 @@
-"""What the distances of sample sets see of a sample: its pixels, principal components, or any callable."""
+"""Features: the map that is applied to samples before a distance is taken. Values, PCA, or any callable."""
 
 from __future__ import annotations
 
@@ -12,15 +12,17 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Features = Callable[["Tensor"], "Tensor"]
+"""(N, *event) -> (N, d), for example a classifier's last layer. It is called on batches of BATCH samples."""
 BATCH = 500
 
 
 @dataclass(frozen=True, eq=False)
 class PCA:
-    """y = (x - μ) W, the first principal components of the reference that it was fitted on.      Pearson 1901.
+    """y = (x - μ) W, the first d principal components of a reference set.      Pearson 1901.
 
-    mean       μ, (D,), D the product of the event's dimensions;  axes  W, (D, d), orthonormal columns
-    explained  the share of the reference's variance that they hold
+    mean       μ, (D,), the mean of the reference; D is the product of the event's dimensions
+    axes       W, (D, d), orthonormal columns
+    explained  the share of the reference's variance along the axes, 0 to 1
     """
 
     mean: Tensor
@@ -34,9 +36,9 @@ class PCA:
 
 
 def pca(reference: Tensor, dimensions: int) -> PCA:
-    """Fit PCA on the reference data, (N, *event), once, and use it for every set to be compared.
+    """PCA fitted on the reference data, (N, *event). Use one for all the sets that are to be compared.
 
-    Raises SamplesError for what is no sample set, or unless 1 <= dimensions <= min(N - 1, D).
+    Raises SamplesError for a bad sample set, and unless 1 <= dimensions <= min(N - 1, D).
     """
     import torch
 
@@ -88,7 +90,7 @@ def embed(x: Tensor, features: Features | None, name: str = "x") -> Tensor:
 
 
 def embed_both(x: Tensor, y: Tensor, features: Features | None) -> tuple[Tensor, Tensor]:
-    """Both sets' features, where x is. Raises SamplesError for bad sets, or events of different shapes."""
+    """The features of both sets, on the device of x. Raises SamplesError for bad sets or unlike events."""
     a, b = embed(x, features, "x"), embed(y, features, "y")
     if x.shape[1:] != y.shape[1:]:
         raise SamplesError(

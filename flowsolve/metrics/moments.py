@@ -1,11 +1,6 @@
-"""Distances between two sets of samples, each with a standard error, and their floor on real data.
+"""Distances from moments and from projections on lines, and the floor of any distance on real data.
 
-All are called as distance(x, y, features=None): x samples (N, *event) and y the reference (M, *event),
-floating tensors of any dtype and device; features any callable (N, *event) -> (N, d), the flattened
-samples unless told otherwise. Everything is computed in float64, pairs in blocks, so that memory grows
-with N + M. All raise SamplesError for other shapes, fewer than 4 samples, whole numbers, NaN.
-
-Here are those of moments and of projections, and the floor; those of pairs are in `flowsolve.pairs`.
+Arguments, units and errors are those that the room's `__init__` describes.
 """
 
 from __future__ import annotations
@@ -14,16 +9,14 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from flowsolve.metrics.estimate import Estimate as Estimate
-from flowsolve.metrics.estimate import count_groups, jackknife, labels, leave_out
-from flowsolve.metrics.features import PCA as PCA
+from flowsolve.metrics.estimate import (
+    Estimate,
+    jackknife,
+    leave_out,
+    limit_groups,
+    random_groups,
+)
 from flowsolve.metrics.features import Features, embed, embed_both
-from flowsolve.metrics.features import pca as pca
-from flowsolve.metrics.pairwise import energy as energy
-from flowsolve.metrics.pairwise import kid as kid
-from flowsolve.metrics.pairwise import mmd as mmd
-from flowsolve.metrics.pairwise import precision as precision
-from flowsolve.metrics.pairwise import recall as recall
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -34,11 +27,13 @@ def frechet(
 ) -> Estimate:
     """|μ - ν|² + tr(Σ + Λ - 2(ΣΛ)^½) = |μ - ν|² + min_Q |A - BQ|².      Dowson, Landau 1982 (FID).
 
-    Of the moments of x and y, Σ = AAᵀ, Λ = BBᵀ and Q orthogonal: the sum of squares has no difference of
-    large numbers, and A and B come from a QR of the samples, so fewer samples than dimensions will do.
-    Squared units of the features. Biased upwards by O(d/N + d/M): compare at equal numbers, or `corrected`.
+    μ and Σ = AAᵀ are the mean and the covariance of x, ν and Λ = BBᵀ those of y, and Q is orthogonal. The
+    second form is computed: it subtracts no large numbers from each other, and A and B come from a QR of the
+    samples, so that there may be fewer samples than dimensions. In squared units of the features. Biased
+    upwards by O(d/N + d/M): compare sets of equal numbers, or compare `corrected`.
 
-    groups  leave-one-out groups for the error, seeded; 0 for the value alone
+    groups  how many groups the jackknife leaves out in turn, for the error and the bias; 0 for the value alone
+    seed    decides which samples form a group
     """
     a, b = embed_both(x, y, features)
     p, q = _moments(a), _moments(b)
@@ -64,7 +59,7 @@ def _gaussian_distance(p: tuple[Tensor, Tensor], q: tuple[Tensor, Tensor]) -> fl
     (mu, A), (nu, B) = p, q
     width = max(A.shape[1], B.shape[1])
     A, B = pad(A, (0, width - A.shape[1])), pad(B, (0, width - B.shape[1]))
-    U, _, Vt = torch.linalg.svd(A.T @ B)  # the best rotation turns B V onto A U
+    U, _, Vt = torch.linalg.svd(A.T @ B)  # the minimum is at Q = V Uᵀ, and |A - BQ| = |AU - BV|
     return float((mu - nu).square().sum() + (A @ U - B @ Vt.T).square().sum())
 
 
@@ -78,10 +73,11 @@ def sliced_wasserstein(
     groups: int = 20,
     seed: int = 0,
 ) -> Estimate:
-    """(mean_θ ∫₀¹ |F_θ⁻¹(u) - G_θ⁻¹(u)|^p du)^(1/p), F_θ, G_θ of θ·x, θ·y.      Bonneel et al. 2015.
+    """(mean_θ ∫₀¹ |F_θ⁻¹(u) - G_θ⁻¹(u)|^p du)^(1/p).      Bonneel et al. 2015.
 
-    p = 1 or 2; units of the features. Exact for any two numbers of samples. The directions are seeded,
-    uniform on the sphere, and the error is for these directions; groups as in `frechet`.
+    F_θ and G_θ are the distribution functions of θ·x and θ·y, and θ runs over `directions` unit vectors,
+    uniform on the sphere and drawn from `seed`. p = 1 or 2; in units of the features. The integral is exact
+    for any two numbers of samples. The error does not include the choice of directions. groups as in `frechet`.
     """
     import torch
 
@@ -95,8 +91,8 @@ def sliced_wasserstein(
     ).to(a.device)
     theta /= theta.norm(dim=1, keepdim=True)
     (u, order), (v, other) = (theta @ a.T).sort(1), (theta @ b.T).sort(1)
-    n, m = count_groups(groups, a), count_groups(groups, b)
-    g, h = labels(a, n, seed)[order], labels(b, m, seed)[other]
+    n, m = limit_groups(groups, a), limit_groups(groups, b)
+    g, h = random_groups(a, n, seed)[order], random_groups(b, m, seed)[other]
     return jackknife(
         _between_sorted(u, v, p),
         [_between_sorted(u[g != i].reshape(directions, -1), v, p) for i in range(n)],
@@ -105,7 +101,11 @@ def sliced_wasserstein(
 
 
 def _between_sorted(u: Tensor, v: Tensor, p: int) -> float:
-    """Rows of u and v sorted. The quantile functions are constant between multiples of 1/n and 1/m."""
+    """(mean over rows of ∫₀¹ |F⁻¹ - G⁻¹|^p)^(1/p), u (rows, n) and v (rows, m) sorted along each row.
+
+    Both quantile functions are constant between neighbours among the multiples of 1/n and of 1/m, so that
+    the integral is a sum. `starts` are these multiples times n m, which are whole numbers.
+    """
     import torch
 
     n, m = u.shape[1], v.shape[1]
@@ -126,13 +126,17 @@ def floor(
     repeats: int = 20,
     seed: int = 0,
 ) -> Estimate:
-    """The mean of distance(half, other half) over random halvings of the real data: what perfection scores.
+    """The mean of distance(one half, other half) over random halvings of the real data.
 
-    samples  so many against the rest, instead of halves: for as many samples to be compared with a rest
+    A perfect sampler scores this on average, with as many samples as a half has against as many real ones.
 
-    `error` is the standard deviation of one choice about that mean, not that of the mean, so a distance
-    of as many samples to as many of the data is told from perfection by value - floor.value in units of it;
-    `bias` is the mean bias. Set options with functools.partial; groups=0 spares errors that are not used here.
+    samples  compare this many real samples with all the others, instead of half with half
+    repeats  how many random halvings, at least 2
+
+    Of the Estimate, `error` is the standard deviation of the distance over halvings, and not the smaller
+    standard error of their mean: (distance(made, real) - floor.value)/floor.error says by how many standard
+    deviations samples miss the floor. `bias` is the mean of the biases. Give the distance its options by
+    functools.partial; groups=0 saves time, since the distance's own errors are not used here.
     """
     import torch
 

@@ -1,14 +1,14 @@
 """Networks as the ODE dx̄/dσ = ε(x̄, σ).
 
-base                 ODE, and Wrapped, an ODE around another
-diffusion            DiffusionODE, a network and what it predicts
-precondition         what it predicts: ε, v, x₀, EDM's F, a flow's velocity
-condition            what else it is given: labels, text, a dictionary of tensors
-guidance             Guided, classifier-free guidance; its scales
-clipping             Clip and Threshold, limits of x₀
-noise                noise by seed: of a start, of an interval, of one Brownian path
-noise_interpolation  slerp and arcs between noises
-training             the targets and the loss that a precondition implies
+base                 ODE, the protocol: eps, x0, alpha, noise; Wrapped, an ODE around another
+diffusion            DiffusionODE, an ODE made of a network and a Precondition
+precondition         Precondition: what the network predicts, ε, v, x₀, EDM's F or a flow's velocity
+condition            what the network is given besides x and t: labels, text, a dictionary of tensors
+guidance             Guided, classifier-free guidance; scales that depend on σ, and CFG++
+clipping             Clip and Threshold, which limit the values of x₀
+noise                noise from seeds: of the start, of every interval, of one Brownian path
+noise_interpolation  slerp between noises, arcs and squares of them
+training             the network's inputs, targets and loss that follow from a Precondition
 """
 
 from flowsolve.ode.base import ODE as ODE

@@ -22,10 +22,10 @@ class ODE(ABC):
 
     @abstractmethod
     def eps(self, x: Tensor, sigma: float) -> Tensor:
-        """ε(x̄, σ), like x.  0 < σ < ∞."""
+        """ε(x̄, σ), shape and dtype of x, for 0 < σ < ∞."""
 
     def x0(self, x: Tensor, sigma: float) -> Tensor:
-        """x₀ = x̄ - σ ε(x̄, σ), like x.  At σ = ∞, x is the unit noise x̄/σ."""
+        """x₀ = x̄ - σ ε(x̄, σ), shape and dtype of x.  At σ = ∞, x is the unit noise x̄/σ."""
         return x.add(self.eps(x, sigma), alpha=-sigma)
 
     def alpha(self, sigma: float) -> float:
@@ -33,9 +33,9 @@ class ODE(ABC):
         return 1 / math.hypot(1, sigma)
 
     def noise(self, x: Tensor, s: float, t: float) -> Tensor:
-        """N(0, I) like x, for the interval between the levels s and t. Raises StateError without one.
+        """A draw of N(0, I), shape and dtype of x, for the interval between the levels s and t.
 
-        Stochastic methods ask for it; `WithNoise` gives it.
+        Stochastic methods ask for it. Raises StateError unless a `WithNoise` around the ODE gives it.
         """
         raise StateError(
             "this method is stochastic and needs noise: wrap the ODE as WithNoise(ode, SeededNoise("
@@ -48,25 +48,21 @@ class ODE(ABC):
 
 
 class Wrapped(ODE):
-    """An ODE around another, which does whatever the wrapper does not do itself."""
+    """An ODE around another. Methods that a subclass does not override are those of the inner ODE."""
 
     def __init__(self, ode: ODE) -> None:
         self.ode = ode
 
     def eps(self, x: Tensor, sigma: float) -> Tensor:
-        """The inner ODE's."""
         return self.ode.eps(x, sigma)
 
     def x0(self, x: Tensor, sigma: float) -> Tensor:
-        """The inner ODE's."""
         return self.ode.x0(x, sigma)
 
     def alpha(self, sigma: float) -> float:
-        """The inner ODE's."""
         return self.ode.alpha(sigma)
 
     def noise(self, x: Tensor, s: float, t: float) -> Tensor:
-        """The inner ODE's."""
         return self.ode.noise(x, s, t)
 
     def metered(self, count: Callable[[int], None]) -> ODE:

@@ -1,12 +1,13 @@
-"""Limits of x₀, as wrappers of the ODE: clipping to a range, and dynamic thresholding.
+"""Wrappers of an ODE that limit x₀ to L(x₀): clipping to a range, and dynamic thresholding.
 
-An ODE has one velocity, so what is done to x₀ is done to ε: ε = (x̄ - L(x₀))/σ, "ε recomputed". diffusers'
-DDIM by default keeps the network's ε beside the clipped x₀, x_t = L(x₀) + t ε. That is Euler's step with
+x₀ and ε of one ODE belong together, so ε changes with x₀: ε = (x̄ - L(x₀))/σ. diffusers' DDIM by default
+combines L(x₀) with the network's unchanged ε instead, x_t = L(x₀) + t ε. That equals Euler's step from s to t
+with
 
     x₀ + s/(s - t) (L(x₀) - x₀)      in place of L(x₀)
 
-which knows the step it is for: `keep_eps=grid`. So it is for Euler() on that grid; where nothing is
-limited the two are one, and in the step to 0 too.
+which depends on t, the level that is stepped to. `keep_eps=grid` does this for Euler() on that grid. The two
+ways agree where L changes nothing, and in a step to t = 0.
 """
 
 from __future__ import annotations
@@ -24,9 +25,9 @@ if TYPE_CHECKING:
 
 
 class Limited(Wrapped):
-    """x₀ ← L(x₀) and ε ← (x̄ - L(x₀))/σ, L what `limit` of a subclass does.
+    """x₀ ← L(x₀) and ε ← (x̄ - L(x₀))/σ, with L given by the `limit` of a subclass.
 
-    keep_eps  None, or the grid that Euler() walks, to step to L(x₀) + t ε with the network's ε
+    keep_eps  None, or the grid that Euler() steps over: its steps are then x_t = L(x₀) + t ε, ε the network's
     """
 
     def __init__(self, ode: ODE, *, keep_eps: Grid | None = None) -> None:
@@ -39,18 +40,17 @@ class Limited(Wrapped):
 
     @abstractmethod
     def limit(self, x0: Tensor) -> Tensor:
-        """L(x₀), like x₀."""
+        """L(x₀), shape and dtype of x₀."""
 
     def x0(self, x: Tensor, sigma: float) -> Tensor:
         """L(x₀); with keep_eps x₀ + s/(s - t) (L(x₀) - x₀)."""
         x0 = self.ode.x0(x, sigma)
         gain = 1.0 if self.keep_eps is None else self.keep_eps.gain(sigma)
-        return x0.lerp(
-            self.limit(x0), gain
-        )  # not L(x₀) itself: of an infinite x₀ it would look good
+        # also at gain 1, where it is L(x₀): an infinite x₀ stays visible as NaN, which L would hide
+        return x0.lerp(self.limit(x0), gain)
 
     def eps(self, x: Tensor, sigma: float) -> Tensor:
-        """(x̄ - x₀)/σ, of the x₀ above."""
+        """(x̄ - x₀)/σ, x₀ as limited."""
         return (x - self.x0(x, sigma)) / sigma
 
 
@@ -69,17 +69,17 @@ class Clip(Limited):
         self.low, self.high = low, high
 
     def limit(self, x0: Tensor) -> Tensor:
-        """Clipped."""
         return x0.clamp(self.low, self.high)
 
 
 class Threshold(Limited):
     """x₀ ← min(max(x₀, -s), s)/s,  s = min(max(q, 1), maximum),  q a quantile of |x₀|.   Saharia et al. 2022.
 
-    ratio    which quantile, 0 < ratio <= 1, of all the values of a sample; linear between two of them
-    maximum  at least 1, and ∞ in the paper; diffusers' sample_max_value is 1 by default, which is Clip
+    ratio    q is this quantile of the absolute values of a sample, 0 < ratio <= 1, linear between two of them
+    maximum  at least 1, and ∞ in the paper; diffusers' sample_max_value is 1 by default, which makes it Clip
 
-    Half-precision values are sorted in float32. Raises ValueError for another ratio or maximum.
+    Each sample has its own s. Values in half precision are sorted in float32. Raises ValueError for another
+    ratio or maximum.
     """
 
     def __init__(
@@ -99,14 +99,16 @@ class Threshold(Limited):
         self.ratio, self.maximum = ratio, maximum
 
     def limit(self, x0: Tensor) -> Tensor:
-        """Thresholded, each sample by its own s."""
         wide = x0.float() if x0.dtype.itemsize < 4 else x0
         s = self._quantile(wide.abs().flatten(1)).clamp(1, self.maximum)
         s = s.reshape(-1, *[1] * (x0.ndim - 1))
         return (wide.clamp(-s, s) / s).to(x0.dtype)
 
     def _quantile(self, a: Tensor) -> Tensor:
-        """Of each row. torch.quantile takes 16 million values at most, and rounds the rank to float32."""
+        """The quantile of each row of a, (B, n) -> (B,).
+
+        Not by torch.quantile, which takes at most 16 million values and rounds the rank to float32.
+        """
         rank = self.ratio * (a.shape[1] - 1)
         low = math.floor(rank)
         ordered = a.sort(dim=1).values

@@ -19,7 +19,7 @@ Condition = Union["Tensor", Mapping[str, Any], None]
 
 
 def check_kind(condition: object) -> None:
-    """Raise NetworkError unless it is a tensor, a dictionary whose keys are texts, or None."""
+    """Raise NetworkError unless it is a tensor, a dictionary whose keys are strings, or None."""
     import torch
 
     if isinstance(condition, Mapping):
@@ -34,7 +34,7 @@ def check_kind(condition: object) -> None:
 
 
 def ask(network: Callable[..., Tensor], x: Tensor, t: Tensor, condition: Condition) -> Tensor:
-    """The network's answer under the condition, after a look at the condition's shape and device."""
+    """network(x, t, condition). Raises NetworkError where the condition's rows or device do not fit x."""
     if condition is None:
         return network(x, t)
     for name, c in _rows(condition, "the condition"):
@@ -51,9 +51,9 @@ def ask(network: Callable[..., Tensor], x: Tensor, t: Tensor, condition: Conditi
 
 
 def join(first: Any, second: Any, name: str = "the condition") -> Any:
-    """The conditions of two batches as one: rows concatenated, what has no rows shared.
+    """One condition for two batches in one call: tensors with rows concatenated, everything else shared.
 
-    Raises NetworkError where rows do not fit, or where shared things differ.
+    Raises NetworkError where two tensors differ in shape, dtype or device, or where shared things differ.
     """
     import torch
 
@@ -71,12 +71,12 @@ def join(first: Any, second: Any, name: str = "the condition") -> Any:
         return a
     raise NetworkError(
         f"batched=True evaluates both sides at once, so {name} must be alike on both, but one is "
-        f"{_words(a)} and the other {_words(b)}. Make them alike, or leave batched out: two passes."
+        f"{_described(a)} and the other {_described(b)}. Make them alike, or leave batched out: two passes."
     )
 
 
 def _rows(value: object, name: str) -> Iterator[tuple[str, Tensor]]:
-    """Every tensor with rows, and where it stands."""
+    """Every tensor with rows in the condition, with its place, for example "the condition['y'][0]"."""
     import torch
 
     if isinstance(value, torch.Tensor):
@@ -90,7 +90,7 @@ def _rows(value: object, name: str) -> Iterator[tuple[str, Tensor]]:
             yield from _rows(v, f"{name}[{i}]")
 
 
-def _words(value: object) -> str:
+def _described(value: object) -> str:
     import torch
 
     if isinstance(value, torch.Tensor):

@@ -1,4 +1,4 @@
-"""The probability-flow ODE dx̄/dσ = ε(x̄, σ), and networks seen as one.
+"""DiffusionODE: a network and its Precondition as the ODE dx̄/dσ = ε(x̄, σ).
 
 Shapes: x is x̄ = x_t/α, (B, *event), in any floating dtype on any device; σ = s/α is a Python float.
 """
@@ -28,17 +28,17 @@ Network = Callable[..., "Tensor"]
 class DiffusionODE(ODE):
     """A network F as an ODE:  x₀ = c_skip x̄ + c_out F(c_in x̄, t),  ε = (x̄ - x₀)/σ.   EDM, Eq. 7.
 
-    network       (x, t) -> F; x is c_in x̄ of shape (B, *event), t the label, shape (B,), at least
-                  float32. F must come back with the shape, dtype and device of x.
-    condition     what the network is given besides: a tensor c as network(x, t, c), a dictionary as
-                  network(x, t, **c). Its tensors have one row for each sample and are passed as they
-                  are, in the dtype that the network takes.
+    network       (x, t) -> F; x is c_in x̄, (B, *event), and t the label, (B,), at least float32. F must
+                  have the shape, dtype and device of x.
     precondition  what F means: EpsPrediction(clock), VPrediction(clock), FlowPrediction(), ...
+    condition     what else the network is given: a tensor c as network(x, t, c), a dictionary as
+                  network(x, t, **c). Its tensors have one row for each sample and are passed as they
+                  are: they must have the dtype that the network takes.
     dtype         the dtype of the network where it differs from the state's: x is cast to it, F back.
     autocast      a dtype for torch.autocast around the network (weights stay as they are).
 
-    Raises NetworkError when F is not one tensor like x, or the condition does not fit the batch.  Not
-    a torch Module, and holds no state.
+    Raises NetworkError if F is not one tensor like x, or if the condition does not fit the batch. It is no
+    torch Module and holds no state.
     """
 
     def __init__(
@@ -68,7 +68,6 @@ class DiffusionODE(ODE):
         return other
 
     def alpha(self, sigma: float) -> float:
-        """The signal scale of the path that the network was trained on."""
         return self.precondition.alpha(sigma)
 
     def metered(self, count: Callable[[int], None]) -> DiffusionODE:
@@ -94,17 +93,17 @@ class DiffusionODE(ODE):
         return self._combine(x, c, c.e_skip, c.e_out)
 
     def _combine(self, x: Tensor, c: Coefs, a: float, b: float) -> Tensor:
-        """a x̄ + b F."""
+        """a x̄ + b F, by one call of the network."""
         x_in = _scaled(x, c.c_in)
         f = self._answer(x_in, c.t)
-        if a == c.c_in:  # a flow: the scaled input is the term
+        if a == c.c_in:  # a flow network: a x̄ is the scaled input
             return x_in.add(f, alpha=b)
-        del x_in  # one state less in memory
+        del x_in  # frees memory of the size of a state
         return _affine(a, x, b, f)
 
     def _answer(self, x: Tensor, t: float) -> Tensor:
         inner = x if self.dtype is None else x.to(self.dtype)
-        # half-precision labels would round 751 to 752
+        # in half precision the label 751 would be rounded to 752
         label = inner.new_full(x.shape[:1], t, dtype=_label_dtype(inner))
         with self._autocast(x):
             out = ask(self.network, inner, label, self.condition)
@@ -141,7 +140,7 @@ def _affine(a: float, x: Tensor, b: float, f: Tensor) -> Tensor:
 
 
 def _check(out: object, x: Tensor, any_dtype: bool) -> None:
-    """What the network returned is one tensor like x.  Looks at metadata only, never at values."""
+    """Raise NetworkError unless `out` is one tensor like x. Its values are not looked at."""
     import torch
 
     if not isinstance(out, torch.Tensor):

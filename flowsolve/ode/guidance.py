@@ -1,4 +1,4 @@
-"""Classifier-free guidance, as an ODE made of two."""
+"""Classifier-free guidance: Guided, an ODE made of a conditional and an unconditional one, and its scales."""
 
 from __future__ import annotations
 
@@ -19,24 +19,27 @@ if TYPE_CHECKING:
     from flowsolve.schedule.grid import Grid
 
 
-_V: Precondition = VPrediction(FlowClock())  # only its c_skip is asked for, and that needs no label
+_V: Precondition = VPrediction(FlowClock())  # used for its c_skip alone, which no clock changes
 
 
 class Guided(Wrapped):
     """ε = ε_u + w (ε_c - ε_u).                                   Ho and Salimans 2022, Eq. 6, their 1 + w.
 
-    cond     the conditional ODE;  uncond: the other, unconditional, with a negative condition, or of a
-             weaker network (Karras et al. 2024, autoguidance)
-    scale    w: a number, a tensor (B,) of one for each sample, or a function of σ that returns either.
-             1 evaluates cond alone and 0 uncond alone. The paper writes (1+w) ε_c - w ε_u: add 1 to its w.
-    batched  both in one call of 2B rows, [uncond; cond], for two `given` of one DiffusionODE; else two calls
-    rescale  φ of x_g ← φ x_g std(x_c)/std(x_g) + (1-φ) x_g, 0 to 1.        Lin et al. 2023, Eq. 15 and 16.
-             std is over all dimensions of a sample; x is what a network of `quantity` predicts, v as in
-             the paper unless told otherwise. diffusers takes the network's own: ode.precondition.
+    cond      the conditional ODE, which gives ε_c
+    uncond    the ODE that gives ε_u: without condition, with a negative one, or of a weaker network
+              (Karras et al. 2024, autoguidance)
+    scale     w: a number, a tensor (B,) with one for each sample, or a function of σ that returns either.
+              1 evaluates cond alone and 0 uncond alone. The paper writes (1+w) ε_c - w ε_u: add 1 to its w.
+    batched   whether both are evaluated in one call of 2B rows, [uncond; cond], which takes two `given` of
+              one DiffusionODE; else in two calls
+    rescale   φ, 0 to 1, of y_g ← φ y_g std(y_c)/std(y_g) + (1-φ) y_g.        Lin et al. 2023, Eq. 15 and 16.
+              y_g is the guided and y_c the conditional value of `quantity`; std is over all values of a sample
+    quantity  the Precondition that says what y is; v unless given, as in the paper. diffusers rescales what
+              the network predicts: quantity=ode.precondition
 
-    An evaluation is one NFE, and two forward passes where both are asked. At σ = ∞ the x₀ are combined.
-    Raises NetworkError (batched), ValueError (a scale or a φ that is none), StateError (a scale of
-    another batch or device, a rescale of samples of one value).
+    An evaluation is one NFE, and two forward passes if both are evaluated. At σ = ∞ the x₀ are combined.
+    Raises NetworkError (batched is impossible), ValueError (scale or rescale is no such number), StateError (a
+    scale for another batch or device; rescale on samples of a single value).
     """
 
     def __init__(
@@ -73,20 +76,20 @@ class Guided(Wrapped):
         return other
 
     def eps(self, x: Tensor, sigma: float) -> Tensor:
-        """ε_u + w (ε_c - ε_u), or by x₀ if that is rescaled."""
+        """ε_u + w (ε_c - ε_u); (x̄ - x₀)/σ if x₀ is rescaled."""
         if self.rescale:
             return (x - self.x0(x, sigma)) / sigma
         return self._guided(lambda ode, y: ode.eps(y, sigma), x, sigma)[0]
 
     def x0(self, x: Tensor, sigma: float) -> Tensor:
-        """x₀_u + w (x₀_c - x₀_u), rescaled."""
+        """x₀_u + w (x₀_c - x₀_u), then rescaled."""
         x0, cond = self._guided(lambda ode, y: ode.x0(y, sigma), x, sigma)
         return self._rescaled(x0, cond, x, sigma) if self.rescale and x0 is not cond else x0
 
     def _guided(
         self, ask: Callable[[ODE, Tensor], Tensor], x: Tensor, sigma: float
     ) -> tuple[Tensor, Tensor]:
-        """The guided answer and the conditional one."""
+        """The guided value and the conditional one, of eps or x0 as `ask` says."""
         import torch
 
         w = weight_at(self.scale, x, sigma)
@@ -103,7 +106,10 @@ class Guided(Wrapped):
         return torch.lerp(uncond, cond, w), cond
 
     def _rescaled(self, x0: Tensor, cond: Tensor, x: Tensor, sigma: float) -> Tensor:
-        """F = (x₀ - c_skip x̄)/c_out of both; the ratio of their deviations does not see c_out."""
+        """x₀ after y_g ← y_g (1 + φ (std(y_c)/std(y_g) - 1)), y = (x₀ - c_skip x̄)/c_out.
+
+        c_out cancels in the ratio and on the way back to x₀, so f is c_out y.
+        """
         if x[0].numel() < 2:
             raise StateError(f"rescale needs samples of two values or more, not {tuple(x.shape)}.")
         axes, skip = tuple(range(1, x.ndim)), self.quantity(sigma).c_skip
@@ -113,7 +119,7 @@ class Guided(Wrapped):
 
 
 def _joined(cond: ODE, uncond: ODE) -> ODE:
-    """One ODE for [uncond; cond]."""
+    """The DiffusionODE of both conditions, rows [uncond; cond]. Raises NetworkError if there is none."""
     if not isinstance(cond, DiffusionODE) or not isinstance(uncond, DiffusionODE):
         raise NetworkError(
             "batched=True needs two DiffusionODEs, ode.given(c) and ode.given(u), but got "
@@ -135,14 +141,18 @@ def _joined(cond: ODE, uncond: ODE) -> ODE:
     return cond.given(join(uncond.condition, cond.condition))
 
 
-Weight = Union[float, "Tensor"]  # Tensor is a text here, and texts know no |
-
+Weight = Union[float, "Tensor"]  # not |, which a forward reference does not have
+"""w at one level: a number, or (B,) with one for each sample."""
 
 Scale = Weight | Callable[[float], Weight]
+"""w at every level: a Weight, or a function of σ that returns one."""
 
 
 def interval(scale: Scale, low: float, high: float) -> Callable[[float], Weight]:
-    """w(σ) = scale for low < σ <= high, else 1: cond alone.     Kynkäänniemi et al. 2024, Eq. 6."""
+    """w(σ) = scale for low < σ <= high, else 1, that is cond alone.     Kynkäänniemi et al. 2024, Eq. 6.
+
+    Raises ValueError unless 0 <= low < high.
+    """
     if not 0 <= low < high:
         raise ValueError(
             f"an interval needs 0 <= low < high, but got low = {low!r}, high = {high!r}."
@@ -159,8 +169,9 @@ def interval(scale: Scale, low: float, high: float) -> Callable[[float], Weight]
 def cfgpp(grid: Grid, lam: float) -> Callable[[float], float]:
     """w(s) = λ s/(s - t), t the level after s:  Euler is then x_t = x₀_u + λ (x₀_c - x₀_u) + t ε_u.   CFG++.
 
-    Chung et al. 2024, Algorithm 2, 0 <= λ <= 1: renoise with ε_u. For Euler() on this grid. w grows as the
-    steps shrink, so with more steps the samples tend to no ODE's; in the step to 0, w = λ.
+    Chung et al. 2024, Algorithm 2: the guided x₀ with the unconditional ε, 0 <= λ <= 1. For Euler() on this
+    grid. w grows as steps get shorter, so samples on finer grids converge to the solution of no ODE. In the
+    step to 0, w = λ. Raises ValueError for another λ, and GridError at a σ that is not a level of the grid.
     """
     if not 0 <= lam <= 1:
         raise ValueError(f"CFG++ interpolates, 0 <= lam <= 1, but got lam = {lam!r}.")
@@ -168,7 +179,7 @@ def cfgpp(grid: Grid, lam: float) -> Callable[[float], float]:
 
 
 def check_weight(w: object) -> None:
-    """Raise unless w is a finite number (ValueError) or has one dimension (StateError)."""
+    """Raise ValueError unless a number is finite, StateError unless a tensor has one dimension."""
     import torch
 
     if isinstance(w, torch.Tensor):
@@ -181,7 +192,7 @@ def check_weight(w: object) -> None:
 
 
 def weight_at(scale: Scale, x: Tensor, sigma: float) -> Weight:
-    """The scale at σ: a float, or a tensor that broadcasts over x."""
+    """The scale at σ: a float, or a tensor (B, 1, ..., 1) that broadcasts over x."""
     import torch
 
     w = scale(sigma) if callable(scale) else scale

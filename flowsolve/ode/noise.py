@@ -1,4 +1,4 @@
-"""Noise by seed: sample i is the same whatever the batch, the dtype, the device or the order of calls."""
+"""Noise from seeds: that of a sample follows from its seed alone, not from batch, dtype, device or order."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ def unit_noise(
     dtype: torch.dtype | None = None,
     device: torch.device | str = "cpu",
 ) -> Tensor:
-    """N(0, I) of shape (len(seeds), *event), each sample from its own seed.
+    """N(0, I) of shape (len(seeds), *event), row i drawn from seed i alone.
 
-    Drawn in float64 on the CPU and then cast, so float32 and float64 runs start at the same place.
+    Drawn in float64 on the CPU and then cast, so that runs in float32 and float64 start at the same noise.
     """
     import torch
 
@@ -38,7 +38,7 @@ def unit_noise(
 
 
 class Noise(ABC):
-    """What a stochastic method draws from: z ~ N(0, I) like x, for the levels between s and t."""
+    """The noise of stochastic methods: noise(x, s, t) is z ~ N(0, I), like x, for the step from s to t."""
 
     def __init__(self, seeds: Sequence[int]) -> None:
         self.seeds = tuple(seeds)
@@ -53,19 +53,19 @@ class Noise(ABC):
             )
 
     def _draw(self, x: Tensor, key: str) -> Tensor:
-        """One standard normal for each seed, a function of the seed and the key alone."""
+        """N(0, I) like x; row i is a function of seed i and the key alone."""
         words = (hashlib.sha256(f"{seed} {key}".encode()).digest() for seed in self.seeds)
         seeds = [int.from_bytes(word[:8], "little") >> 1 for word in words]
         return unit_noise(seeds, tuple(x.shape[1:]), x.dtype, x.device)
 
 
 class SeededNoise(Noise):
-    """Independent noise for every interval, a function of (seed, s, t, again) alone.
+    """Independent noise for every interval (s, t), a function of (seed, s, t, again) alone.
 
-    again  for walking an interval more than once: another number is other noise of the same seeds
+    again  a method that steps over an interval more than once takes another number each time
 
-    The same sample comes out whatever the batch split, and a run can be repeated or resumed. Two
-    grids share no noise unless they share an interval: for that see BrownianNoise.
+    So samples do not depend on how they are split into batches, and a run can be repeated or resumed. Two
+    grids share noise only where they share an interval; BrownianNoise makes all grids share one path.
     """
 
     def __init__(self, seeds: Sequence[int], again: int = 0) -> None:
@@ -73,20 +73,21 @@ class SeededNoise(Noise):
         self.again = again
 
     def __call__(self, x: Tensor, s: float, t: float) -> Tensor:
-        """z for the interval between s and t."""
         self._check(x)
-        again = f" {self.again}" if self.again else ""  # the noise of before there was `again`
+        again = (
+            f" {self.again}" if self.again else ""
+        )  # 0 leaves the key as it was before `again` existed
         return self._draw(x, f"{s.hex()} {t.hex()}{again}")
 
 
 class BrownianNoise(Noise):
-    """z = (W(τ_s) - W(τ_t))/√|τ_s - τ_t| of one Brownian path W per seed, shared by all grids.
+    """z = (W(τ_s) - W(τ_t))/√|τ_s - τ_t|, W one Brownian path for each seed, shared by all grids.
 
-    levels    every level that will be asked for: the union of the levels of all grids. Between
-              neighbours of that union the increments are independent, so sums over it are exact.
-    variable  the time τ of the Brownian motion, σ (as in k-diffusion) unless told otherwise
+    levels    all levels of all grids that will use this noise. W is the sum of independent increments
+              between neighbours among them
+    variable  the time τ of the Brownian motion, σ unless given (as in k-diffusion)
 
-    For strong errors and for comparing step counts on the same path. Raises GridError for a level
+    For strong errors, and for comparing numbers of steps on the same path. Raises GridError for a level
     that is not in `levels`.
     """
 
@@ -98,7 +99,6 @@ class BrownianNoise(Noise):
         self.times = [variable.tau(s) for s in self.levels]
 
     def __call__(self, x: Tensor, s: float, t: float) -> Tensor:
-        """The scaled increment between s and t."""
         self._check(x)
         i, j = sorted((self._index(s), self._index(t)))
         total = x.new_zeros(x.shape)
@@ -116,12 +116,11 @@ class BrownianNoise(Noise):
 
 
 class WithNoise(Wrapped):
-    """An ODE together with the noise of a stochastic method: an SDE."""
+    """An ODE together with the noise that a stochastic method asks for."""
 
     def __init__(self, ode: ODE, noise: Noise) -> None:
         super().__init__(ode)
         self.source = noise
 
     def noise(self, x: Tensor, s: float, t: float) -> Tensor:
-        """From the source."""
         return self.source(x, s, t)

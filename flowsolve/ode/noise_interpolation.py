@@ -1,4 +1,4 @@
-"""Between noises: along the sphere that Gaussian noise lies on.     Song, Meng, Ermon 2021, Section 5.3."""
+"""Interpolation between noises along the sphere they lie close to.     Song, Meng, Ermon 2021, Section 5.3."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ if TYPE_CHECKING:
 def slerp(x: Tensor, y: Tensor, t: float | Tensor) -> Tensor:
     """sin((1-t)θ)/sin θ x + sin(tθ)/sin θ y,  cos θ = x·y/(|x||y|).     Shoemake 1985; DDIM, Appendix D.5.
 
-    x, y  (B, *event), floating; every sample is a point with a θ of its own
-    t     a number, or (B,): 0 at x, 1 at y
+    x, y  (B, *event), floating; each sample is one point and has its own θ
+    t     a number, or (B,): 0 gives x, 1 gives y
 
-    Of two points of one norm it keeps the norm. It is x + t (y - x) where both point the same way.
-    Where they are opposite no arc is the shortest, and it goes by way of the axis that is most nearly
-    at right angles. Raises StateError for states of other shapes, dtypes or devices.
+    Between points of equal norm it keeps the norm. For θ = 0 it is x + t (y - x). For θ = π every half circle
+    is a shortest way; it takes the one through the coordinate axis that is most nearly orthogonal to x.
+    Raises StateError unless x and y agree in shape, dtype and device.
     """
     import torch
 
-    _same(x, y)
+    _check_alike(x, y)
     wide = torch.promote_types(x.dtype, torch.float32)
     a, b = (v.to(wide).flatten(1) for v in (x, y))
     t = torch.as_tensor(t, dtype=wide, device=x.device).reshape(-1, 1)
@@ -34,7 +34,7 @@ def slerp(x: Tensor, y: Tensor, t: float | Tensor) -> Tensor:
     sizes = a.norm(dim=1, keepdim=True), b.norm(dim=1, keepdim=True)
     tiny = torch.finfo(wide).tiny
     u, v = (p / size.clamp_min(tiny) for p, size in zip((a, b), sizes, strict=True))
-    # arccos has no digits left near 0 and π: |u - v| = 2 sin θ/2, |u + v| = 2 cos θ/2
+    # not by arccos, which loses its digits near 0 and π: |u - v| = 2 sin θ/2, |u + v| = 2 cos θ/2
     far, near = (u - v).norm(dim=1, keepdim=True), (u + v).norm(dim=1, keepdim=True)
     theta, sine = 2 * torch.atan2(far, near), (far * near / 2).clamp_min(tiny)
     arc = (torch.sin((1 - t) * theta) * a + torch.sin(t * theta) * b) / sine
@@ -47,7 +47,7 @@ def slerp(x: Tensor, y: Tensor, t: float | Tensor) -> Tensor:
 
 
 def _across(u: Tensor) -> Tensor:
-    """A unit vector at right angles to u: the axis where u is least, less its part along u."""
+    """A unit vector orthogonal to u: the axis along which u is smallest, minus its part along u."""
     import torch
 
     axis = torch.zeros_like(u).scatter_(1, u.abs().argmin(1, keepdim=True), 1.0)
@@ -57,33 +57,35 @@ def _across(u: Tensor) -> Tensor:
 
 
 def arc(x: Tensor, y: Tensor, n: int) -> Tensor:
-    """(n, B, *event): slerp at n even t from 0 to 1, both ends included; n >= 2."""
+    """slerp(x, y, t) at t = 0, 1/(n-1), ..., 1: (n, B, *event). Raises StateError unless n >= 2."""
     import torch
 
-    _count(n)
+    _check_count(n)
     return torch.stack([slerp(x, y, i / (n - 1)) for i in range(n)])
 
 
 def square(corners: Tensor, n: int) -> Tensor:
-    """(n, n, *event): slerp across between slerps down, four corners (4, *event) in reading order.
+    """slerp(slerp(c₀, c₂, i/(n-1)), slerp(c₁, c₃, i/(n-1)), j/(n-1)) at [i, j].      DDIM, Figure 12.
 
-    Row i, column j: from corners 0 and 2 on the left to 1 and 3 on the right.      DDIM, Figure 12.
+    corners  c, (4, *event), in reading order: c₀ and c₁ above, c₂ and c₃ below
+
+    (n, n, *event), i the row and j the column. Raises StateError unless n >= 2.
     """
     import torch
 
-    _count(n)
+    _check_count(n)
     if corners.shape[0] != 4:
         raise StateError(f"a square has 4 corners, but the state has {corners.shape[0]} samples.")
     left, right = arc(corners[:1], corners[2:3], n)[:, 0], arc(corners[1:2], corners[3:], n)[:, 0]
     return torch.stack([slerp(left, right, j / (n - 1)) for j in range(n)], 1)
 
 
-def _count(n: int) -> None:
+def _check_count(n: int) -> None:
     if n < 2:
         raise StateError(f"an arc has both its ends, so n >= 2 points, but got n = {n}.")
 
 
-def _same(x: Tensor, y: Tensor) -> None:
+def _check_alike(x: Tensor, y: Tensor) -> None:
     import torch
 
     for state in (x, y):

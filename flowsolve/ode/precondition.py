@@ -1,4 +1,4 @@
-"""What the network predicts: four scalars and a label for each σ (Karras et al. 2022, Eq. 7).
+"""Preconditions: what a network predicts, as scalars and a label for each σ (Karras et al. 2022, Eq. 7).
 
     D(x̄, σ) = c_skip x̄ + c_out F(c_in x̄, t)          D estimates x₀,  ε = (x̄ - D)/σ
 
@@ -10,8 +10,8 @@
 | EDM              | 1/√(σ²+σ_d²) | σ_d²/(σ²+σ_d²) | σσ_d/√(σ²+σ_d²) |
 | flow u = ε - x₀  | 1/(1+σ)      | 1/(1+σ)        | -σ/(1+σ)       |
 
-α is the path's: 1/√(1+σ²) on VP, where ε and x₀ are unless told otherwise. At σ = ∞ there is no x̄: there
-the coefficients apply to the unit noise x̄/σ.
+α is the signal scale of the path, 1/√(1+σ²) on VP, which is the path of ε and x₀ unless another is given. At
+σ = ∞ x̄ has no value, and the coefficients apply to the unit noise x̄/σ.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Coefs(NamedTuple):
 
 
 class Path(ABC):
-    """The signal scale of x_t = α x₀ + s ε = α x̄ as a function of σ = s/α: VP, SUB_VP, VE or FLOW."""
+    """A Gaussian path x_t = α x₀ + s ε = α x̄, as α for each σ = s/α: VP, SUB_VP, VE or FLOW."""
 
     @abstractmethod
     def alpha(self, sigma: float) -> float: ...
@@ -51,7 +51,6 @@ class _VP(Path):
         return "VP"
 
     def alpha(self, sigma: float) -> float:
-        """1/√(1+σ²)."""
         return 1 / math.hypot(1, sigma)
 
 
@@ -73,7 +72,6 @@ class _VE(Path):
         return "VE"
 
     def alpha(self, sigma: float) -> float:
-        """1."""
         return 1.0
 
 
@@ -84,7 +82,6 @@ class _Flow(Path):
         return "FLOW"
 
     def alpha(self, sigma: float) -> float:
-        """1/(1+σ)."""
         return 1 / (1 + sigma)
 
 
@@ -112,7 +109,7 @@ class Precondition(ABC):
 
 @dataclass(frozen=True)
 class EpsPrediction(Precondition):
-    """F = ε: DDPM, LDM, Stable Diffusion 1.  Blind at σ = ∞, where x₀ = x̄ - σε has no value."""
+    """F = ε: DDPM, LDM, Stable Diffusion 1.  Raises ScheduleError at σ = ∞, where x₀ = x̄ - σε has no value."""
 
     path: Path = VP
 
@@ -152,7 +149,7 @@ class X0Prediction(Precondition):
 
 @dataclass(frozen=True)
 class EDMPrediction(Precondition):
-    """F of Karras et al. 2022, Table 1, column EDM.  α = 1, and the data have deviation σ_d."""
+    """F of Karras et al. 2022, Table 1, column EDM.  α = 1, and σ_d is the standard deviation of the data."""
 
     clock: Clock = EDMClock()
     sigma_data: float = 0.5
@@ -188,7 +185,7 @@ class FlowPrediction(Precondition):
 
 @dataclass(frozen=True, init=False)
 class Scaled(Precondition):
-    """F = factor(σ) × what `inner` predicts: a score is -ε/s, a velocity towards the data is -u."""
+    """F = factor(σ) · F', F' what `inner` predicts: for example the score -ε/s, or the velocity -u."""
 
     inner: Precondition
     factor: Callable[[float], float]
@@ -199,7 +196,6 @@ class Scaled(Precondition):
         object.__setattr__(self, "factor", factor)
 
     def alpha(self, sigma: float) -> float:
-        """The inner path's."""
         return self.inner.alpha(sigma)
 
     def __call__(self, sigma: float) -> Coefs:

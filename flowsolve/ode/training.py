@@ -1,8 +1,9 @@
-"""Training: what a network sees and what it should answer, for every Precondition by one formula.
+"""Training: the input and the target of a network, for every Precondition by one formula.
 
     q(x_t | x₀) = N(α x₀, s²):  x̄ = x₀ + σε          F* = (x₀ - c_skip x̄)/c_out = (c_skip ε - e_skip x₀)/e_out
 
-F* is ε, v, x₀ or u where the Precondition says so, and a network that has learned E[F* | x̄, t] is right for it.
+The target F* is ε, v, x₀ or u, as the Precondition says. The minimiser of the loss is E[F* | x̄, t], and with
+it DiffusionODE gives the exact ε of the data.
 """
 
 from __future__ import annotations
@@ -34,7 +35,10 @@ class Weights(NamedTuple):
 
 
 def weights(precondition: Precondition, sigma: float) -> Weights:
-    """The input c_in (x₀ + σε) and F* of the module's first lines, without their cancellations; σ = ∞ too."""
+    """The input c_in (x₀ + σε) and the target F* as combinations of x₀ and ε.
+
+    In the form of F* that does not cancel; at σ = ∞ the input is c_in ε.
+    """
     k = precondition(sigma)
     if math.isinf(sigma):  # x̄/σ is ε
         return Weights(0.0, k.c_in, 1 / k.c_out, -k.c_skip / k.c_out, k.t)
@@ -42,7 +46,7 @@ def weights(precondition: Precondition, sigma: float) -> Weights:
 
 
 class Batch(NamedTuple):
-    """The network's arguments x (B, *event) and t (B,), its target F* like x, and γ (B,)."""
+    """One batch of training: the network's arguments x, (B, *event), and t, (B,), the target F* and γ, (B,)."""
 
     x: Tensor
     t: Tensor
@@ -54,12 +58,12 @@ class Batch(NamedTuple):
 class Objective:
     """L_γ = E γ(σ) |F_θ(c_in x̄, t) - F*|², σ uniform over levels.     Song, Meng, Ermon 2021, Eq. 5.
 
-    precondition  what F is: with EpsPrediction F* = ε, and γ = 1 is L_simple: Ho, Jain and Abbeel 2020, Eq. 14;
-                  with EDMPrediction it is Karras et al. 2022, Eq. 8, with FlowPrediction flow matching's
-    levels        equally likely σ, for example all T of a table's or [0.3 e^(1.2 z) for z in draws]; a Grid;
-                  ∞ if the network can be asked there
-    gamma         σ -> γ >= 0. For a network that can fit every level, the minimiser is one for all γ > 0,
-                  which is why one network serves the whole family of samplers (Theorem 1)
+    precondition  what F is. EpsPrediction with γ = 1 gives L_simple of Ho, Jain and Abbeel 2020, Eq. 14;
+                  EDMPrediction gives Karras et al. 2022, Eq. 8; FlowPrediction gives flow matching
+    levels        the σ that are drawn, all equally likely: a Grid, all T of a table, or for example
+                  [0.3 e^(1.2 z) for z in draws]; σ = ∞ too if the precondition has a value there
+    gamma         σ -> γ >= 0, 1 unless given. A network that can fit every level has the same minimiser for
+                  all γ > 0, so that one network serves the whole family of samplers (Theorem 1)
 
     Raises GridError for levels not above 0, and ValueError for a negative γ.
     """
@@ -86,7 +90,7 @@ class Objective:
         return torch.tensor(rows, dtype=torch.float64)
 
     def draw(self, x0: Tensor, generator: torch.Generator | None = None) -> Batch:
-        """A level and an ε for each x₀, (B, *event), from a generator of the CPU."""
+        """A batch with a random level and ε for each x₀, (B, *event); the generator is on the CPU."""
         import torch
 
         if not isinstance(x0, torch.Tensor) or not x0.is_floating_point() or x0.ndim == 0:
@@ -96,7 +100,7 @@ class Objective:
         return self.at(x0, eps, index)
 
     def at(self, x0: Tensor, eps: Tensor, index: Tensor) -> Batch:
-        """The batch of given x₀, ε and levels[index], index (B,) on the CPU."""
+        """The batch of x₀ and ε at levels[index], index (B,) on the CPU."""
         rows = self._rows[index].to(x0)
         a, b, c, d = rows[:, :4].T.reshape(4, len(x0), *[1] * (x0.ndim - 1))
         return Batch(a * x0 + b * eps, rows[:, 4], c * x0 + d * eps, rows[:, 5])
@@ -104,7 +108,7 @@ class Objective:
     def loss(
         self, network: Network, x0: Tensor, generator: torch.Generator | None = None
     ) -> Tensor:
-        """L_γ on one draw, a mean over samples and values; differentiable."""
+        """L_γ estimated from one draw, as the mean over samples and values; differentiable."""
         batch = self.draw(x0, generator)
         error = (network(batch.x, batch.t) - batch.target).square()
         value: Tensor = (error.reshape(len(error), -1).mean(1) * batch.gamma).mean()
@@ -112,9 +116,10 @@ class Objective:
 
 
 def moving_average(network: nn.Module, decay: float = 0.999) -> AveragedModel:
-    """θ' ← decay θ' + (1 - decay) θ at each .update_parameters(network), θ' = θ at the first.    torch.optim.
+    """θ' ← decay θ' + (1 - decay) θ at each call of .update_parameters(network); the first sets θ' = θ.
 
-    `.module` is the averaged network.
+    A torch.optim.swa_utils.AveragedModel, whose `.module` is the averaged network. Raises ValueError unless
+    0 <= decay < 1.
     """
     from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 

@@ -1,15 +1,17 @@
-"""ODEs whose answer is known, and a real network.
+"""Problems: ODEs that solvers are measured on. Their answer is known, or they are real networks.
 
-base        Problem: an ODE with its two ends, and its flow where that is known
-gaussian    Gaussian data: the flow in closed form
-mixture     Gaussian mixtures in one and more dimensions
+base        Problem: an ODE with the shape of a sample and two ends, and its flow where that is known
+gaussian    Gaussian data: ε and the flow in closed form
+mixture     Gaussian mixtures: ε in closed form in any dimension, the flow in one dimension
 dataset     the exact denoiser of a finite set of points
-digits      a trained ε-network for 8x8 digits, its weights in the package; unet: what it is made of
-classifier  a trained classifier of those digits: features and classes. It loads torch, as unet does,
-            and is imported by its own path
-network     NetworkProblem, a network of your own as a problem
-as_network  exact_network, a problem disguised as a network
-catalogue   problems by name
+digits      a trained ε-network for 8x8 digits, with its weights, and the digits themselves
+unet        the module that this network is
+classifier  a trained classifier of these digits: features for distances, and classes
+network     NetworkProblem, the user's network as a problem
+as_network  exact_network, a problem as the network that would predict it without error
+catalogue   PROBLEMS and find_problem: problems by name
+
+`unet` and `classifier` load torch and are imported by their paths, `flowsolve.problems.classifier`.
 """
 
 from flowsolve.problems.as_network import exact_network as exact_network

@@ -1,4 +1,4 @@
-"""Any problem seen as a trained network: the same ODE through ε-, v-, x₀-, EDM- or flow-prediction."""
+"""Any problem as a network that predicts ε, v, x₀, EDM's F or a flow's velocity without error."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 def exact_network(problem: ODE, precondition: Precondition) -> Network:
     """F(x, t) = (x₀(x̄, σ) - c_skip x̄)/c_out, with σ = σ(t) and x̄ = x/c_in.
 
-    DiffusionODE(exact_network(p, precondition), precondition) is p again: what a network of that
-    kind would say after perfect training. The labels in t must all be equal.
+    It is what a network would predict after perfect training, and DiffusionODE(exact_network(p, precondition),
+    precondition) is p again. The labels in t must all be equal.
     """
 
     def network(x: Tensor, t: Tensor) -> Tensor:

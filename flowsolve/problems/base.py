@@ -1,4 +1,4 @@
-"""What a study needs of an ODE besides ε: where it starts and ends, and its answer where one is known."""
+"""Problem: an ODE with what a study needs besides ε: shape, ends, clock, data, and the flow if it is known."""
 
 from __future__ import annotations
 
@@ -26,15 +26,16 @@ _UNIQUE: WeakKeyDictionary[object, str] = WeakKeyDictionary()
 
 
 class Problem(ODE):
-    """An ODE with a shape, two ends and a clock.
+    """An ODE with the shape of a sample, two ends and a clock.
 
-    event      the shape of one sample
-    sigma_max  where it starts, x̄ = sigma_max · noise
-    sigma_min  where it ends
-    clock      the time that grids uniform in t use
-    tolerance  the relative accuracy that its reference is computed to
-    exact      whether `flow` is a closed form;  is_network  whether ε is a trained network
-    levels     how many whole levels its data have from -1 to 1, None if they are continuous
+    event       the shape of one sample
+    sigma_max   where it starts, x̄ = sigma_max · noise
+    sigma_min   where it ends
+    clock       the clock of grids that are uniform in t
+    tolerance   the relative accuracy of its reference
+    exact       whether `flow` gives the exact solution
+    is_network  whether ε is a trained network
+    levels      how many values, evenly from -1 to 1, its data take (17 grey levels of the digits); None if any
     """
 
     name: str
@@ -48,21 +49,20 @@ class Problem(ODE):
 
     @property
     def event(self) -> tuple[int, ...]:
-        """The shape of one sample."""
         raise NotImplementedError
 
     @property
     def clock(self) -> Clock:
-        """The continuous VP-SDE's, unless the problem has one of its own."""
+        """VPSDE(), unless a subclass says otherwise."""
         return VPSDE()
 
     @property
     def digest(self) -> str:
-        """12 hexadecimal digits that differ when the problem differs.
+        """12 hexadecimal digits that differ when the problem differs; cached references are found by them.
 
-        From the repr of a dataclass, which holds all its parameters. Any other problem gets one of
-        its own for each object, so that no reference is ever taken for another's; override it with
-        a hash of what defines the problem to have references cached and studies continued.
+        Of a dataclass, a hash of its repr, which holds all its parameters. Of any other problem, random digits
+        for each object: no reference is reused, and no study continues in another process. Override this
+        with a hash of whatever defines the problem to have both.
         """
         if is_dataclass(self):
             return hashlib.sha256(repr(self).encode()).hexdigest()[:12]
@@ -94,13 +94,13 @@ class Problem(ODE):
         return unit_noise(seeds, self.event, dtype, device) * self.sigma_max
 
     def flow(self, x: Tensor, s: float, t: float) -> Tensor:
-        """The exact x̄ at t of the trajectory through x at s, if `exact`; float64, like x in shape."""
+        """The exact x̄ at level t of the solution through x at level s, in float64; only if `exact`."""
         raise NotImplementedError(f"{self!r} has no closed-form flow: see reference().")
 
     def data(self) -> Tensor:
-        """Real samples, (N, *event), that quality is measured against, on the scale of x₀.
+        """Real samples x₀, (N, *event), that generated samples are compared with.
 
-        Raises StateError unless the problem has some, MissingExtra where a package is needed.
+        Raises StateError if the problem has none, MissingExtra if a package is missing that holds them.
         """
         raise StateError(
             f"{self!r} has no data to compare samples with. Override data(), or give "
@@ -109,12 +109,12 @@ class Problem(ODE):
 
     @property
     def features(self) -> Features | None:
-        """What distances should see of its samples, (N, *event) -> (N, d); None for their values."""
+        """The features that distances take of its samples, (N, *event) -> (N, d); None for their values."""
         return None
 
 
 def seeded() -> torch.Generator:
-    """The generator of every problem's draws of its own law."""
+    """The generator with seed 0 that problems draw their `data` with."""
     import torch
 
     return torch.Generator().manual_seed(0)

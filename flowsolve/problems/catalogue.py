@@ -1,4 +1,4 @@
-"""Problems by name."""
+"""The problems that ship with the package, by name, and problems of other modules."""
 
 from __future__ import annotations
 
@@ -6,14 +6,11 @@ import difflib
 from importlib import import_module
 
 from flowsolve.errors import NameUnknown
-from flowsolve.problems.as_network import exact_network as exact_network
-from flowsolve.problems.base import Problem as Problem
-from flowsolve.problems.dataset import Dataset as Dataset
-from flowsolve.problems.digits import Digits as Digits
-from flowsolve.problems.gaussian import Gaussian as Gaussian
-from flowsolve.problems.mixture import Mixture as Mixture
-from flowsolve.problems.mixture import Mixture1D as Mixture1D
-from flowsolve.problems.network import NetworkProblem as NetworkProblem
+from flowsolve.problems.base import Problem
+from flowsolve.problems.dataset import Dataset
+from flowsolve.problems.digits import Digits
+from flowsolve.problems.gaussian import Gaussian
+from flowsolve.problems.mixture import Mixture, Mixture1D
 
 PROBLEMS: dict[str, type[Problem]] = {
     p.name: p for p in (Gaussian, Mixture1D, Mixture, Dataset, Digits)
@@ -21,9 +18,9 @@ PROBLEMS: dict[str, type[Problem]] = {
 
 
 def find_problem(name: str) -> Problem:
-    """A problem by its name, or "package.module:function" for one of the user's own.
+    """The problem of this name in PROBLEMS, or of "package.module:name", a Problem or a function that gives it.
 
-    Raises NameUnknown with the near names.
+    Raises NameUnknown, with the nearest names.
     """
     if ":" in name:
         module, _, attribute = name.partition(":")

@@ -1,4 +1,4 @@
-"""A small classifier of 1x8x8 images: the features and the judge of the `digits` problem."""
+"""A small classifier of 8x8 digits: features for distances between samples of `digits`, and their classes."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ WEIGHTS = Path(__file__).with_name("classifier.safetensors")
 
 
 class DigitsClassifier(nn.Module):
-    """log p(class | x) = log softmax(W f(x) + b), f three convolutions and a layer, all SiLU.
+    """log p(class | x) = log softmax(W f(x) + b), f three convolutions and a linear layer, each with SiLU.
 
-    Smooth in x, so that small errors of a solver move its features by little.
+    Smooth in x, so that a small error of a solver changes the features little.
     """
 
     def __init__(self, channels: int = 32, d: int = 48) -> None:
-        """Take the channels at 4x4, half of which are at 8x8, and the number of features."""
+        """`channels` at 4x4 and half as many at 8x8; `d` features."""
         super().__init__()
         self.body = nn.Sequential(
             nn.Conv2d(1, channels // 2, 3, padding=1),
@@ -37,12 +37,12 @@ class DigitsClassifier(nn.Module):
         self.head = nn.Linear(d, 10)
 
     def features(self, x: Tensor) -> Tensor:
-        """Return f(x), (B, d), of images (B, 1, 8, 8) in [-1, 1]."""
+        """f(x), (B, d), of images (B, 1, 8, 8) in [-1, 1]."""
         out: Tensor = self.body(x)
         return out
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return log p of the ten classes, (B, 10)."""
+        """log p of the ten classes, (B, 10)."""
         out: Tensor = self.head(self.features(x)).log_softmax(1)
         return out
 
@@ -50,14 +50,14 @@ class DigitsClassifier(nn.Module):
 def digits_features(x: Tensor) -> Tensor:
     """The 48 features (N, 48) of images (N, 1, 8, 8) in [-1, 1], for `frechet(x, y, digits_features)`.
 
-    In the dtype and on the device of x. Values may leave [-1, 1], as those of few steps do. Raises
+    In the dtype and on the device of x. Values may leave [-1, 1], as those of samples by few steps do. Raises
     SamplesError for other shapes, whole numbers, NaN, and images of another range, such as [0, 1].
     """
     return _classifier_for(x).features(x)
 
 
 def digits_classes(x: Tensor) -> Tensor:
-    """The class 0..9 that each image is read as, (N,), int64. Images and errors as `digits_features`."""
+    """The most probable class 0..9 of each image, (N,), int64. Images and errors as in `digits_features`."""
     out: Tensor = _classifier_for(x)(x).argmax(1)
     return out
 
@@ -73,7 +73,7 @@ def _classifier_for(x: Tensor) -> DigitsClassifier:
         raise SamplesError("the digits hold NaN or infinity.")
     wide = x.double()
     mean, rms = float(wide.mean()), float(wide.square().mean().sqrt())
-    # one image of the wildest samples, of one step of Heun, has at most 0.4 rms; one in [0, b] 0.47 or more
+    # mean/rms of a single image is at most 0.4 even for samples of one Heun step, and 0.47 or more in [0, b]
     if mean > 0.45 * rms:
         raise SamplesError(
             f"digits in [-1, 1] are mostly ground, which is -1, but these, {float(x.min()):.3g} to "
@@ -94,5 +94,5 @@ def _loaded() -> DigitsClassifier:
 
 @lru_cache(maxsize=8)
 def digits_classifier(dtype: torch.dtype, device: torch.device) -> DigitsClassifier:
-    """The shipped network, log p(class | x), in a dtype and on a device; frozen, and shared by all who ask."""
+    """The shipped classifier in a dtype and on a device, without gradients. Cached: do not change it."""
     return copy.deepcopy(_loaded()).to(device, dtype)

@@ -1,4 +1,4 @@
-"""The exact denoiser of a finite data set: what a network trained to perfection on it would be."""
+"""The exact denoiser of a finite data set, which a network trained on it without error would be."""
 
 from __future__ import annotations
 
@@ -16,8 +16,10 @@ class Dataset(Problem):
     """x₀ = Σ r_i x_i,  r = softmax(-|x̄ - x_i|²/(2σ²)) over the data x_i.
 
     points     the data, (n, *event); the default is a spiral of 64 points in the plane
-    sigma_min  keep it above the distance of neighbours: below it the flow falls into single points,
-               and becomes as stiff as 1/σ
+    sigma_min  best above the distance between neighbouring points: below it the flow contracts onto single
+               points, and its stiffness grows as 1/σ
+
+    Raises ValueError for points that are not floating or not finite.
     """
 
     name = "dataset"
@@ -41,34 +43,30 @@ class Dataset(Problem):
 
     @property
     def event(self) -> tuple[int, ...]:
-        """The shape of one point."""
         return tuple(self.points.shape[1:])
 
     @property
     def digest(self) -> str:
-        """Of the points and the ends."""
         data = self.points.double().cpu().contiguous().numpy().tobytes()
         ends = f"{tuple(self.points.shape)} {self.sigma_max!r} {self.sigma_min!r}".encode()
         return hashlib.sha256(data + ends).hexdigest()[:12]
 
     def eps(self, x: Tensor, sigma: float) -> Tensor:
-        """(x̄ - x₀)/σ."""
         return (x - self.x0(x, sigma)) / sigma
 
     def x0(self, x: Tensor, sigma: float) -> Tensor:
-        """The posterior mean over the data; their mean at σ = ∞."""
+        """The mean of the data under the weights r; at σ = ∞ their plain mean."""
         import torch
 
         data = self.points.to(x.device, x.dtype)
         if math.isinf(sigma):
             return data.mean(0).expand_as(x).clone()
         flat, points = x.flatten(1), data.flatten(1)
-        # |x - x_i|² up to |x|², which softmax does not see
+        # -|x - x_i|²/(2σ²) without its term in |x|², which is the same for all i and cancels in softmax
         logits = (flat @ points.T - (points * points).sum(1) / 2) / (sigma * sigma)
         return (torch.softmax(logits, 1) @ points).reshape(x.shape)
 
     def data(self) -> Tensor:
-        """The points."""
         return self.points
 
 

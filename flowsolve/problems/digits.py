@@ -1,4 +1,4 @@
-"""A real trained network that ships with the package: 8x8 handwritten digits."""
+"""Digits: a trained network that ships with the package, for 8x8 handwritten digits, and its data."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ WEIGHTS = Path(__file__).with_name("digits.safetensors")
 
 
 class Digits(DiffusionODE, Problem):
-    """An ε-network on 1x8x8 images in [-1, 1], DDPM's linear β, T = 1000, continuous t.
+    """An ε-network on 1x8x8 images in [-1, 1], trained with DDPM's linear β, T = 1000, at continuous t.
 
-    Runs in the state's dtype and on its device. `given(labels)`, (B,) in 0..9, asks for digits; 10 is
-    no class, as without a condition. The ends are the first and the last level of its
-    clock. Trained by examples/train_digits.py; data and licence in DIGITS.md beside this file.
+    Runs in the state's dtype and on its device. `given(labels)`, (B,) in 0..9, makes it class-conditional;
+    label 10, like no condition, means no class. σ goes from the last level of the clock's table to the first.
+    Trained by examples/train_digits.py; data, licence and quality are in DIGITS.md beside this file.
     """
 
     name = "digits"
@@ -48,23 +48,20 @@ class Digits(DiffusionODE, Problem):
 
     @property
     def event(self) -> tuple[int, ...]:
-        """(1, 8, 8)."""
         return (1, 8, 8)
 
     @property
     def clock(self) -> Clock:
-        """The linear β schedule's."""
         return self.precondition.clock
 
     @property
     def digest(self) -> str:
-        """Of the weights, and of the labels if it was given any."""
         c = self.condition["label"] if isinstance(self.condition, Mapping) else self.condition
         labels = "" if c is None else str(c.tolist())
         return hashlib.sha256(WEIGHTS.read_bytes() + labels.encode()).hexdigest()[:12]
 
     def data(self) -> Tensor:
-        """The images that it was trained on, all 1797 or those of the labels given. See `digits_data`."""
+        """The training images of the classes that it was given, all 1797 without. See `digits_data`."""
         import torch
 
         from flowsolve.problems.unet import NO_CLASS
@@ -79,7 +76,7 @@ class Digits(DiffusionODE, Problem):
 def digits_data() -> tuple[Tensor, Tensor]:
     """The images (1797, 1, 8, 8) in [-1, 1], float32, and their classes (1797,).    Alpaydin, Kaynak 1998.
 
-    Read from scikit-learn's own files. Raises MissingExtra without it.
+    Read from the installed scikit-learn. Raises MissingExtra if there is none.
     """
     import torch
 
@@ -112,5 +109,5 @@ def _loaded() -> DigitsUNet:
 
 @lru_cache(maxsize=8)
 def digits_network(dtype: torch.dtype, device: torch.device) -> DigitsUNet:
-    """The shipped network in a dtype and on a device; frozen, and shared by all who ask."""
+    """The shipped network in a dtype and on a device, without gradients. Cached: do not change it."""
     return copy.deepcopy(_loaded()).to(device, dtype)

@@ -1,4 +1,4 @@
-"""A Gaussian: the one diffusion ODE that is linear."""
+"""Gaussian data, the only data whose diffusion ODE is linear."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 class Gaussian(Problem):
     """Data N(m, C), C = QΛQᵀ:  ε = σ (C + σ²)⁻¹ (x̄ - m),  x̄_t = m + Q √((Λ+t²)/(Λ+s²)) Qᵀ (x̄_s - m).
 
-    x0 is linear in x̄, so a Gaussian cannot see errors of coupling: measure orders on a mixture.
+    x₀ is affine in x̄, so terms of a method's error that hold second derivatives in x̄ vanish: measure orders
+    on a mixture.
     """
 
     mean: tuple[float, ...] = (0.5, -0.3)
@@ -31,12 +32,11 @@ class Gaussian(Problem):
     exact = True
 
     def __post_init__(self) -> None:
-        _check_covariance(self.covariance, len(self.mean))
+        check_covariance(self.covariance, len(self.mean))
         self.check_ends()
 
     @property
     def event(self) -> tuple[int, ...]:
-        """(d,)."""
         return (len(self.mean),)
 
     def eps(self, x: Tensor, sigma: float) -> Tensor:
@@ -58,13 +58,12 @@ class Gaussian(Problem):
         return -(z * z / total + (2 * math.pi * total).log()).sum(-1) / 2
 
     def flow(self, x: Tensor, s: float, t: float) -> Tensor:
-        """The formula above."""
         x = x.double()
         m, q, lam = _eigen(self.mean, self.covariance, x.dtype, x.device)
         return m + ((x - m) @ q * ((lam + t * t) / (lam + s * s)).sqrt()) @ q.T
 
     def data(self) -> Tensor:
-        """2000 draws of the law, always the same, (2000, d) in float64: m + Q √Λ z."""
+        """2000 draws m + Q √Λ z, always the same, (2000, d) in float64."""
         import torch
 
         m, q, lam = _eigen(self.mean, self.covariance, torch.float64, torch.device("cpu"))
@@ -72,7 +71,8 @@ class Gaussian(Problem):
         return m + (z * lam.sqrt()) @ q.T
 
 
-def _check_covariance(covariance: tuple[tuple[float, ...], ...], d: int) -> None:
+def check_covariance(covariance: tuple[tuple[float, ...], ...], d: int) -> None:
+    """Raise ValueError unless it is a symmetric d by d matrix without negative eigenvalues."""
     import numpy as np
 
     c = np.array(covariance, dtype=float)
@@ -89,7 +89,7 @@ def _eigen(
     dtype: torch.dtype,
     device: torch.device,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """m, Q and Λ, found in float64 and then cast."""
+    """m (d,), Q (d, d) and Λ (d,), computed in float64 and then cast."""
     import torch
 
     lam, q = torch.linalg.eigh(torch.tensor(covariance, dtype=torch.float64))

@@ -1,4 +1,4 @@
-"""Gaussian mixtures: nonlinear, non-autonomous, and ε in closed form. In 1-D the flow is too."""
+"""Gaussian mixtures: nonlinear ODEs with ε in closed form. In one dimension the flow is known exactly too."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from flowsolve.problems.base import Problem, seeded
-from flowsolve.problems.gaussian import _check_covariance
+from flowsolve.problems.gaussian import check_covariance
 
 if TYPE_CHECKING:
     import torch
@@ -20,10 +20,10 @@ Matrix = tuple[Vector, ...]
 
 @dataclass(frozen=True)
 class Mixture1D(Problem):
-    """Data Σ w N(m, v):  ε = σ Σ r (x̄ - m)/(v + σ²), r the posterior weights.
+    """Data Σ w N(m, v):  ε = σ Σ r (x̄ - m)/(v + σ²), r the posterior weights of the components.
 
-    A flow in one dimension keeps order, so it keeps quantiles: F_t(x̄_t) = F_s(x̄_s), an answer that
-    no solver had a part in.
+    Solutions in one dimension never cross, so quantiles move with the flow: F_t(x̄_t) = F_s(x̄_s), with F_σ
+    the distribution function at level σ. This gives the exact flow without any solver.
     """
 
     weights: Vector = (0.3, 0.7)
@@ -42,11 +42,10 @@ class Mixture1D(Problem):
 
     @property
     def event(self) -> tuple[int, ...]:
-        """() - a state is (B,)."""
         return ()
 
     def _posterior(self, x: Tensor, sigma: float) -> tuple[Tensor, ...]:
-        """r, z = x - m, m, v and v + σ², with a first axis of components."""
+        """r, z = x̄ - m, m, v and v + σ², each with the components along its first axis."""
         import torch
 
         log_w, m, v = _components_1d(self, x.dtype, x.device, x.ndim)
@@ -60,7 +59,7 @@ class Mixture1D(Problem):
         return (r * z * (sigma / total)).sum(0)
 
     def x0(self, x: Tensor, sigma: float) -> Tensor:
-        """The posterior mean Σ r (m + v (x̄ - m)/(v + σ²)); the mean at σ = ∞."""
+        """Σ r (m + v (x̄ - m)/(v + σ²)), the posterior mean; at σ = ∞ the mean of the data."""
         if math.isinf(sigma):
             mean = math.fsum(w * m for w, m in zip(self.weights, self.means, strict=True))
             return x.new_full(x.shape, mean)
@@ -76,7 +75,7 @@ class Mixture1D(Problem):
         return torch.logsumexp(log_w - (z * z / total + (2 * math.pi * total).log()) / 2, 0)
 
     def flow(self, x: Tensor, s: float, t: float) -> Tensor:
-        """Y with F_t(y) = F_s(x), on the log of whichever tail is the smaller."""
+        """The y with F_t(y) = F_s(x), by root finding; in the log of F or of 1 - F, whichever is smaller."""
         import numpy as np
         from scipy.optimize import brentq
         from scipy.special import log_ndtr
@@ -99,7 +98,7 @@ class Mixture1D(Problem):
         return x.new_tensor([move(float(y)) for y in x.ravel()]).double().reshape(x.shape)
 
     def data(self) -> Tensor:
-        """2000 draws of the law, always the same, (2000,) in float64."""
+        """2000 draws, always the same, (2000,) in float64."""
         import torch
 
         w, m, d = (
@@ -112,7 +111,7 @@ class Mixture1D(Problem):
 
 @dataclass(frozen=True)
 class Mixture(Problem):
-    """Data Σ w N(m, C) in any dimension, anisotropic:  ε = σ Σ r (C + σ²)⁻¹ (x̄ - m)."""
+    """Data Σ w N(m, C) in any dimension:  ε = σ Σ r (C + σ²)⁻¹ (x̄ - m), r the posterior weights, C = QΛQᵀ."""
 
     weights: Vector = (0.2, 0.5, 0.3)
     means: Matrix = ((-1.0, -0.6), (0.7, -0.4), (0.1, 1.0))
@@ -130,12 +129,11 @@ class Mixture(Problem):
     def __post_init__(self) -> None:
         _check_weights(self.weights, len(self.means), len(self.covariances))
         for c in self.covariances:
-            _check_covariance(c, len(self.means[0]))
+            check_covariance(c, len(self.means[0]))
         self.check_ends()
 
     @property
     def event(self) -> tuple[int, ...]:
-        """(d,)."""
         return (len(self.means[0]),)
 
     def _posterior(self, x: Tensor, sigma: float) -> tuple[Tensor, ...]:
@@ -153,7 +151,7 @@ class Mixture(Problem):
         return ((r * z) @ (q * (sigma / total)).mT).sum(0)
 
     def x0(self, x: Tensor, sigma: float) -> Tensor:
-        """The posterior mean Σ r (m + Q Λ/(Λ + σ²) Qᵀ (x̄ - m)); the mean at σ = ∞."""
+        """Σ r (m + Q Λ/(Λ + σ²) Qᵀ (x̄ - m)), the posterior mean; at σ = ∞ the mean of the data."""
         if math.isinf(sigma):
             log_w, m, *_ = _components(self, x.dtype, x.device)
             return (log_w.exp() * m).sum(0).expand_as(x).clone()
@@ -170,7 +168,7 @@ class Mixture(Problem):
         return torch.logsumexp(log_w[..., 0] - parts, 0)
 
     def data(self) -> Tensor:
-        """2000 draws of the law, always the same, (2000, d) in float64."""
+        """2000 draws, always the same, (2000, d) in float64."""
         import torch
 
         log_w, m, q, lam = _components(self, torch.float64, torch.device("cpu"))
@@ -193,10 +191,12 @@ def _check_weights(weights: Vector, *counts: int) -> None:
 def _components_1d(
     p: Mixture1D, dtype: torch.dtype, device: torch.device, ndim: int
 ) -> tuple[Tensor, ...]:
-    """log w, m and v, found in float64 and then cast, (K, 1, ...) to stand before the axes of x."""
+    """log w, m and v, computed in float64 and then cast, (K, 1, ..., 1) so that they broadcast over x."""
     import torch
 
-    with torch.inference_mode(False):  # they outlive the call that asks first
+    with torch.inference_mode(
+        False
+    ):  # they are cached, and may be used later where gradients are taken
         w, m, d = torch.tensor((p.weights, p.means, p.deviations), dtype=torch.float64)
         shape = (-1, *[1] * ndim)
         return tuple(a.reshape(shape).to(device, dtype) for a in (w.log(), m, d * d))
@@ -204,7 +204,7 @@ def _components_1d(
 
 @lru_cache(maxsize=64)
 def _components(p: Mixture, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, ...]:
-    """log w (K, 1, 1), m (K, 1, d), Q (K, d, d) and Λ (K, 1, d), found in float64 and then cast."""
+    """log w (K, 1, 1), m (K, 1, d), Q (K, d, d) and Λ (K, 1, d), computed in float64 and then cast."""
     import torch
 
     with torch.inference_mode(False):

@@ -1,7 +1,8 @@
-"""A network of the user's own, as a problem that studies can be made of."""
+"""NetworkProblem: the user's network, or any other ODE, as a problem that studies can be made of."""
 
 from __future__ import annotations
 
+import copy
 from typing import TYPE_CHECKING
 
 from flowsolve.errors import StateError
@@ -18,20 +19,23 @@ if TYPE_CHECKING:
 
 
 class NetworkProblem(Wrapped, Problem):
-    """Any ODE with a shape and two ends: what `convergence` and `work_precision` need.
+    """An ODE together with what `convergence`, `work_precision` and the experiments need besides ε.
 
     ode        for example DiffusionODE(network, EpsPrediction(clock))
     event      the shape of one sample
-    sigma_max  where it starts, x̄ = sigma_max · noise;  sigma_min: where it ends
-    clock      for grids uniform in t
+    sigma_max  where it starts, x̄ = sigma_max · noise
+    sigma_min  where it ends
+    name       how rows and figures call it
     digest     a text that names the network, such as a hash of its weights: with it references are
                cached and studies continue in another process; without it neither happens
-    data       real samples (N, *event) on the scale of x₀, or a function that loads them: what the
-               quality of samples is measured against
-    features   what distances see of samples, (N, *event) -> (N, d); None for their values
+    data       real samples x₀, (N, *event), or a function that loads them, which generated samples are
+               compared with
+    features   (N, *event) -> (N, d), applied to samples before distances are taken; None for their values
+
+    Grids that are uniform in t take VPSDE() as their clock, unless `with_clock` gives another.
     """
 
-    summary = "a network of your own"
+    summary = "a network given by the user"
     is_network = True
     tolerance = 1e-8
 
@@ -42,7 +46,6 @@ class NetworkProblem(Wrapped, Problem):
         sigma_max: float,
         sigma_min: float,
         *,
-        clock: Clock | None = None,
         name: str = "own",
         digest: str = "",
         data: Tensor | Callable[[], Tensor] | None = None,
@@ -50,8 +53,8 @@ class NetworkProblem(Wrapped, Problem):
     ) -> None:
         super().__init__(ode)
         self.name = name
-        self._event, self._clock, self._digest = tuple(event), clock or VPSDE(), digest
-        self._data, self._features = data, features
+        self._event, self._digest, self._data, self._features = tuple(event), digest, data, features
+        self._clock: Clock = VPSDE()
         self.sigma_max, self.sigma_min = float(sigma_max), float(sigma_min)
         self.check_ends()
 
@@ -60,21 +63,24 @@ class NetworkProblem(Wrapped, Problem):
 
     @property
     def event(self) -> tuple[int, ...]:
-        """As given."""
         return self._event
 
     @property
     def clock(self) -> Clock:
-        """As given."""
         return self._clock
+
+    def with_clock(self, clock: Clock) -> NetworkProblem:
+        """The same problem with another clock for grids that are uniform in t."""
+        other = copy.copy(self)
+        other._clock = clock
+        return other
 
     @property
     def digest(self) -> str:
-        """As given, else one of this object's own."""
         return self._digest or super().digest
 
     def data(self) -> Tensor:
-        """As given. Raises StateError if none was, or for another shape."""
+        """The samples given. Raises StateError if there are none, or for another shape."""
         if self._data is None:
             return super().data()
         found = self._data() if callable(self._data) else self._data
@@ -87,7 +93,6 @@ class NetworkProblem(Wrapped, Problem):
 
     @property
     def features(self) -> Features | None:
-        """As given."""
         return self._features
 
     def metered(self, count: Callable[[int], None]) -> ODE:

@@ -1,16 +1,16 @@
-"""Noise levels: the grids that solvers walk, and the clocks that networks read. No torch.
+"""Noise levels: the grids that solvers step over, and the clocks that turn σ into a network's label. No torch.
 
-grid            Grid, the levels σ₀ > σ₁ > ... > σ_N, checked once
-spacings        karras, log_snr, uniform, ...: where n steps lie between two ends
-tuned           spacings that were tuned: beta, AYS, arctan; levels resampled and rounded
-timesteps       grids of whole labels: tau_linear of the DDIM paper, leading, trailing, linspace
-flow_shift      spacings of flow-matching models, with their timestep shifts
+grid            Grid, the levels σ₀ > σ₁ > ... > σ_N, checked once; the types Spacing and GridFamily
+spacings        karras, log_snr, uniform, ...: n steps between two levels by a formula
+tuned           spacings that were tuned: beta, ays, arctan; resample and round_to, which change given levels
+timesteps       grids of whole labels: tau_linear of the DDIM paper; leading, trailing, linspace of diffusers
+flow_shift      grids of flow-matching models, and their timestep shifts
 gits_published  the tables of the GITS paper
-clock           Clock, a label t for every σ: VP-SDE, VE-SDE, EDM, flow matching
-discrete        clocks of tables: linear β, scaled-linear β, squared cosine, any ᾱ
-betas           more tables: sigmoid, Laplace, exponential, zero terminal SNR
-labels          what the networks of each family are told at a σ between their labels
-variable        τ(σ), the variables in which methods interpolate: σ, log σ, a clock's time
+clock           Clock, the label t of every σ and back: VP-SDE, VE-SDE, EDM, flow matching
+discrete        DiscreteClock, the clock of a table ᾱ: linear β, scaled-linear β, squared cosine
+betas           further tables: sigmoid, Laplace, exponential; zero terminal SNR
+labels          the label that the networks of each family are given at a σ between the entries of their table
+variable        Variable τ(σ), in which methods interpolate: σ, log σ, a clock's time
 """
 
 from flowsolve.schedule.betas import exponential_alpha_bar as exponential_alpha_bar

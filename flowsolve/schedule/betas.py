@@ -1,4 +1,4 @@
-"""More discrete clocks: sigmoid, Laplace and exponential schedules, and zero terminal SNR."""
+"""Further discrete clocks: the sigmoid, Laplace and exponential schedules, and zero terminal SNR."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ def sigmoid_beta(
 def laplace(T: int = 1000, max_beta: float = 0.999, between: Between = "smooth") -> DiscreteClock:
     """f = √(r/(1+r)), log r = -½ sgn(½-u) log(1 - 2|½-u| + 1e-6).   Hang et al. 2024, as in diffusers.
 
-    f takes the place of ᾱ(u), u = t/T, in `from_alpha_bar`; in the paper r would be the SNR.
+    u = t/T, and f takes the place of ᾱ(u) in `from_alpha_bar`. In the paper r is the SNR, which would make
+    ᾱ = r/(1+r) without the root.
     """
 
     def f(u: float) -> float:
@@ -39,7 +40,7 @@ def laplace(T: int = 1000, max_beta: float = 0.999, between: Between = "smooth")
 def exponential_alpha_bar(
     T: int = 1000, rate: float = 12.0, between: Between = "smooth"
 ) -> DiscreteClock:
-    """ᾱ_t = e^(-12 (t+1)/T): the same β at every label.                 diffusers, "exp"."""
+    """ᾱ_t = e^(-rate (t+1)/T): the same β at every label.                 diffusers, "exp"."""
     name = (
         f"exponential_alpha_bar(T={T})" if rate == 12 else f"exponential_alpha_bar(T={T}, {rate:g})"
     )
@@ -49,8 +50,8 @@ def exponential_alpha_bar(
 def zero_terminal_snr(clock: DiscreteClock) -> DiscreteClock:
     """√ᾱ'_t = (√ᾱ_t - √ᾱ_T) √ᾱ_0/(√ᾱ_0 - √ᾱ_T), so that ᾱ'_T = 0.     Lin et al. 2023, Algorithm 1.
 
-    Its last label is σ = ∞, where a network must predict v or x₀: grids that start there take
-    their first step by the rule of `sample`. Raises ScheduleError if the clock is one already.
+    σ = ∞ at the last label, where a network must predict v or x₀. On a grid from there `sample` takes the
+    first step as x̄ = x₀(noise, ∞) + σ noise. Raises ScheduleError if the clock has zero terminal SNR already.
     """
     if clock.alphas_cumprod[-1] == 0:
         raise ScheduleError(f"{clock} ends at σ = ∞ already: it has zero terminal SNR.")

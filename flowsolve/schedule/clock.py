@@ -1,7 +1,7 @@
 """Clocks: the label t that a network was trained with, for each noise level σ = s/α, and back.
 
-In x̄ = x/α and σ the β-schedule is nothing but this change of label. On a variance-preserving path
-ᾱ = α² = 1/(1+σ²), so a table of ᾱ_t is a table of σ_t. All scalars are float64 Python floats.
+In x̄ = x/α and σ the ODE is the same for every β-schedule: the schedule decides the labels alone. On a
+variance-preserving path ᾱ = α² = 1/(1+σ²), so a table of ᾱ_t is a table of σ_t. All scalars are Python floats.
 """
 
 from __future__ import annotations
@@ -15,19 +15,22 @@ from flowsolve.errors import ScheduleError
 
 
 class Clock(ShortRepr, ABC):
-    """An increasing map t -> σ(t), its inverse and its derivative.
+    """A monotone map t -> σ(t), its inverse and its derivative.
 
-    `sigma(t)`, `t(sigma)` and `rate(t)` = dσ/dt raise ScheduleError outside the clock's range.
+    All three raise ScheduleError outside the clock's range.
     """
 
     @abstractmethod
-    def sigma(self, t: float) -> float: ...
+    def sigma(self, t: float) -> float:
+        """σ at time t."""
 
     @abstractmethod
-    def t(self, sigma: float) -> float: ...
+    def t(self, sigma: float) -> float:
+        """The time of σ."""
 
     @abstractmethod
-    def rate(self, t: float) -> float: ...
+    def rate(self, t: float) -> float:
+        """dσ/dt at time t."""
 
     def _positive(self, sigma: float) -> float:
         if not 0 < sigma < math.inf:
@@ -35,7 +38,7 @@ class Clock(ShortRepr, ABC):
         return sigma
 
     def _inside(self, t: float, low: float, high: float) -> float:
-        """Check t in (low, high), or at an end of it up to rounding: t(σ(high)) may exceed high."""
+        """t, moved into [low, high] if it is outside by rounding. Raises ScheduleError if by more."""
         slack = 1e-12 * (high - low)
         if not low - slack <= t <= high + slack:
             raise ScheduleError(f"{self} knows times from {low:g} to {high:g}, not t = {t!r}.")
@@ -46,7 +49,7 @@ class Clock(ShortRepr, ABC):
 class VPSDE(Clock):
     """σ(t)² = exp(β_min t + (β_max - β_min) t²/2) - 1,  0 < t <= 1.   Song et al. 2021, App. C.
 
-    `scale` multiplies the label: score-SDE networks take 999 t.
+    scale  the label is scale · t: score-SDE networks take 999 t
     """
 
     beta_min: float = 0.1
@@ -61,7 +64,7 @@ class VPSDE(Clock):
         return math.sqrt(math.expm1(self._log_snr(self._inside(t, 0, self.scale) / self.scale)))
 
     def t(self, sigma: float) -> float:
-        """The root of B(t) = log(1 + σ²), in the form without cancellation."""
+        """The root of B(t) = log(1 + σ²), in the form that does not cancel at small σ."""
         b, d = math.log1p(self._positive(sigma) ** 2), self.beta_max - self.beta_min
         return self.scale * 2 * b / (self.beta_min + math.sqrt(self.beta_min**2 + 2 * d * b))
 
@@ -79,15 +82,12 @@ class EDMClock(Clock):
     """t = ln(σ)/4.                                                    Karras et al. 2022, Table 1."""
 
     def sigma(self, t: float) -> float:
-        """e^(4t)."""
         return math.exp(4 * t)
 
     def t(self, sigma: float) -> float:
-        """ln(σ)/4."""
         return math.log(self._positive(sigma)) / 4
 
     def rate(self, t: float) -> float:
-        """4σ."""
         return 4 * self.sigma(t)
 
 
@@ -99,7 +99,6 @@ class VESDE(Clock):
     sigma_max: float = 50.0
 
     def sigma(self, t: float) -> float:
-        """σ_min (σ_max/σ_min)^t."""
         return self.sigma_min * math.exp(t * math.log(self.sigma_max / self.sigma_min))
 
     def t(self, sigma: float) -> float:
@@ -116,20 +115,19 @@ class VESDE(Clock):
 class FlowClock(Clock):
     """σ(t) = shift · t/(1-t),  0 < t <= 1, with t = 1 at σ = ∞.     Flow matching, x_t = (1-t)x₀ + tε.
 
-    Stable Diffusion 3's timestep shift t' = shift t/(1 + (shift-1) t) is σ' = shift σ: use a shifted
-    clock to place a grid, and the unshifted one as the network's label. `scale` multiplies the label.
+    shift  Stable Diffusion 3's timestep shift t' = shift t/(1 + (shift-1) t), which is σ' = shift σ: it places
+           the levels of a grid, while the network keeps the unshifted clock for its label
+    scale  the label is scale · t
     """
 
     shift: float = 1.0
     scale: float = 1.0
 
     def sigma(self, t: float) -> float:
-        """Shift · t/(1-t)."""
         u = self._inside(t, 0, self.scale) / self.scale
         return math.inf if u == 1 else self.shift * u / (1 - u)
 
     def t(self, sigma: float) -> float:
-        """σ/(shift + σ), and 1 at σ = ∞."""
         if sigma == math.inf:
             return self.scale
         return self.scale * self._positive(sigma) / (self.shift + sigma)

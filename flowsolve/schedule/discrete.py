@@ -1,4 +1,4 @@
-"""Clocks made of a table ᾱ_0 > ᾱ_1 > ... > ᾱ_{T-1}: the labels 0 ... T-1 of DDPM-type networks.
+"""Clocks from a table ᾱ_0 > ᾱ_1 > ... > ᾱ_{T-1}, whose labels 0 ... T-1 DDPM-type networks are trained with.
 
 ᾱ_{T-1} = 0 is zero terminal SNR (Lin et al. 2023): the last label is σ = ∞.
 """
@@ -17,7 +17,9 @@ from flowsolve.errors import ScheduleError
 from flowsolve.schedule.clock import Clock
 
 Between = Literal["smooth", "log_sigma", "log_alpha", "sigma", "nearest"]
+"""How a table is continued between its labels: see DiscreteClock."""
 Piece = tuple[float, float, float, float]
+"""(a, b, c, d) of the cubic ((a u + b) u + c) u + d, 0 <= u <= 1."""
 
 
 @dataclass(frozen=True)
@@ -27,11 +29,12 @@ class DiscreteClock(Clock):
     between = "smooth":    a C² cubic spline of log σ in t (a monotone C¹ one, PCHIP, if that spline
                            would not rise everywhere). Only this one keeps orders above two.
               "log_sigma": linear in log σ, as k-diffusion. Its kinks limit every order to two.
-              "log_alpha": linear in log α, as the official DPM-Solver. Kinks likewise.
-              "sigma":     linear in σ, as diffusers' Euler, Heun and LMS on "linspace". Kinks likewise.
-              "nearest":   the entry nearest in log σ: a network that changes in jumps.
+              "log_alpha": linear in log α, as the official DPM-Solver. It has kinks too.
+              "sigma":     linear in σ, as diffusers' Euler, Heun and LMS on "linspace". It has kinks too.
+              "nearest":   the entry nearest in log σ. The network then changes in jumps.
 
-    If ᾱ_{T-1} = 0, then σ = σ_{T-2}/(T-1-t) above label T-2, whatever the convention (but "nearest").
+    If ᾱ_{T-1} = 0, then σ = σ_{T-2}/(T-1-t) above label T-2 in all conventions but "nearest".
+    Raises ScheduleError for a table that does not fall inside (0, 1), and for another `between`.
     """
 
     alphas_cumprod: tuple[float, ...]
@@ -65,9 +68,9 @@ class DiscreteClock(Clock):
 
     @cached_property
     def _curve(self) -> tuple[list[float], list[Piece]]:
-        """Knots y_i at t = i and cubic pieces y = ((a u + b) u + c) u + y_i, u = t - i.
+        """(y_0, y_1, ...) and the pieces y(t) = ((a u + b) u + c) u + y_i, u = t - i, for i <= t <= i + 1.
 
-        y is what the convention interpolates, log σ, -log α or σ, at the labels where σ is finite.
+        y is the quantity that `between` interpolates, log σ, -log α or σ, at all labels where σ is finite.
         """
         y = [v for v in self.log_sigmas if v < math.inf]
         if self.between == "log_alpha":
@@ -79,7 +82,9 @@ class DiscreteClock(Clock):
         from scipy.interpolate import CubicSpline, PchipInterpolator
 
         ends: tuple[str, object] = ("not-a-knot", "not-a-knot")
-        if len(y) < len(self.alphas_cumprod):  # the slope of -log(T-1-t) at T-2
+        if len(y) < len(
+            self.alphas_cumprod
+        ):  # at T-2 the slope of -log(T-1-t), the curve from there on
             ends = ("not-a-knot", (1, 1.0))
         spline = CubicSpline(range(len(y)), y, bc_type=ends)
         pieces = spline.c.T.tolist()
@@ -105,7 +110,7 @@ class DiscreteClock(Clock):
         t = self._inside(t, 0, last)
         if self.between == "nearest":
             return math.exp(self.log_sigmas[round(t)])
-        if t > len(pieces):  # towards σ = ∞
+        if t > len(pieces):  # between T-2 and σ = ∞ at T-1
             return math.inf if t == last else self._to_sigma(y[-1]) / (last - t)
         i = min(int(t), len(pieces) - 1)
         a, b, c, d = pieces[i]
@@ -113,7 +118,7 @@ class DiscreteClock(Clock):
         return self._to_sigma(((a * u + b) * u + c) * u + d)
 
     def t(self, sigma: float) -> float:
-        """The label of σ, between σ_0 and σ_{T-1} (to a relative 1e-12); T-1 at σ = ∞ if that is there."""
+        """The label of σ, σ_0 <= σ <= σ_{T-1} up to a relative 1e-12; T-1 at σ = ∞ if ᾱ_{T-1} = 0."""
         y, pieces = self._curve
         last = len(self.alphas_cumprod) - 1
         if sigma == math.inf and len(pieces) < last:
@@ -123,7 +128,7 @@ class DiscreteClock(Clock):
             return 0.0
         if v > y[-1] and v < y[-1] + 1e-12 * max(1, y[-1]):
             return float(len(pieces))
-        if v > y[-1] and len(pieces) < last:  # towards σ = ∞
+        if v > y[-1] and len(pieces) < last:  # between T-2 and σ = ∞ at T-1
             rest = self._to_sigma(y[-1]) / sigma
             return len(pieces) + (0.0 if self.between == "nearest" else 1 - rest)
         if not y[0] <= v <= y[-1]:
@@ -137,7 +142,6 @@ class DiscreteClock(Clock):
         return i + _root(pieces[i], v, y[i + 1])
 
     def rate(self, t: float) -> float:
-        """dσ/dt."""
         if self.between == "nearest":
             raise ScheduleError(f"{self} moves in jumps, so dσ/dt has no value.")
         sigma, pieces = self.sigma(t), self._curve[1]
@@ -154,14 +158,17 @@ class DiscreteClock(Clock):
 
 
 def _rises(piece: Sequence[float]) -> bool:
-    """Whether (3a u + 2b) u + c > 0 for all u in [0, 1]: at the ends and at the vertex."""
+    """Whether the slope (3a u + 2b) u + c is positive on [0, 1], which its ends and its vertex decide."""
     a, b, c, _ = piece
     vertex = min(max(-b / (3 * a), 0.0), 1.0) if a else 0.0
     return all((3 * a * u + 2 * b) * u + c > 0 for u in (0.0, vertex, 1.0))
 
 
 def _root(piece: Piece, v: float, top: float) -> float:
-    """The u in [0, 1] with ((a u + b) u + c) u + d = v, by Newton's method kept inside a bracket."""
+    """The u in [0, 1] with ((a u + b) u + c) u + d = v, by Newton's method with bisection where it leaves.
+
+    top  the value of the piece at u = 1, for the first guess
+    """
     a, b, c, d = piece
     low, high, u = 0.0, 1.0, (v - d) / (top - d)
     for _ in range(60):
@@ -186,11 +193,11 @@ def from_alphas_cumprod(
 def from_betas(
     betas: Sequence[float], between: Between = "smooth", name: str = ""
 ) -> DiscreteClock:
-    """The clock of β_0, ..., β_{T-1}:  ᾱ_t = Π_{i<=t} (1 - β_i), the products taken as Σ log1p(-β)."""
+    """The clock of β_0, ..., β_{T-1}:  ᾱ_t = Π_{i<=t} (1 - β_i) = exp Σ_{i<=t} log1p(-β_i)."""
     if not all(0 < b < 1 for b in betas):
         raise ScheduleError("every beta must lie strictly between 0 and 1.")
     logs = [math.log1p(-float(b)) for b in betas]
-    # fsum keeps 1 - ᾱ_t, which is about 1e-4 at t = 0, to full relative precision
+    # fsum keeps 1 - ᾱ_t, about 1e-4 at t = 0, to full relative precision
     return from_alphas_cumprod(
         [math.exp(math.fsum(logs[: i + 1])) for i in range(len(logs))], between, name
     )

@@ -1,4 +1,4 @@
-"""Flow matching's grids: t' = shift t/(1 + (shift-1)t), which in σ = t/(1-t) is σ' = shift σ."""
+"""Grids of flow matching. The shift t' = shift t/(1 + (shift-1)t) of t = σ/(1+σ) is σ' = shift σ."""
 
 from __future__ import annotations
 
@@ -15,11 +15,14 @@ def dynamic_shift(
     max_shift: float = 1.15,
     base_seq_len: int = 256,
     max_seq_len: int = 4096,
+    *,
     kind: Literal["exponential", "linear"] = "exponential",
 ) -> float:
     """e^μ (or μ, "linear"), μ on the line through (base_seq_len, base_shift), (max_seq_len, max_shift).   Flux.
 
     image_seq_len  the number of image tokens, for Flux (height/16) (width/16)
+
+    The shift of `flow_uniform` for an image of this size. Raises ScheduleError unless it is positive.
     """
     slope = (max_shift - base_shift) / (max_seq_len - base_seq_len)
     return shift_of(base_shift + slope * (image_seq_len - base_seq_len), kind)
@@ -45,9 +48,10 @@ def flow_uniform(
 ) -> Grid:
     """t_i even from `first` to `last`, t' = shift t/(1 + (shift-1)t), σ_i = t'/(1-t'), i < n; then 0.   SD3.
 
-    terminal  the last t' if given: 1 - t' is stretched to meet it (LTX-Video)
+    terminal  if given, all 1 - t' are scaled so that the last t' before 0 is this (LTX-Video)
 
-    n steps and n evaluations of Euler. first = 1 is σ = ∞. Raises GridError.
+    n steps, which cost Euler n evaluations. first = 1 is σ = ∞. Raises GridError for times outside (0, 1], no
+    step, or a shift that is not positive.
     """
     if n < 1:
         raise GridError(f"flow_uniform: a grid needs at least one step, but got n = {n}.")

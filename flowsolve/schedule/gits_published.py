@@ -1,4 +1,4 @@
-"""GITS schedules as published: the tables of two repositories, no search.        Chen et al. 2024 (ICML)."""
+"""GITS grids as published: tables of levels, without a search.        Chen et al. 2024 (ICML)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from flowsolve.schedule.tuned import resample
 
 # σ by data set and number of steps, as LD3 (Tong et al. 2024) lists them for comparison:
 # github.com/vinhsuhi/LD3, commit 2f7467c, utils.py, PRIOR_TIMESTEPS, where sd15 is "sd".
-# The list for CIFAR-10 that GITS's own README gives is that of ffhq, 6 steps.
+# The list for CIFAR-10 in the README of the GITS repository is the one of ffhq here, 6 steps.
 GITS_TABLES: dict[str, dict[int, tuple[float, ...]]] = {
     "cifar10": {
         4: (80.0, 5.1092, 1.584, 0.47, 0.002),
@@ -65,9 +65,10 @@ def gits_table(n: int, sigma_max: float, sigma_min: float, table: str = "sd15") 
 
     table  "cifar10", "ffhq" and "afhqv2" (EDM's networks, 80 to 0.002), "lsun" (latent diffusion on
            bedrooms, 83.82 to 0.0388), "sd15" (Stable Diffusion, 14.6146 to 0.0292); 4 to 10 steps,
-           sd15 3 to 11. sigma_max and sigma_min lie inside it.
-    The list of n steps, or the one nearest to n resampled as `ays` is. Found for those networks and
-    Euler's error on them; for others search with `gits`.
+           sd15 3 to 11. sigma_max and sigma_min must lie inside it.
+
+    The list of n steps; for another n the list of the nearest number of steps, resampled like `ays`. They
+    were found for Euler's error on those networks; for others search with `gits`. Raises GridError.
     """
     if table not in GITS_TABLES:
         raise GridError(f"gits_table knows the tables {', '.join(GITS_TABLES)}, not {table!r}.")

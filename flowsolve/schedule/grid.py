@@ -1,4 +1,4 @@
-"""The noise levels σ₀ > σ₁ > ... > σ_N that a solver walks, checked once."""
+"""Grid: the noise levels σ₀ > σ₁ > ... > σ_N that a solver steps over, checked once."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from flowsolve.errors import GridError
 
 @dataclass(frozen=True)
 class Grid(Sequence[float]):
-    """Noise levels σ₀ > σ₁ > ... > σ_N, float64, checked once and immutable; equal if the levels are.
+    """Noise levels σ₀ > σ₁ > ... > σ_N as Python floats, immutable. Grids are equal if their levels are.
 
-    σ₀ may be ∞ (pure noise) and σ_N may be 0 (data): `sample` steps over these ends itself.
-    Raises GridError for fewer than two levels, NaN, a negative level, a level that does not fall,
-    or an end level in the middle. A rising grid exists only as `Grid(...).reversed()`.
+    σ₀ may be ∞ (pure noise) and σ_N may be 0 (data). A rising grid, from data to noise, is made as
+    `Grid(falling).reversed()`. Raises GridError for fewer than two levels, NaN, a negative level, levels that
+    do not fall, and ∞ or 0 in the middle.
     """
 
     levels: tuple[float, ...]
@@ -50,7 +50,7 @@ class Grid(Sequence[float]):
 
     @property
     def steps(self) -> int:
-        """The number of steps, one less than the number of levels."""
+        """N, the number of steps, one less than the number of levels."""
         return len(self.levels) - 1
 
     @property
@@ -60,7 +60,7 @@ class Grid(Sequence[float]):
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     def reversed(self) -> Grid:
-        """The same levels walked the other way: from data towards noise, or back again."""
+        """The same levels in the other order: from data to noise, or back again."""
         return self._with(self.levels[::-1], rising=not self.rising)
 
     def gain(self, sigma: float) -> float:

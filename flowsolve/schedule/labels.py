@@ -1,10 +1,10 @@
-"""Clocks that are labels: what the networks of each family are told at a σ between their entries.
+"""Labels that networks of each family are given, above all at a σ between the entries of their table.
 
 | family                        | label                                 | clock                          |
 |-------------------------------|---------------------------------------|--------------------------------|
 | diffusers, Karras levels      | the nearest, in the label             | Labels(clock, nearest)         |
 | diffusers, beta, flow, ...    | cut to an integer                     | Labels(clock, whole)           |
-| k-diffusion, over a table     | fractional in log σ, or nearest; ends | k_diffusion_labels(ᾱ)          |
+| k-diffusion, over a table     | linear in log σ, or nearest; clamped  | k_diffusion_labels(ᾱ)          |
 | DPM-Solver's code             | 1000 (t - 1/T), log α linear          | dpm_solver_labels(ᾱ)           |
 | EDM's iDDPM networks          | the entry nearest in σ                | iddpm_labels()                 |
 | EDM's VP, score-SDE's VP      | 999 t                                 | VPSDE(scale=999)               |
@@ -32,15 +32,12 @@ class SigmaClock(Clock):
     """t = σ."""
 
     def sigma(self, t: float) -> float:
-        """The label itself."""
         return t
 
     def t(self, sigma: float) -> float:
-        """σ."""
         return self._positive(sigma)
 
     def rate(self, t: float) -> float:
-        """1."""
         return 1.0
 
 
@@ -52,15 +49,12 @@ class LogClock(Clock):
     unit: float = 1.0
 
     def sigma(self, t: float) -> float:
-        """Unit · e^(t/scale)."""
         return self.unit * math.exp(t / self.scale)
 
     def t(self, sigma: float) -> float:
-        """Scale · ln(σ/unit)."""
         return self.scale * math.log(self._positive(sigma) / self.unit)
 
     def rate(self, t: float) -> float:
-        """σ/scale."""
         return self.sigma(t) / self.scale
 
 
@@ -71,12 +65,10 @@ class AngleClock(Clock):
     scale: float = 1.0
 
     def sigma(self, t: float) -> float:
-        """tan(πt/2), and ∞ at t = 1."""
         u = self._inside(t, 0, self.scale) / self.scale
         return math.inf if u == 1 else math.tan(math.pi / 2 * u)
 
     def t(self, sigma: float) -> float:
-        """2/π atan σ, and 1 at σ = ∞."""
         return (
             self.scale
             * math.atan(sigma if sigma == math.inf else self._positive(sigma))
@@ -84,35 +76,32 @@ class AngleClock(Clock):
         )
 
     def rate(self, t: float) -> float:
-        """π/2 (1 + σ²)."""
         return math.pi / 2 * (1 + self.sigma(t) ** 2) / self.scale
 
 
 @dataclass(frozen=True, repr=False)
 class Reversed(Clock):
-    """t = end - t', t' the time of another clock: noise at 0 and data at `end`. σ falls as t rises."""
+    """t = end - t', t' the time of `clock`: noise at t = 0 and data at t = end, so that dσ/dt < 0."""
 
     clock: Clock
     end: float = 1.0
 
     def sigma(self, t: float) -> float:
-        """σ(end - t)."""
         return self.clock.sigma(self.end - t)
 
     def t(self, sigma: float) -> float:
-        """End - t'(σ)."""
         return self.end - self.clock.t(sigma)
 
     def rate(self, t: float) -> float:
-        """Negative."""
         return -self.clock.rate(self.end - t)
 
 
 Rule = Callable[[Clock, float], float]
+"""(clock, σ) -> the label at σ, made from clock.t(σ)."""
 
 
 def fractional(clock: Clock, sigma: float) -> float:
-    """t(σ) as it is."""
+    """t(σ), not rounded."""
     return clock.t(sigma)
 
 
@@ -129,19 +118,19 @@ def nearest_sigma(clock: Clock, sigma: float) -> float:
 
 
 def whole(clock: Clock, sigma: float) -> float:
-    """The whole label at or below t(σ): what a cast to an integer makes of it."""
-    return float(math.floor(clock.t(sigma) + 1e-6))  # t(σ(7)) may be 7 - 1e-9
+    """The whole label at or below t(σ), as a cast to an integer gives it."""
+    return float(math.floor(clock.t(sigma) + 1e-6))  # rounding may make t(σ(7)) 7 - 1e-9
 
 
 @dataclass(frozen=True, repr=False)
 class Labels(Clock):
-    """label = scale · rule(clock, σ); below and above `ends`, two levels, the label of that end.
+    """label = scale · rule(clock, σ), σ clamped to `ends`.
 
     rule   fractional, nearest (in the label), nearest_sigma, whole, or a function (clock, σ) -> label
-    ends   (σ_min, σ_max) for codes that clamp; None leaves σ outside to the clock, which may refuse
+    ends   (σ_min, σ_max) for codes that clamp σ; without, the clock may raise ScheduleError outside its range
 
-    A rule that rounds makes the network change in jumps: no method keeps an order above one there
-    unless it calls the network at whole labels only.
+    With a rule that rounds, the network changes in jumps, and no method has an order above one unless it
+    evaluates the network at whole labels only.
     """
 
     clock: Clock
@@ -150,24 +139,22 @@ class Labels(Clock):
     ends: tuple[float, float] | None = None
 
     def sigma(self, t: float) -> float:
-        """The clock's σ at label/scale."""
         return self.clock.sigma(t / self.scale)
 
     def t(self, sigma: float) -> float:
-        """The label."""
         if self.ends is not None:
             sigma = min(max(self._positive(sigma), self.ends[0]), self.ends[1])
         return self.scale * self.rule(self.clock, sigma)
 
     def rate(self, t: float) -> float:
-        """The clock's. Raises ScheduleError where labels are rounded."""
+        """dσ/dt of the clock, per unit of the label. Raises ScheduleError if labels are rounded."""
         if self.rule is not fractional:
             raise ScheduleError(f"{self} moves in jumps, so dσ/dt has no value.")
         return self.clock.rate(t / self.scale) / self.scale
 
 
 def k_diffusion_labels(alphas_cumprod: Sequence[float], quantize: bool = False) -> Labels:
-    """Linear in log σ, or the entry nearest in log σ; the ends' labels outside.   k-diffusion's sigma_to_t."""
+    """t linear in log σ, rounded if `quantize`; σ clamped to the table.       k-diffusion, sigma_to_t."""
     clock = from_alphas_cumprod(alphas_cumprod, "log_sigma")
     ends = (clock.sigma(0), clock.sigma(len(alphas_cumprod) - 1))
     return Labels(clock, nearest if quantize else fractional, ends=ends)
@@ -176,19 +163,19 @@ def k_diffusion_labels(alphas_cumprod: Sequence[float], quantize: bool = False) 
 def dpm_solver_labels(alphas_cumprod: Sequence[float]) -> Labels:
     """1000 (t - 1/T), t = (i + 1)/T at entry i, log α linear.        Lu et al. 2022a, their code, discrete.
 
-    The 1000 is fixed, whatever T. Entries with log σ > 5.1 are dropped before T is counted, as they do:
-    4 of the squared cosine's 1000, which stretches the labels of the others by 1000/996.
+    The factor is 1000 for every T. As in their code, entries with log σ > 5.1 are dropped before T is counted:
+    4 of the 1000 of the squared cosine, which multiplies the labels of the others by 1000/996.
     """
     kept = [a for a in alphas_cumprod if 0.5 * (math.log1p(-a) - math.log(a)) <= 5.1]
     return Labels(from_alphas_cumprod(kept, "log_alpha"), scale=1000 / len(kept))
 
 
 def iddpm_labels(T: int = 1000, max_beta: float = 0.999) -> Labels:
-    """M - 1 - j, u_j the entry nearest in σ.       Karras et al. 2022, Table 1, column iDDPM; their code."""
+    """M - 1 - j, u_j the level nearest in σ.       Karras et al. 2022, Table 1, column iDDPM; their code."""
     clock = squared_cosine(T, max_beta)
     return Labels(clock, nearest_sigma, ends=(clock.sigma(0), clock.sigma(T - 1)))
 
 
 def ve_index(n: int, sigma_min: float, sigma_max: float) -> Labels:
-    """round((N - 1) ln(σ_max/σ)/ln(σ_max/σ_min)).          Song and Ermon 2019: 0 is the largest σ of N."""
+    """round((N - 1) ln(σ_max/σ)/ln(σ_max/σ_min)), 0 at the largest of N levels.      Song and Ermon 2019."""
     return Labels(LogClock(-(n - 1) / math.log(sigma_max / sigma_min), sigma_max), nearest)

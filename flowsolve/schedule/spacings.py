@@ -1,7 +1,7 @@
-"""Grids: the noise levels σ₀ > σ₁ > ... > σ_N that a solver walks, and the ways to space them.
+"""Spacings by a formula: functions (n, sigma_max, sigma_min) -> Grid of n steps, n + 1 levels with both ends.
 
-A spacing is a function (n, sigma_max, sigma_min) -> Grid of n steps, that is n + 1 levels with both
-ends included. EDM's "n steps, the last to zero" is `karras(n - 1, 80, 0.002).to_zero()`.
+EDM's "n steps, the last to zero" is `karras(n - 1, 80, 0.002).to_zero()`. All raise GridError for n < 1 and
+unless 0 <= sigma_min < sigma_max < ∞.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def ramp(n: int, sigma_max: float, sigma_min: float, name: str) -> list[float]:
-    """Fractions 0, 1/n, ..., 1 after checking the arguments that every spacing shares."""
+    """The fractions 0, 1/n, ..., 1. Raises GridError for arguments that no spacing takes."""
     if n < 1:
         raise GridError(f"{name}: a grid needs at least one step, but got n = {n}.")
     if not 0 <= sigma_min < sigma_max < math.inf:
@@ -29,8 +29,8 @@ def ramp(n: int, sigma_max: float, sigma_min: float, name: str) -> list[float]:
     return [i / n for i in range(n + 1)]
 
 
-def between(sigma_max: float, inner: Iterable[float], sigma_min: float, name: str) -> Grid:
-    """Exact ends, whatever rounding did to the ends of `inner`."""
+def with_ends(sigma_max: float, inner: Iterable[float], sigma_min: float, name: str) -> Grid:
+    """The Grid of `inner` with its first and last level replaced by the exact ends, against rounding."""
     middle = list(inner)[1:-1]
     return Grid((sigma_max, *middle, sigma_min), name)
 
@@ -42,11 +42,11 @@ def karras(n: int, sigma_max: float, sigma_min: float, rho: float = 7.0) -> Grid
     a, b = sigma_max ** (1 / rho), sigma_min ** (1 / rho)
     fractions = ramp(n, sigma_max, sigma_min, "karras")
     name = "karras" if rho == 7 else f"karras(rho={rho:g})"
-    return between(sigma_max, ((a + r * (b - a)) ** rho for r in fractions), sigma_min, name)
+    return with_ends(sigma_max, ((a + r * (b - a)) ** rho for r in fractions), sigma_min, name)
 
 
 def log_snr(n: int, sigma_max: float, sigma_min: float) -> Grid:
-    """Uniform in log σ, that is in λ = -log σ, half the log-SNR.    Lu et al. 2022a, Section 4."""
+    """log σ_i uniform, and so λ_i = -log σ_i, half the log-SNR.    Lu et al. 2022a, Section 4."""
     return _exponential(n, sigma_max, sigma_min, 1.0, "log_snr")
 
 
@@ -67,20 +67,23 @@ def _exponential(n: int, sigma_max: float, sigma_min: float, rho: float, name: s
         )
     width = math.log(sigma_max / sigma_min)
     inner = (sigma_min * math.exp((1 - r) ** rho * width) for r in fractions)
-    return between(sigma_max, inner, sigma_min, name)
+    return with_ends(sigma_max, inner, sigma_min, name)
 
 
 def uniform(n: int, sigma_max: float, sigma_min: float) -> Grid:
-    """Uniform in σ."""
+    """σ_i = σ_max + i/n (σ_min - σ_max)."""
     fractions = ramp(n, sigma_max, sigma_min, "uniform")
     inner = (sigma_max + r * (sigma_min - sigma_max) for r in fractions)
-    return between(sigma_max, inner, sigma_min, "uniform")
+    return with_ends(sigma_max, inner, sigma_min, "uniform")
 
 
 def uniform_t(
     n: int, sigma_max: float, sigma_min: float, *, clock: Clock, power: float = 1
 ) -> Grid:
-    """t_i^(1/p) uniform between t(σ_max) and t(σ_min), and σ_i = σ(t_i): "uniform in time" at p = 1."""
+    """σ_i = σ(t_i), with t_i^(1/p) uniform from t(σ_max)^(1/p) to t(σ_min)^(1/p).
+
+    p = power; 1 is uniform in time. Raises GridError for p != 1 on a clock with negative times.
+    """
     fractions = ramp(n, sigma_max, sigma_min, "uniform_t")
     first, last = clock.t(sigma_max), clock.t(sigma_min)
     if power != 1 and last < 0:
@@ -91,9 +94,9 @@ def uniform_t(
     inner = [clock.sigma((a + r * (b - a)) ** power) for r in fractions[1:-1]]
     named = {1.0: "uniform_t", 2.0: "quadratic_t"}
     name = named.get(float(power), f"uniform_t(power={power:g})")
-    return between(sigma_max, (sigma_max, *inner, sigma_min), sigma_min, f"{name}[{clock}]")
+    return with_ends(sigma_max, (sigma_max, *inner, sigma_min), sigma_min, f"{name}[{clock}]")
 
 
 def quadratic_t(n: int, sigma_max: float, sigma_min: float, *, clock: Clock) -> Grid:
-    """√t uniform: more levels at small t.               Song, Meng, Ermon 2021, Appendix D.2."""
+    """σ_i = σ(t_i), √t_i uniform.               Song, Meng, Ermon 2021, Appendix D.2."""
     return uniform_t(n, sigma_max, sigma_min, clock=clock, power=2)

@@ -1,16 +1,16 @@
-"""Grids on the labels 0 ... T-1 of a discrete clock: sub-sequences τ, each level beside its neighbours.
+"""Grids whose levels are those of labels τ, a subset of the labels 0 ... T-1 of a discrete clock.
 
-The same words mean different labels in different codes. With T = 1000 and n = 10 (and 0 or σ_0 after):
+The same name means different labels in different codes. With T = 1000 and n = 10 (followed by 0 or σ_0):
 
     tau_linear, leading             900, 800, ..., 0        leading, variant="dpm"      900, 810, ..., 90
     trailing                        999, 899, ..., 99
     linspace                        999, 888, ..., 0        linspace, variant="dpm"     999, 899, ..., 100
     tau_quadratic                   800, 632, ..., 0
 
-variant "ddim" is what DDIM, DDPM and PNDM of diffusers take (and, for leading and trailing, Euler, Heun,
-LMS and KDPM2), "dpm" what DPM-Solver, DEIS, UniPC and SA-Solver take; "euler" is linspace unrounded.
-`final` is the level after the last label: "zero" (set_alpha_to_one, final_sigmas_type="zero"), or "first",
-σ_0 of the table (their opposites). A step of length zero, from σ_0 to σ_0, is left out.
+variant  "ddim": as diffusers' DDIM, DDPM and PNDM (and, for leading and trailing, Euler, Heun, LMS and KDPM2);
+         "dpm": as its DPM-Solver, DEIS, UniPC and SA-Solver; "euler": linspace without rounding
+final    the level after the last label, "zero" (in diffusers set_alpha_to_one or final_sigmas_type="zero") or
+         "first", σ_0 of the table (where these are off). A step of length zero, from σ_0 to σ_0, is left out
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Final = Literal["zero", "first"]
 def tau_linear(n: int, *, clock: DiscreteClock, final: Final = "zero") -> Grid:
     """τ_i = ⌊i T/n⌋, i < n.                              Song, Meng, Ermon 2021, Appendix D.2.
 
-    Their code takes the multiples of ⌊T/n⌋ below T: the same if n divides T, else more than n labels.
+    Their code takes all multiples of ⌊T/n⌋ below T, which is the same if n divides T, else more than n labels.
     """
     T = _table(n, clock, final, "tau_linear")
     return _grid((i * T // n for i in range(n)), clock, final, "tau_linear")
@@ -38,11 +38,11 @@ def tau_linear(n: int, *, clock: DiscreteClock, final: Final = "zero") -> Grid:
 def tau_quadratic(n: int, *, clock: DiscreteClock, final: Final = "zero") -> Grid:
     """τ_i = ⌊0.8 T (i/(n-1))²⌋, i < n.                   Song, Meng, Ermon 2021, Appendix D.2.
 
-    It starts at 0.8 T, as their code does. Labels that repeat near 0 are taken once, so that a large
-    n makes fewer than n steps: in their code these steps have length zero.
+    It starts at 0.8 T, as in their code. Labels that repeat near 0 are taken once, so that for large n there
+    are fewer than n steps; in their code the repeated ones are steps of length zero.
     """
     T = _table(n, clock, final, "tau_quadratic")
-    top, last = math.sqrt(T * 0.8), max(n - 1, 1)  # in the order of their roundings
+    top, last = math.sqrt(T * 0.8), max(n - 1, 1)  # rounded in the same order as their code
     taus = (int((top if i == last else i * (top / last)) ** 2) for i in range(n))
     return _grid(taus, clock, final, "tau_quadratic")
 
@@ -57,7 +57,7 @@ def leading(
 ) -> Grid:
     """τ_i = i ⌊T/n⌋ + steps_offset, i < n; in "dpm" i ⌊T/(n+1)⌋, 0 < i <= n.     diffusers, "leading".
 
-    It starts low where n does not divide T: at 852 for n = 7, T = 1000.
+    The first label is low if n does not divide T: 852 for n = 7, T = 1000.
     """
     name = _named("leading", steps_offset=(steps_offset, 0), variant=(variant, "ddim"))
     T = _table(n, clock, final, name)
@@ -81,7 +81,7 @@ def linspace(
 ) -> Grid:
     """τ_i = round(i (T-1)/(n-1)), i < n; in "dpm" round(i (T-1)/n), 0 < i <= n.   diffusers, "linspace".
 
-    "euler" does not round: σ between labels is the clock's (diffusers takes it linear in σ).
+    "euler" does not round, and σ between labels is the clock's (in diffusers it is linear in the label).
     """
     name = _named("linspace", variant=(variant, "ddim"))
     T = _table(n, clock, final, name)
@@ -92,7 +92,7 @@ def linspace(
 
 
 def _dpm(variant: str, known: tuple[str, ...], name: str, n: int, clock: DiscreteClock) -> int:
-    """1 where the sub-sequence has n + 1 labels, of which the lowest is left out."""
+    """1 for the variant "dpm", which takes n + 1 labels and leaves out the lowest; else 0."""
     if variant not in known:
         raise GridError(f"{name}: variant = {variant!r} is not one of {', '.join(known)}.")
     T = len(clock.alphas_cumprod)
@@ -104,7 +104,7 @@ def _dpm(variant: str, known: tuple[str, ...], name: str, n: int, clock: Discret
 
 
 def _table(n: int, clock: DiscreteClock, final: str, name: str) -> int:
-    """T, after checking the arguments that every sub-sequence shares."""
+    """T, the size of the clock's table. Raises GridError for arguments that no such grid takes."""
     if not isinstance(clock, DiscreteClock):
         raise GridError(
             f"{name}: labels 0 ... T-1 belong to a discrete clock such as linear_beta(), but got "
@@ -127,7 +127,7 @@ def _named(name: str, **options: tuple[object, object]) -> str:
 
 
 def _grid(labels: Iterable[float], clock: DiscreteClock, final: Final, name: str) -> Grid:
-    """The labels, whatever their order, from high to low, and the final level."""
+    """The Grid of these labels, in any order and perhaps repeated, and of the final level."""
     falling = sorted(set(labels), reverse=True)
     top = len(clock.alphas_cumprod) - 1
     if falling[-1] < 0 or falling[0] > top:

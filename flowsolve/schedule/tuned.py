@@ -1,6 +1,6 @@
-"""Tuned grids: Beta quantiles, Align Your Steps, and a network's own levels.
+"""Spacings that were tuned: Beta quantiles, Align Your Steps, arctan; and levels resampled or rounded.
 
-Like the plain spacings they are functions (n, sigma_max, sigma_min) -> Grid. No torch.
+beta, beta_t, ays and arctan are functions (n, sigma_max, sigma_min) -> Grid, like the plain spacings.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from flowsolve.errors import GridError
 from flowsolve.schedule.grid import Grid
-from flowsolve.schedule.spacings import between, ramp
+from flowsolve.schedule.spacings import ramp, with_ends
 
 if TYPE_CHECKING:
     from flowsolve.schedule.clock import Clock
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 def beta(n: int, sigma_max: float, sigma_min: float, a: float = 0.6, b: float = 0.6) -> Grid:
     """σ_i = σ_min + (σ_max - σ_min) F⁻¹(1 - i/n), F of Beta(a, b).     Lee et al. 2024, as in diffusers.
 
-    diffusers' n steps with use_beta_sigmas are `beta(n - 1, ...).to_zero()`. The paper places the
-    time t so: that is `beta_t`.
+    diffusers' n steps with use_beta_sigmas are `beta(n - 1, ...).to_zero()`. The paper places the time t in
+    this way, not σ: see `beta_t`.
     """
     fractions = ramp(n, sigma_max, sigma_min, "beta")
     inner = [sigma_min + (sigma_max - sigma_min) * p for p in _beta_ppf(fractions, a, b)]
-    return between(sigma_max, inner, sigma_min, _named("beta", a, b))
+    return with_ends(sigma_max, inner, sigma_min, _named("beta", a, b))
 
 
 def beta_t(
@@ -44,7 +44,7 @@ def beta_t(
     first, last = clock.t(sigma_max), clock.t(sigma_min)
     inner = [clock.sigma(last + (first - last) * p) for p in _beta_ppf(fractions, a, b)[1:-1]]
     name = f"{_named('beta_t', a, b)}[{clock}]"
-    return between(sigma_max, (sigma_max, *inner, sigma_min), sigma_min, name)
+    return with_ends(sigma_max, (sigma_max, *inner, sigma_min), sigma_min, name)
 
 
 def _named(name: str, a: float, b: float) -> str:
@@ -70,10 +70,10 @@ AYS: dict[str, tuple[float, ...]] = {
 
 
 def resample(grid: Sequence[float], n: int, sigma_max: float = 0, sigma_min: float = 0) -> Grid:
-    """The grid as a curve, log σ piecewise linear in the index, read at n + 1 even places.
+    """n steps along the grid as a curve, log σ piecewise linear in the index, read at n + 1 even places.
 
-    From sigma_max to sigma_min, its own ends unless given. How Align Your Steps takes 10 steps to n.
-    Raises GridError for levels outside the grid, which a curve does not know.
+    From sigma_max to sigma_min, unless given the ends of the grid. Align Your Steps goes from 10 steps to n so.
+    Raises GridError for ends outside the grid, and for a grid with the levels 0 or ∞.
     """
     name = f"resample({grid.name})" if isinstance(grid, Grid) else "resample"
     levels = (grid if isinstance(grid, Grid) else Grid(grid))[:]
@@ -97,7 +97,7 @@ def resample(grid: Sequence[float], n: int, sigma_max: float = 0, sigma_min: flo
         return math.exp(logs[j] + (where - j) * (logs[j + 1] - logs[j]))
 
     first, last = place(sigma_max), place(sigma_min)
-    return between(
+    return with_ends(
         sigma_max, (read(first + r * (last - first)) for r in fractions), sigma_min, name
     )
 
@@ -106,9 +106,10 @@ def ays(n: int, sigma_max: float, sigma_min: float, table: str = "sd15") -> Grid
     """The table of Align Your Steps, log-linear between its levels.      Sabour, Fidler, Kreis 2024, App. B.
 
     table  "sd15" and "sdxl" (14.615 to 0.029), "deepfloyd" (160.41 to 0.006), "svd" (700 to 0.002);
-           sigma_max and sigma_min lie inside it. Ten steps end to end are the table itself.
-    diffusers' 10-step lists end 0.152 -> 0: `ays(9, 14.615, 0.152).to_zero()`. They are tuned for
-    those models under a stochastic sampler, not for others.
+           sigma_max and sigma_min must lie inside it. Ten steps from end to end are the table itself.
+
+    diffusers' lists of 10 steps end with 0.152, 0: `ays(9, 14.615, 0.152).to_zero()`. The tables are tuned for
+    those models with a stochastic sampler. Raises GridError for another table.
     """
     if table not in AYS:
         raise GridError(f"ays knows the tables {', '.join(AYS)}, not {table!r}.")
@@ -119,27 +120,26 @@ def ays(n: int, sigma_max: float, sigma_min: float, table: str = "sd15") -> Grid
 def arctan(n: int, sigma_max: float, sigma_min: float, c: float = 0.5) -> Grid:
     """σ_i = c tan((1 - i/n) atan(σ_max/c) + i/n atan(σ_min/c)).        Sabour, Fidler, Kreis 2024, Thm. 3.1.
 
-    The best grid of DDIM for Gaussian data of variance c². With σ = c tan θ a DDIM step multiplies
-    x̄ by cos(Δθ) times the exact flow's cos θ_s/cos θ_t, and Π cos Δθ_i is greatest, that is nearest
-    to 1, for equal Δθ: then it is cosⁿ(Δθ). c = 0.5 is EDM's σ_data.
+    The best grid of DDIM for Gaussian data of variance c². With σ = c tan θ the exact flow multiplies x̄ by
+    cos θ_s/cos θ_t, and a DDIM step by that times cos Δθ. The product of all cos Δθ_i, whose distance from 1 is
+    the error, is nearest to 1 for equal Δθ: it is then cosⁿ(Δθ). c = 0.5 is EDM's σ_data.
     """
     fractions = ramp(n, sigma_max, sigma_min, "arctan")
     if not 0 < c < math.inf:
         raise GridError(f"arctan: need 0 < c < ∞, but got c = {c!r}.")
     a, b = math.atan(sigma_max / c), math.atan(sigma_min / c)
     inner = (c * math.tan(a + r * (b - a)) for r in fractions)
-    return between(sigma_max, inner, sigma_min, "arctan" if c == 0.5 else f"arctan(c={c:g})")
+    return with_ends(sigma_max, inner, sigma_min, "arctan" if c == 0.5 else f"arctan(c={c:g})")
 
 
-# ----------------------------------------------------------------------------- a network's own levels
+# --------------------------------------------------------------------- the levels of a network's table
 
 
 def round_to(grid: Grid, clock: DiscreteClock) -> Grid:
     """Every level replaced by the nearest σ of the clock's table; the ends 0 and ∞ stay.     EDM, round_sigma.
 
-    For networks that know whole labels only. Nearest in σ, as in EDM's code, and so in the upper
-    half of a gap by less than nearest in log σ would say. Raises GridError if two levels round to
-    one, which would be a step of no length.
+    For networks that take whole labels only. Nearest in σ, as in EDM's code: the nearest in log σ can be
+    another. Raises GridError if two levels round to the same one.
     """
     table = [math.exp(y) for y in clock.log_sigmas]
 

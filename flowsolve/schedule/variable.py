@@ -1,4 +1,4 @@
-"""Variables τ(σ), in which F is seen as a polynomial and Runge-Kutta methods step."""
+"""Variables τ(σ), in which methods interpolate ε or x₀ by polynomials, and Runge-Kutta methods step."""
 
 from __future__ import annotations
 
@@ -12,13 +12,15 @@ if TYPE_CHECKING:
 
 
 class Variable(ABC):
-    """A monotone function τ(σ): polynomials are polynomials in τ, and Runge-Kutta steps are in τ."""
+    """A monotone function τ(σ), its inverse and its derivative."""
 
     @abstractmethod
-    def tau(self, sigma: float) -> float: ...
+    def tau(self, sigma: float) -> float:
+        """τ at σ."""
 
     @abstractmethod
-    def sigma(self, tau: float) -> float: ...
+    def sigma(self, tau: float) -> float:
+        """σ at τ."""
 
     @abstractmethod
     def rate(self, sigma: float) -> float:
@@ -33,35 +35,29 @@ class SigmaVariable(Variable):
         return "SIGMA"
 
     def tau(self, sigma: float) -> float:
-        """σ."""
         return sigma
 
     def sigma(self, tau: float) -> float:
-        """τ."""
         return tau
 
     def rate(self, sigma: float) -> float:
-        """1."""
         return 1.0
 
 
 @dataclass(frozen=True, repr=False)
 class LogSigmaVariable(Variable):
-    """τ = log σ = -λ, minus half the log-SNR."""
+    """τ = log σ = -λ, λ half the log-SNR."""
 
     def __repr__(self) -> str:
         return "LOG_SIGMA"
 
     def tau(self, sigma: float) -> float:
-        """log σ."""
         return math.log(sigma)
 
     def sigma(self, tau: float) -> float:
-        """e^τ."""
         return math.exp(tau)
 
     def rate(self, sigma: float) -> float:
-        """σ."""
         return sigma
 
 
@@ -72,19 +68,15 @@ class ClockTime(Variable):
     clock: Clock
 
     def tau(self, sigma: float) -> float:
-        """t(σ)."""
         return self.clock.t(sigma)
 
     def sigma(self, tau: float) -> float:
-        """σ(t)."""
         return self.clock.sigma(tau)
 
     def rate(self, sigma: float) -> float:
-        """dσ/dt."""
         return self.clock.rate(self.clock.t(sigma))
 
 
 SIGMA: Variable = SigmaVariable()
-
 
 LOG_SIGMA: Variable = LogSigmaVariable()

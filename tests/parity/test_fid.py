@@ -18,7 +18,7 @@ from torch.utils.data import Dataset
 from flowsolve import unit_noise
 from flowsolve.errors import NetworkError
 from flowsolve.interop.fid import inception_features, to_uint8
-from flowsolve.metrics.moments import frechet
+from flowsolve.metrics import frechet
 from tests.parity.helpers import note
 
 if importlib.util.find_spec("torch_fidelity") is None:

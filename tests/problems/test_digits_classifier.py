@@ -17,8 +17,8 @@ from torch import Tensor
 
 from flowsolve import Guided, Solver, karras, sample, unit_noise, vp_start
 from flowsolve.errors import SamplesError
-from flowsolve.metrics.moments import floor, frechet
-from flowsolve.problems import Digits, Gaussian, NetworkProblem
+from flowsolve.metrics import floor, frechet
+from flowsolve.problems import Digits
 from flowsolve.problems.classifier import (
     WEIGHTS,
     DigitsClassifier,
@@ -129,14 +129,6 @@ def test_smooth() -> None:
 
 
 # --- what it sees ----------------------------------------------------------------------------------
-
-
-def test_features_of_problems() -> None:
-    ends = {"sigma_max": 10.0, "sigma_min": 0.1}
-    assert Digits().features is Gaussian().features is None
-    assert NetworkProblem(Digits(), (1, 8, 8), **ends).features is None
-    own = NetworkProblem(Digits(), (1, 8, 8), **ends, features=torch.sin)
-    assert own.features is torch.sin
 
 
 def test_a_gaussian_passes_for_digits_in_pixels_alone() -> None:

@@ -17,8 +17,8 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from flowsolve import karras, sample, vp_start
-from flowsolve.errors import MissingExtra, StateError
-from flowsolve.problems import Digits, NetworkProblem
+from flowsolve.errors import MissingExtra
+from flowsolve.problems import Digits
 from flowsolve.problems.digits import digits_data
 from flowsolve.problems.unet import NO_CLASS, DigitsUNet
 from flowsolve_solvers import Heun
@@ -168,14 +168,3 @@ def test_without_scikit_learn_the_extra_is_named(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
     with pytest.raises(MissingExtra, match=r"pip install 'flowsolve\[digits\]'"):
         Digits().data()
-
-
-def test_a_network_of_the_users_own_brings_its_data() -> None:
-    data = torch.zeros(5, 2)
-    ends = {"sigma_max": 10.0, "sigma_min": 0.1}
-    for given in (data, lambda: data):
-        assert NetworkProblem(Digits(), (2,), **ends, data=given).data() is data
-    with pytest.raises(StateError, match=r"must be \(N, 3\), not \(5, 2\)"):
-        NetworkProblem(Digits(), (3,), **ends, data=data).data()
-    with pytest.raises(StateError, match=r"no data .* NetworkProblem\(\.\.\., data=tensor\)"):
-        NetworkProblem(Digits(), (2,), **ends).data()

@@ -240,7 +240,7 @@ def test_no_torch() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-# ------------------------------------------------------------------- diffusers' wrong neighbour (T-14)
+# ------------------------------------------------------------------- diffusers' wrong neighbour
 
 PROBLEM = Mixture(sigma_max=CLOCK.sigma(999), sigma_min=CLOCK.sigma(0))
 
