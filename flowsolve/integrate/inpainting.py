@@ -13,10 +13,10 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Unpack
 
 from flowsolve.errors import StateError
-from flowsolve.integrate.sdedit import partial_start
+from flowsolve.integrate.sdedit import EditOptions, partial_start
 from flowsolve.ode.clipping import Limited
 from flowsolve.ode.noise import SeededNoise, WithNoise
 from flowsolve.schedule.grid import Grid
@@ -81,13 +81,13 @@ def inpaint(
     noise: Tensor,
     grid: Grid | Iterable[float],
     solver: Solver,
-    **options: Any,
+    **options: Unpack[EditOptions],
 ) -> Solution:
     """`partial_start` of `Known`, from the whole grid: x̄ = known + σ₀ noise, σ₀ noise in the rest.
 
     known, mask  as in `Known`;  noise: N(0, I), like known
     solver       any; `Repaint(solver, ...)` for nearer to p(unknown | known)
-    options      keep, keep_on, grad, check of `sample`
+    options      of `partial_start`: see `EditOptions`
 
     To begin from a guess of the rest: partial_start(Known(ode, known, mask), guess, noise, grid, solver,
     strength=0.8). On a grid to 0 the known part of the answer is `known` (to rounding, if the method reaches 0
@@ -144,7 +144,7 @@ class Repaint(Solver):
         jump = self.jump if self.repeats > 1 else grid.steps
         cuts = sorted({0, *range(grid.steps, -1, -jump)})
         for i, k in pairwise(cuts):
-            part = Grid(grid[i : k + 1], grid.name)
+            part = grid.part(i, k)
             s, t = part[0], part[-1]
             for noisy in walks[: -1 if k - i == jump else 0]:
                 x = deque(self.solver.steps(noisy, x, part), maxlen=1).pop()

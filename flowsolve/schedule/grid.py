@@ -83,6 +83,10 @@ class Grid(Sequence[float]):
         """A walk cut short at sigma: the start and sigma, or only the start if no step was made."""
         return self._with(tuple(dict.fromkeys((self[0], sigma))), self.rising)
 
+    def part(self, first: int, last: int) -> Grid:
+        """The neighbouring levels first, first + 1, ..., last, both included, in this grid's direction."""
+        return self._with(self.levels[first : last + 1], self.rising)
+
     def last(self, n: int) -> Grid:
         """The last n steps; for n = 0 the last level alone. Raises GridError unless 0 <= n <= steps."""
         if isinstance(n, bool) or not isinstance(n, int) or not 0 <= n <= self.steps:
@@ -119,6 +123,7 @@ class Grid(Sequence[float]):
 
 
 Spacing = Callable[[int, float, float], Grid]
+GridFamily = Callable[[int], Grid]
 
 
 def _check(levels: tuple[float, ...]) -> None:

@@ -192,7 +192,7 @@ def test_noise_comes_back_from_a_sample_and_its_second_state(solver: Solver) -> 
 
 @each
 def test_the_ends(solver: Solver) -> None:
-    """A step of `walk` at an end leaves no second state there, and is not undone."""
+    """A step of `trajectory` at an end leaves no second state there, and is not undone."""
     flow = DiffusionODE(exact_network(P, FlowPrediction()), FlowPrediction())
     top = GRID.from_infinity()
     up = encode(flow, X, top, solver)

@@ -9,6 +9,7 @@ from flowsolve.cli.options import find_problem, positive
 from flowsolve.cli.output import Folder
 from flowsolve.cli.spacings import find_spacing
 from flowsolve.integrate.cost import per_step
+from flowsolve.solver.base import formula_and_source
 from flowsolve.solver.plugins import make_solver, provided
 
 
@@ -19,7 +20,7 @@ def solvers(args: argparse.Namespace) -> int:
         solver = p.make()
         count = per_step(solver)
         each = "adaptive" if count is None else str(count)
-        rows.append([p.name, str(solver.order), each, *p.docline])
+        rows.append([p.name, str(solver.order), each, *formula_and_source(p.make)])
     columns = ["name", "order", "NFE a step", "formula", "source"]
     report.console().print(report.plain(columns, rows))
     return 0
