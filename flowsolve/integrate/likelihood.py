@@ -1,6 +1,6 @@
 """log p(x̄) by the instantaneous change of variables, along the same ODE and by the same solvers.
 
-d log p(x̄)/dσ = -div ε        so that -log p is one more coordinate of the state, and no solver knows it
+d log p(x̄)/dσ = -div ε, so ∫ div ε dσ is one more coordinate of the state, integrated by any solver as it is.
 """
 
 from __future__ import annotations
@@ -45,11 +45,11 @@ def _normal(x: Tensor, deviation: float) -> Tensor:
 
 @dataclass(frozen=True, eq=False)
 class Likelihood:
-    """What `log_prob` returns.
+    """The answer of `log_prob`, its error and its cost.
 
     log_p      natural logarithm of the density of x̄ at the lowest σ, (B,)
-    stderr     standard error of log_p over the probes, (B,); 0 where the divergence is exact. It holds
-               neither the solver's error nor the prior's
+    stderr     standard error of log_p over the probes, (B,); 0 where the divergence is exact. The
+               errors of the solver and of the prior are not in it
     noise      x̄ at the highest σ, (B, *event)
     nfe        evaluations by the method, each with its divergence
     forwards   forward passes of networks per sample
@@ -87,8 +87,8 @@ def log_prob(
             from K Rademacher probes for each sample, the same ones along the whole path
     seeds   one for each sample, for its probes; 0 to B - 1 unless told otherwise
 
-    Gradients are recorded inside each evaluation only; the answer carries none. Rows must not see each
-    other in the network. Raises GridError, StateError, NetworkError (no gradient in x̄), NonFiniteError.
+    Gradients are recorded inside each evaluation only; the answer carries none. The network must treat
+    each row by itself. Raises GridError, StateError, NetworkError (no gradient in x̄), NonFiniteError.
     """
     import torch
 
@@ -117,7 +117,7 @@ def log_prob(
             "as it steps down, such as Heun()."
         )
     vectors = _basis(x) if probes is None else _rademacher(x, probes, seeds)
-    augmented = Augmented(_watched(ode), vectors, total=probes is None)
+    augmented = Augmented(_requiring_gradients(ode), vectors, total=probes is None)
     grid = grid if grid.rising else grid.reversed()
     solution = solve(augmented, augmented.start(x), grid, solver)
     with torch.no_grad():
@@ -142,7 +142,7 @@ def log_prob(
 class Augmented(Wrapped):
     """d[x̄, ℓ]/dσ = [ε, vᵀJv],  J = ∂ε/∂x̄: flat states (B, d + K), ℓ one for each probe.
 
-    vectors  v, (K, B, *event);  total: whether ℓ is one coordinate, their sum
+    vectors  v, (K, B, *event);  total: whether ℓ is one coordinate, the sum of vᵀJv over all v
     """
 
     def __init__(self, ode: ODE, vectors: Tensor, *, total: bool) -> None:
@@ -162,7 +162,7 @@ class Augmented(Wrapped):
         return y[:, :d].reshape(-1, *event), y[:, d:]
 
     def x0(self, x: Tensor, sigma: float) -> Tensor:
-        """The same rule for every coordinate, ℓ among them: y - σ dy/dσ."""
+        """y - σ dy/dσ of every coordinate, ℓ among them."""
         return ODE.x0(self, x, sigma)
 
     def eps(self, x: Tensor, sigma: float) -> Tensor:
@@ -198,7 +198,7 @@ def _basis(x: Tensor) -> Tensor:
 
 
 def _rademacher(x: Tensor, probes: int, seeds: Sequence[int] | None) -> Tensor:
-    """±1 with equal chance, (probes, B, *event), those of a sample from its seed."""
+    """±1 with equal chance, (probes, B, *event), of each sample from its own seed."""
     if not isinstance(probes, int) or probes < 2:
         raise ValueError(
             f"probes must be 2 or more, to have a standard error, but is {probes!r}. None is exact."
@@ -206,16 +206,23 @@ def _rademacher(x: Tensor, probes: int, seeds: Sequence[int] | None) -> Tensor:
     seeds = range(len(x)) if seeds is None else seeds
     if len(seeds) != len(x):
         raise StateError(f"there are {len(seeds)} seeds for {len(x)} samples: give one for each.")
-    # not the seeds themselves: the state, or its dequantisation, may have been drawn from those
+    # not the seeds themselves: the state may have been drawn from them, and probes must not depend on it
     words = (hashlib.sha256(f"{seed} probes".encode()).digest() for seed in seeds)
     own = [int.from_bytes(word[:8], "little") >> 1 for word in words]
     noise = unit_noise(own, (probes, *x.shape[1:]), x.dtype, x.device)
     return (noise >= 0).to(x.dtype).mul(2).sub(1).transpose(0, 1)
 
 
-def _watched(ode: ODE) -> ODE:
-    """The same ODE, whose networks must answer with a gradient: c_skip x̄ would hide that F has none."""
-    parts = {name: _watched(value) for name, value in vars(ode).items() if isinstance(value, ODE)}
+def _requiring_gradients(ode: ODE) -> ODE:
+    """The same ODE, which raises NetworkError if a network's answer F has no gradient in x̄.
+
+    Looking at x₀ would not do: its term c_skip x̄ has a gradient even where F has none.
+    """
+    parts = {
+        name: _requiring_gradients(value)
+        for name, value in vars(ode).items()
+        if isinstance(value, ODE)
+    }
     if not parts and not isinstance(ode, DiffusionODE):
         return ode
     other = copy.copy(ode)
@@ -223,13 +230,15 @@ def _watched(ode: ODE) -> ODE:
     if isinstance(other, DiffusionODE):
         network = other.network
 
-        def watched(*args: Any, **condition: Any) -> Tensor:
+        def checked(*args: Any, **condition: Any) -> Tensor:
             out = network(*args, **condition)
-            if getattr(out, "requires_grad", True):  # what is no tensor has an error of its own
+            if getattr(
+                out, "requires_grad", True
+            ):  # DiffusionODE has an error for what is no tensor
                 return out
             raise _no_gradient()
 
-        other.network = watched
+        other.network = checked
     return other
 
 
