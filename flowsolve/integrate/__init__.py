@@ -8,8 +8,8 @@ cost         evaluations known beforehand; the largest grid within a budget
 recorder     nodes kept on the way; the evaluation at which a NaN began
 solution     Solution: the answer, what it cost, x̄ at any σ on the way
 inversion    encode and decode: data to noise and back
-fixed_point  invert: the exact inverse of a one-step method
-likelihood   log p along the ODE
+fixed_point  invert: the exact inverse of a one-step method; anderson: the accelerated iteration in it
+likelihood   log p along the ODE; divergence: the coordinate that it adds to the state
 bits         bits per dimension of data on whole levels
 sdedit       partial_start: from data with noise, at a level inside the grid
 inpainting   inpaint, Known, Repaint: part of x₀ is given
