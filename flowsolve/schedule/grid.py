@@ -61,13 +61,14 @@ class Grid(Sequence[float]):
 
     def reversed(self) -> Grid:
         """The same levels walked the other way: from data towards noise, or back again."""
-        return self._with(self.levels[::-1], not self.rising)
+        return self._with(self.levels[::-1], rising=not self.rising)
 
     def gain(self, sigma: float) -> float:
-        """s/(s - t), s = sigma and t the level after it, 0 after the last; 1 at s = ∞.
+        """s/(s - t), with s = sigma and t the next level; t = 0 after the last level, and 1 at s = ∞.
 
-        Euler's step x_t = (t/s) x_s + (1 - t/s) x₀ takes in a part of x₀; this is one over that part.
-        Raises GridError where sigma is not a level.
+        Euler's step x_t = (t/s) x_s + (1 - t/s) x₀ gives x₀ the weight (s - t)/s. A correction that is to
+        reach x_t with weight 1 is therefore added to x₀ times this gain. Raises GridError unless sigma
+        is a level.
         """
         if math.isinf(sigma):
             return 1.0
@@ -79,13 +80,17 @@ class Grid(Sequence[float]):
         after = (*self.levels, 0.0)[self.levels.index(sigma) + 1]
         return 1 / (1 - after / sigma)
 
-    def until(self, sigma: float) -> Grid:
-        """A walk cut short at sigma: the start and sigma, or only the start if no step was made."""
-        return self._with(tuple(dict.fromkeys((self[0], sigma))), self.rising)
-
     def part(self, first: int, last: int) -> Grid:
-        """The neighbouring levels first, first + 1, ..., last, both included, in this grid's direction."""
-        return self._with(self.levels[first : last + 1], self.rising)
+        """The neighbouring levels first, first + 1, ..., last, both included, in this grid's direction.
+
+        first = last is a single level. Raises GridError unless 0 <= first <= last <= steps.
+        """
+        if not 0 <= first <= last <= self.steps:
+            raise GridError(
+                f"this grid ({self}) has levels 0 to {self.steps}, but the part asked for goes from "
+                f"{first!r} to {last!r}."
+            )
+        return self._with(self.levels[first : last + 1])
 
     def last(self, n: int) -> Grid:
         """The last n steps; for n = 0 the last level alone. Raises GridError unless 0 <= n <= steps."""
@@ -93,7 +98,7 @@ class Grid(Sequence[float]):
             raise GridError(
                 f"this grid ({self}) has no last {n!r} steps: ask for 0 to {self.steps}."
             )
-        return self._with(self.levels[self.steps - n :], self.rising)
+        return self.part(self.steps - n, self.steps)
 
     def below(self, sigma: float) -> Grid:
         """The falling levels at or under sigma. Raises GridError unless there are two."""
@@ -103,14 +108,27 @@ class Grid(Sequence[float]):
                 f"to start under σ = {sigma!r} takes a falling grid with two levels at or under it, but "
                 f"got {self}."
             )
-        return self._with(under, False)
+        return self._with(under)
 
-    def _with(self, levels: tuple[float, ...], rising: bool) -> Grid:
-        """Levels of this grid, which need no check."""
+    def until(self, sigma: float) -> Grid:
+        """The first level and sigma, the ends of a run that stopped there; one level if sigma is the first.
+
+        An adaptive method chooses the levels in between itself, so sigma need not be a level of the grid.
+        """
+        return self._with(tuple(dict.fromkeys((self[0], sigma))))
+
+    def named(self, name: str) -> Grid:
+        """The same levels under another name."""
+        return self._with(self.levels, name=name)
+
+    def _with(
+        self, levels: tuple[float, ...], *, rising: bool | None = None, name: str | None = None
+    ) -> Grid:
+        """Other levels, which need no check, in this grid's direction and under its name unless given."""
         other = Grid.__new__(Grid)
         object.__setattr__(other, "levels", levels)
-        object.__setattr__(other, "name", self.name)
-        object.__setattr__(other, "rising", rising)
+        object.__setattr__(other, "name", self.name if name is None else name)
+        object.__setattr__(other, "rising", self.rising if rising is None else rising)
         return other
 
     def to_zero(self) -> Grid:
@@ -123,7 +141,10 @@ class Grid(Sequence[float]):
 
 
 Spacing = Callable[[int, float, float], Grid]
+"""(n, sigma_max, sigma_min) -> a grid of n steps between these two levels, for example `karras`."""
+
 GridFamily = Callable[[int], Grid]
+"""n -> a grid of n steps whose ends are settled, for example `lambda n: karras(n, 80, 0.002)`."""
 
 
 def _check(levels: tuple[float, ...]) -> None:
