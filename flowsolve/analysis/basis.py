@@ -6,8 +6,8 @@ import math
 from typing import TYPE_CHECKING
 
 from flowsolve.errors import BudgetError, TableError
-from flowsolve.integrate.cost import counts
-from flowsolve.integrate.endpoints import walk
+from flowsolve.integrate.cost import tally
+from flowsolve.integrate.endpoints import trajectory
 from flowsolve.ode.base import ODE
 from flowsolve.schedule.grid import Grid
 from flowsolve.solver.base import Solver
@@ -50,7 +50,8 @@ def respond(solver: Solver, grid: Grid) -> tuple[Probe, list[Tensor], list[int]]
     import torch
 
     try:
-        size = 1 + sum(counts(solver, grid))
+        counted = tally(solver, grid)
+        size = 1 + counted.nfe + counted.noises
     except BudgetError:
         raise TableError(
             f"{solver!r} chooses its steps from the values it sees, so it has no coefficient table."
@@ -73,7 +74,7 @@ def _varies(solver: Solver) -> TableError:
 
 def _respond(solver: Solver, grid: Grid, basis: Tensor) -> tuple[Probe, list[Tensor], list[int]]:
     probe, nodes, known = Probe(basis, solver), [], []
-    for x in walk(probe, basis[0], grid, solver):
+    for x in trajectory(probe, basis[0], grid, solver):
         nodes.append(x)
         known.append(probe.known)
     return probe, nodes, known

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 import numpy as np
 
 from flowsolve.errors import TableError
-from flowsolve.integrate.endpoints import walk
+from flowsolve.integrate.endpoints import trajectory
 from flowsolve.ode.base import ODE
 from flowsolve.schedule.grid import Grid
 from flowsolve.solver.base import Solver
@@ -136,7 +136,7 @@ def _run(solver: Solver, grid: Grid, basis: Tensor) -> tuple[_Free, list[tuple[T
     """What was asked for; the state at every level, and how much had been given by then."""
     free = _Free(basis)
     nodes = [(basis[0], 1)]
-    for x in walk(free, basis[0], grid, solver):
+    for x in trajectory(free, basis[0], grid, solver):
         nodes.append((x, len(free.seen)))
     return free, nodes
 

@@ -12,7 +12,7 @@ from flowsolve.schedule import spacings, timesteps, tuned
 from flowsolve.schedule.clock import Clock
 from flowsolve.schedule.gits_published import gits_table
 from flowsolve.schedule.grid import Grid, GridFamily, Spacing
-from flowsolve.solver.spec import evaluate, plain
+from flowsolve.solver.spec import evaluate, plain_name
 
 SPACINGS: tuple[Callable[..., Grid], ...] = (
     spacings.karras, spacings.log_snr, spacings.exponential, spacings.uniform, spacings.uniform_t,
@@ -22,7 +22,7 @@ SPACINGS: tuple[Callable[..., Grid], ...] = (
 
 def find_spacing(text: str, clock: Clock) -> Spacing:
     """A spacing by name, with options as karras:rho=5; those in t take the problem's clock."""
-    makers = {plain(function.__name__): _options(function, clock) for function in SPACINGS}
+    makers = {plain_name(function.__name__): _options(function, clock) for function in SPACINGS}
     spacing: Spacing = evaluate(text, makers, "spacing")
     return spacing
 
@@ -35,9 +35,9 @@ SUBSEQUENCES: tuple[Callable[..., Grid], ...] = (
 
 def find_family(text: str, clock: Clock, sigma_max: float, sigma_min: float) -> GridFamily:
     """n -> Grid, by the name of a sub-sequence of the clock's labels or of a spacing between the ends."""
-    named = {plain(function.__name__): function for function in SUBSEQUENCES}
+    named = {plain_name(function.__name__): function for function in SUBSEQUENCES}
     makers = {name: _options(function, clock, 1) for name, function in named.items()}
-    makers |= {plain(function.__name__): _options(function, clock) for function in SPACINGS}
+    makers |= {plain_name(function.__name__): _options(function, clock) for function in SPACINGS}
     found = evaluate(text, makers, "grid")
     if found.func in named.values():
         return cast(GridFamily, found)

@@ -1,4 +1,4 @@
-"""Bits per dimension of data on whole levels, from the density of a continuous model."""
+"""Bits per dimension of data on whole levels, such as 256 of 8 bits, from the density of a continuous model."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def dequantise(x: Tensor, levels: int, seeds: Iterable[int]) -> Tensor:
     x       data on the levels -1, -1 + Δ, ..., 1, (B, *event): k/127.5 - 1 of 256 levels, k/8 - 1 of 17
     seeds   one for each sample, of its u
 
-    Raises StateError for values that are no levels, and ValueError for fewer than 2 levels.
+    Raises StateError for values that lie on no level, and ValueError for fewer than 2 levels.
     """
     import torch
 

@@ -1,27 +1,28 @@
-"""solve and sample: run a solver over a grid, count, record, and refuse to return garbage."""
+"""solve and sample: run a solver over a grid, count its evaluations, keep its path, check its result."""
 
 from __future__ import annotations
 
 import itertools
 import math
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 from flowsolve.errors import BudgetError, GridError, StateError
 from flowsolve.integrate.cost import fit
-from flowsolve.integrate.endpoints import walk
-from flowsolve.integrate.recorder import Counted, Recorder, locate_non_finite
+from flowsolve.integrate.counter import Counter, Tally
+from flowsolve.integrate.endpoints import trajectory
+from flowsolve.integrate.options import Options, with_defaults
+from flowsolve.integrate.recorder import Recorder, locate_non_finite
 from flowsolve.integrate.solution import Solution
 from flowsolve.ode.base import ODE
-from flowsolve.schedule.grid import Grid
+from flowsolve.schedule.grid import Grid, GridFamily
 from flowsolve.solver.base import Solver, check_solver
 from flowsolve.solver.dense_output import Point
 
 if TYPE_CHECKING:
-    import torch
     from torch import Tensor
 
-AnyGrid = Grid | Iterable[float] | Callable[[int], Grid]
+AnyGrid = Grid | Iterable[float] | GridFamily
 
 
 def ve_start(sigma: float) -> float:
@@ -41,23 +42,18 @@ def solve(
     solver: Solver,
     *,
     nfe: int | None = None,
-    keep: int = 0,
-    keep_on: torch.device | str | None = None,
-    grad: bool = False,
-    check: bool = True,
+    **options: Unpack[Options],
 ) -> Solution:
     """Integrate dx̄/dσ = ε(x̄, σ) over the grid, down or (`grid.reversed()`) up.
 
     x        x̄ at grid[0], shape (B, *event), floating; never changed in place
     grid     a Grid, falling levels, or with `nfe` a function n -> Grid of n steps
     nfe      take the largest of those grids that costs at most this many evaluations
-    keep     k keeps every k-th node in `Solution.path`, first and last included; 0 keeps none
-    keep_on  where kept tensors go, for example "cpu"
-    grad     record gradients through the whole solve
-    check    look once at the result for NaN and ∞ (the only read-back from the device)
+    options  keep=, keep_on=, grad=, check=: see `Options`
 
     Raises GridError (also for σ = ∞ and for σ = 0 where the method cannot go: see `sample`),
-    BudgetError, StateError, NetworkError, and NonFiniteError naming the evaluation and the σ.
+    BudgetError, StateError, NetworkError, TypeError for an unknown option, and NonFiniteError naming
+    the evaluation and the σ.
     """
     grid = prepare(ode, x, grid, solver, nfe)
     ends = (grid[0], grid[-1])
@@ -67,7 +63,7 @@ def solve(
             f"solve walks finite levels above 0, but the grid goes from {ends[0]!r} to {ends[1]!r}. "
             "sample() takes the steps from σ = ∞ and to σ = 0."
         )
-    return run(ode, x, grid, solver, keep, keep_on, grad, check)
+    return run(ode, x, grid, solver, **options)
 
 
 def sample(
@@ -78,10 +74,7 @@ def sample(
     *,
     start: Callable[[float], float] = ve_start,
     nfe: int | None = None,
-    keep: int = 0,
-    keep_on: torch.device | str | None = None,
-    grad: bool = False,
-    check: bool = True,
+    **options: Unpack[Options],
 ) -> Solution:
     """From unit noise to data: x̄ = start(σ₀) noise, then over the falling grid, both ends handled.
 
@@ -98,11 +91,11 @@ def sample(
             "To encode data into noise, use solve() with it."
         )
     x = noise if math.isinf(grid[0]) else noise * start(grid[0])
-    return run(ode, x, grid, solver, keep, keep_on, grad, check)
+    return run(ode, x, grid, solver, **options)
 
 
 def prepare(ode: ODE, x: Tensor, grid: AnyGrid, solver: Solver, nfe: int | None) -> Grid:
-    """The grid to walk, after checking what every walk needs."""
+    """The grid of the run, after checking what every run needs."""
     import torch
 
     if not isinstance(ode, ODE):
@@ -135,41 +128,25 @@ def prepare(ode: ODE, x: Tensor, grid: AnyGrid, solver: Solver, nfe: int | None)
     return grid
 
 
-def run(
-    ode: ODE,
-    x: Tensor,
-    grid: Grid,
-    solver: Solver,
-    keep: int,
-    keep_on: torch.device | str | None,
-    grad: bool,
-    check: bool,
-) -> Solution:
-    """Walk, count and look at the end, whatever the ends of the grid."""
+def run(ode: ODE, x: Tensor, grid: Grid, solver: Solver, **options: Unpack[Options]) -> Solution:
+    """The solver over a grid that `prepare` has checked, whatever its ends."""
     import torch
 
-    if keep < 0:
-        raise ValueError(f"keep must be 0 (no path) or k >= 1 (every k-th node), but got {keep}.")
-    rows = [0]
-
-    def count(n: int) -> None:
-        rows[0] += n
-
-    counted = Counted(ode.metered(count))
-    recorder = Recorder(ode, counted, keep, keep_on, grid.steps)
+    chosen, tally = with_defaults(options), Tally()
+    recorder = Recorder(ode, tally, grid.steps, chosen)
     first, stats, second = x, dict[str, int](), None
 
     def solution(at: Grid, path: tuple[Point, ...] = ()) -> Solution:
-        forwards, alpha = rows[0] / len(x), ode.alpha(at[-1])
-        each = counted.rows / len(x)
-        return Solution(x, at, solver, counted.nfe, forwards, path, stats, alpha, each, second)
+        forwards, each = tally.forwards / len(x), tally.rows / len(x)
+        alpha = ode.alpha(at[-1])
+        return Solution(x, at, solver, tally.nfe, forwards, path, stats, alpha, each, second)
 
-    with torch.set_grad_enabled(grad and torch.is_grad_enabled()):
+    with torch.set_grad_enabled(chosen["grad"] and torch.is_grad_enabled()):
         recorder.node(0, grid[0], x)
-        steps = walk(counted, x, grid, solver)
+        states = trajectory(Counter(ode, tally, recorder), x, grid, solver)
         for i in itertools.count(1):
             try:
-                x = next(steps)
+                x = next(states)
             except StopIteration as end:
                 if isinstance(end.value, Mapping):
                     stats.update(end.value)
@@ -185,6 +162,6 @@ def run(
         path = recorder.path()
         if recorder.observations:
             stats["observations"] = recorder.observations
-        if check and not bool(x.isfinite().all()):
+        if chosen["check"] and not bool(x.isfinite().all()):
             locate_non_finite(ode, first, grid, solver)
     return solution(grid, path)

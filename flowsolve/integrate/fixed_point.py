@@ -6,12 +6,14 @@ import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict, Unpack
 
 from flowsolve.errors import ConvergenceError, NonFiniteError, StateError
+from flowsolve.integrate.anderson import Anderson
+from flowsolve.integrate.counter import Counter, Tally
 from flowsolve.integrate.driver import prepare
 from flowsolve.integrate.inversion import rising
-from flowsolve.integrate.recorder import Counted
+from flowsolve.integrate.options import check_names
 from flowsolve.integrate.solution import Solution
 from flowsolve.schedule.grid import Grid
 from flowsolve.solver.base import OneStep, Solver
@@ -36,8 +38,25 @@ class Inversion(Solution):
 
     @property
     def converged(self) -> bool:
-        """Whether every step of every sample was."""
+        """Whether the residual of every step of every sample is within the tolerance."""
         return bool((self.residuals <= self.tolerance).all())
+
+
+class FixedPointOptions(TypedDict, total=False):
+    """`**options` of `invert`, the iteration of each step. In brackets the defaults.
+
+    tolerance   of each step's relative residual, see `Inversion` (64 ε of the dtype)
+    iterations  the most calls of Φ for a step, each with the evaluations of the method's step (100)
+    look        look from the host every that many iterations whether all samples have converged; 0: never
+                (4). Each look waits for the device; without them every step costs all `iterations`. A
+                sample that has converged is frozen, so its result does not depend on the others'
+    memory      the changes remembered, each for four states at most; 0 is the plain iteration (10)
+    """
+
+    tolerance: float | None
+    iterations: int
+    look: int
+    memory: int
 
 
 def invert(
@@ -46,11 +65,8 @@ def invert(
     grid: Grid | Iterable[float],
     solver: Solver,
     *,
-    tolerance: float | None = None,
-    iterations: int = 100,
-    look: int = 4,
-    memory: int = 10,
     strict: bool = True,
+    **options: Unpack[FixedPointOptions],
 ) -> Inversion:
     """x_s with Φ(x_s; s→t) = x_t, Φ the step of `solver`, at every step up:  x ← x + (x_t - Φ(x; s→t)).
 
@@ -61,18 +77,14 @@ def invert(
 
     which converges where the plain one does not: on coarse grids a step need not be a contraction.
 
-    x           data as x̄ at the lowest level, (B, *event), as in `encode`; σ = 0 and σ = ∞ may be ends
-    tolerance   of each step's relative residual (see Inversion); 64 ε of the dtype by default
-    iterations  the most calls of Φ for a step, each with the evaluations of the method's step
-    look        look from the host every that many iterations whether all samples are there; 0: never.
-                Each look waits for the device; without them every step costs all `iterations`. A
-                sample that is there is frozen, so its result does not depend on the others'
-    memory      the changes remembered, each for four states at most; 0 is the plain iteration
-    strict      raise if a step did not converge; else return it with its residuals
+    x        data as x̄ at the lowest level, (B, *event), as in `encode`; σ = 0 and σ = ∞ may be ends
+    strict   raise if a step did not converge; else return it with its residuals
+    options  tolerance=, iterations=, look=, memory= of the iteration: see `FixedPointOptions`
 
     Of each step it keeps the iterate of the least residual: what is returned was put through Φ.
     Raises StateError for a method that is not one-step, GridError for a stochastic one,
-    ConvergenceError (its `partial` is the Inversion), NonFiniteError, ValueError.
+    ConvergenceError (its `partial` is the Inversion), NonFiniteError, ValueError, and TypeError for an
+    unknown option.
     """
     import torch
 
@@ -82,96 +94,46 @@ def invert(
             f"invert needs a one-step method such as Euler() or Heun(), not {solver!r}, whose steps "
             "depend on those before. encode() takes any deterministic method."
         )
-    if iterations < 1 or min(look, memory) < 0 or (tolerance is not None and not tolerance > 0):
-        raise ValueError(
-            "invert needs iterations >= 1, look >= 0, memory >= 0 and tolerance > 0, but got iterations = "
-            f"{iterations!r}, look = {look!r}, memory = {memory!r}, tolerance = {tolerance!r}."
-        )
-    tol = 64 * torch.finfo(x.dtype).eps if tolerance is None else tolerance
-    rows, residuals = [0], []
-
-    def count(n: int) -> None:
-        rows[0] += n
-
-    counted, n = Counted(ode.metered(count)), len(x)
+    fixed_point = _fixed_point(options, 64 * torch.finfo(x.dtype).eps)
+    tally, residuals, n = Tally(), [], len(x)
+    counter = Counter(ode, tally)
     with torch.no_grad():
         for t, s in pairwise(up):
-            x, residual = _step_up(counted, x, s, t, solver, tol, iterations, look, memory)
+            phi, unit = _phi(counter, s, t, solver)
+            x, residual = fixed_point.solve(phi, x, unit, t or s)
             residuals.append(residual)
-    alpha = 1.0 if math.isinf(up[-1]) else ode.alpha(up[-1])
     done = Inversion(
         x,
         up,
         solver,
-        counted.nfe,
-        rows[0] / n,
-        alpha=alpha,
-        per_sample=counted.rows / n,
+        tally.nfe,
+        tally.forwards / n,
+        alpha=1.0 if math.isinf(up[-1]) else ode.alpha(up[-1]),
+        per_sample=tally.rows / n,
         residuals=torch.stack(residuals),
-        tolerance=tol,
+        tolerance=fixed_point.tolerance,
     )
-    _judge(done, iterations, strict)
+    _check(done, fixed_point.iterations, strict)
     return done
 
 
-def _step_up(
-    ode: ODE,
-    y: Tensor,
-    s: float,
-    t: float,
-    solver: OneStep,
-    tol: float,
-    iterations: int,
-    look: int,
-    memory: int,
-) -> tuple[Tensor, Tensor]:
-    """The best x found with Φ(x; s→t) = y, and its relative residual (B,)."""
-    import torch
-
-    phi, unit = _phi(ode, s, t, solver)
-    scale = _rms(y) + (t or s)
-    x = best = y / unit
-    least = torch.full_like(scale, math.inf)
-    before: tuple[Tensor, Tensor] | None = None
-    changes: list[tuple[Tensor, Tensor]] = []
-    for k in range(1, iterations + 1):
-        r = y - phi(x)
-        size = _rms(r) / scale
-        better = (size < least) & (least > tol)
-        best = torch.where(_like(better, x), x, best)
-        least = torch.where(better, size, least)
-        if k == iterations or (look and k % look == 0 and bool((least <= tol).all())):
-            break
-        x = g = x + r / unit
-        if memory and before is not None:
-            changes.insert(0, (r - before[0], g - before[1]))
-            del changes[memory:]
-            basis: list[tuple[Tensor, Tensor]] = []
-            for dr, dg in changes:  # the newest first: what is old gives way
-                basis.append(_orthogonal(dr, dg, basis))
-            for q, h in basis:
-                x = x - _like(_dot(r, q), h) * h
-        before = r, g
-    return best, least
-
-
-def _orthogonal(
-    dr: Tensor, dg: Tensor, basis: list[tuple[Tensor, Tensor]]
-) -> tuple[Tensor, Tensor]:
-    """(Δr, Δg) less their parts along the basis, with Δr of length 1; 0 where nothing is left."""
-    import torch
-
-    length = _dot(dr, dr)
-    for q, h in basis:
-        c = _like(_dot(dr, q), q)
-        dr, dg = dr - c * q, dg - c * h
-    rest = _dot(dr, dr)
-    scale = torch.where(rest > 1e-12 * length, rest.rsqrt(), 0)
-    return dr * _like(scale, dr), dg * _like(scale, dg)
+def _fixed_point(options: FixedPointOptions, tolerance: float) -> Anderson:
+    """The iteration that the options describe, `tolerance` being that of an option None."""
+    chosen = FixedPointOptions(tolerance=None, iterations=100, look=4, memory=10)
+    check_names(options, FixedPointOptions)
+    chosen |= options
+    given, iterations = chosen["tolerance"], chosen["iterations"]
+    look, memory = chosen["look"], chosen["memory"]
+    if iterations < 1 or min(look, memory) < 0 or (given is not None and not given > 0):
+        raise ValueError(
+            "invert needs iterations >= 1, look >= 0, memory >= 0 and tolerance > 0, but got iterations = "
+            f"{iterations!r}, look = {look!r}, memory = {memory!r}, tolerance = {given!r}."
+        )
+    return Anderson(tolerance if given is None else given, iterations, look, memory)
 
 
 def _phi(ode: ODE, s: float, t: float, solver: OneStep) -> tuple[Callable[[Tensor], Tensor], float]:
-    """Φ(·; s→t), ends included, and about how much of x is in it."""
+    """Φ(·; s→t), with the DDIM steps at the ends, and about the factor with which x enters it."""
     if math.isinf(s):
         return (lambda x: ode.x0(x, s).add(x, alpha=t)), t
     if t == 0 and not solver.reaches_zero:
@@ -179,27 +141,8 @@ def _phi(ode: ODE, s: float, t: float, solver: OneStep) -> tuple[Callable[[Tenso
     return (lambda x: solver.step(ode, x, s, t)), 1.0
 
 
-def _rms(x: Tensor) -> Tensor:
-    return (_dot(x, x) / (x.numel() // len(x))).sqrt()
-
-
-def _dot(a: Tensor, b: Tensor) -> Tensor:
-    """⟨a, b⟩ of each sample, (B,), at least in float32."""
-    if a.dtype.itemsize < 4:
-        a, b = a.float(), b.float()
-    return (a * b).reshape(len(a), -1).sum(1)
-
-
-def _like(per_sample: Tensor, x: Tensor) -> Tensor:
-    """(B,) to be broadcast along x, in the dtype of x unless it is a mask."""
-    import torch
-
-    shaped = per_sample.reshape(-1, *[1] * (x.ndim - 1))
-    return shaped if shaped.dtype == torch.bool else shaped.to(x.dtype)
-
-
-def _judge(done: Inversion, iterations: int, strict: bool) -> None:
-    """Raise for what is not finite, and if strict for what did not converge."""
+def _check(done: Inversion, iterations: int, strict: bool) -> None:
+    """Raise NonFiniteError, and if strict ConvergenceError."""
     if not bool(done.x.isfinite().all()):
         raise NonFiniteError(
             f"the inversion of {done.solver!r} gave NaN or infinity. Look at the data and at the network, or "

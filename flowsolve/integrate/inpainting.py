@@ -1,9 +1,9 @@
 """Inpainting by replacement: in the known part x₀ is the data, and the rest follows the network.
 
-The known part then runs along the straight line data + σ ε to the data, at every evaluation of every
-method, and each method keeps its order and its memory. What comes out is not a sample of p(unknown | known):
-at large σ the network sees the known part under noise, and takes in too little of it. docs/editing.md
-says how much; `Repaint` lessens it.
+The known part then moves along the straight line data + σ ε to the data. This holds at every evaluation of
+every method, so each keeps its order. The result is not a sample of p(unknown | known): at large σ the
+network sees the known part under noise, and so uses too little of it. docs/editing.md measures this;
+`Repaint` reduces it.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Unpack
 
 from flowsolve.errors import StateError
-from flowsolve.integrate.sdedit import partial_start
+from flowsolve.integrate.sdedit import EditOptions, partial_start
 from flowsolve.ode.clipping import Limited
 from flowsolve.ode.noise import SeededNoise, WithNoise
 from flowsolve.schedule.grid import Grid
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 class Known(Limited):
     """x₀ ← known where the mask is true,  ε ← (x̄ - x₀)/σ.              Song et al. 2021, Appendix I.2, on x₀.
 
-    known  data, (B, *event), like the state; where the mask is false it is never looked at
+    known  data, (B, *event), like the state; its values where the mask is false are not used
     mask   boolean, True where known; of known's shape, or one that broadcasts to it
 
     Raises StateError for a mask that is not boolean or does not fit, and for a state unlike `known`.
@@ -81,13 +81,13 @@ def inpaint(
     noise: Tensor,
     grid: Grid | Iterable[float],
     solver: Solver,
-    **options: Any,
+    **options: Unpack[EditOptions],
 ) -> Solution:
-    """`partial_start` of `Known`, from the whole grid: x̄ = known + σ₀ noise, σ₀ noise in the rest.
+    """`partial_start` of `Known` over the whole grid: x̄ = known + σ₀ noise, and σ₀ noise in the rest.
 
     known, mask  as in `Known`;  noise: N(0, I), like known
-    solver       any; `Repaint(solver, ...)` for nearer to p(unknown | known)
-    options      keep, keep_on, grad, check of `sample`
+    solver       any; with `Repaint(solver, ...)` the result is nearer to p(unknown | known)
+    options      of `partial_start`: see `EditOptions`
 
     To begin from a guess of the rest: partial_start(Known(ode, known, mask), guess, noise, grid, solver,
     strength=0.8). On a grid to 0 the known part of the answer is `known` (to rounding, if the method reaches 0
@@ -102,13 +102,14 @@ def inpaint(
 class Repaint(Solver):
     """x̄_s = x̄_t + √(s²-t²) z, and from s down to t again.                  Lugmayr et al. 2022, Algorithm 1.
 
-    solver   the method down;  repeats: how often in all each part of the grid is walked; 1: no repeat
+    solver   the method down
+    repeats  how often each part of the grid is run over in all; 1: no repeat
     seeds    one for each sample, of z and of the noise of a stochastic method
-    jump     the steps of a part, counted from the last positive level. Fewer, left over at the top, are
-             walked once, as are the steps from σ = ∞ and to 0: the paper's schedule
+    jump     the steps of a part, counted from the last positive level. The paper's schedule: fewer steps, left
+             over at the top, are made once, and so are the steps from σ = ∞ and to 0
 
-    Each part is a walk of its own, so that a method with a memory starts anew in it. Under an ODE without a
-    known part this leaves its law as it is: Restart sampling (Xu et al. 2023). Its `order` is that of one walk.
+    A multistep method starts anew in each part. For an ODE without a known part the distribution of the
+    result stays: Restart sampling (Xu et al. 2023). `order` is that of the solver.
     """
 
     solver: Solver
@@ -125,30 +126,27 @@ class Repaint(Solver):
 
     @property
     def order(self) -> int:
-        """That of the method."""
         return self.solver.order
 
     @property
     def stochastic(self) -> bool:
-        """Yes."""
         return True
 
     @property
     def adaptive(self) -> bool:
-        """As the method."""
         return self.solver.adaptive
 
     def steps(self, ode: ODE, x: Tensor, grid: Grid) -> Iterator[Tensor]:
-        """Part for part; the last walk of each is what is yielded."""
-        walks = [WithNoise(ode, SeededNoise(self.seeds, again)) for again in range(self.repeats)]
+        """The states of the last run over each part."""
+        runs = [WithNoise(ode, SeededNoise(self.seeds, again)) for again in range(self.repeats)]
         jump = self.jump if self.repeats > 1 else grid.steps
         cuts = sorted({0, *range(grid.steps, -1, -jump)})
         for i, k in pairwise(cuts):
-            part = Grid(grid[i : k + 1], grid.name)
+            part = grid.part(i, k)
             s, t = part[0], part[-1]
-            for noisy in walks[: -1 if k - i == jump else 0]:
+            for noisy in runs[: -1 if k - i == jump else 0]:
                 x = deque(self.solver.steps(noisy, x, part), maxlen=1).pop()
                 x = x.add(noisy.noise(x, t, s), alpha=math.sqrt((s - t) * (s + t)))
-            for state in self.solver.steps(walks[-1], x, part):
+            for state in self.solver.steps(runs[-1], x, part):
                 x = state
                 yield x

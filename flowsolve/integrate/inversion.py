@@ -1,8 +1,9 @@
 """Data into noise by the same integrator, and what a round trip loses.
 
-`encode` walks the grid upwards. On a finite grid that is not the inverse of walking down: the two steps
+`encode` steps up the grid. On a finite grid that is not the inverse of stepping down: the two steps
 between a pair of levels see ε at different ends, and the round trip has an error of the method's order.
-`flowsolve.invert` is the inverse, and `flowsolve.TwoState` methods are their own.
+`flowsolve.invert` is the inverse of a one-step method, and a `flowsolve.TwoState` method steps up by its
+own inverse.
 """
 
 from __future__ import annotations
@@ -11,10 +12,11 @@ import dataclasses
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 from flowsolve.errors import GridError, StateError
 from flowsolve.integrate.driver import prepare, run, sample
+from flowsolve.integrate.options import Options
 from flowsolve.schedule.grid import Grid
 from flowsolve.solver.base import Solver
 from flowsolve.solver.reversible import Continued, TwoState
@@ -29,26 +31,29 @@ Encoder = Callable[["ODE", "Tensor", "Grid", "Solver"], "Solution"]
 
 
 def encode(
-    ode: ODE, x: Tensor, grid: Grid | Iterable[float], solver: Solver, *, keep: int = 0
+    ode: ODE,
+    x: Tensor,
+    grid: Grid | Iterable[float],
+    solver: Solver,
+    **options: Unpack[Options],
 ) -> Solution:
     """x̄ at the top of the grid, of the trajectory through x at its bottom.   Song, Meng, Ermon 2021, Sec. 4.3.
 
-    x     data as x̄ at the lowest level, (B, *event). On a grid that ends at a σ > 0 clean data are so
-          taken as if they had that noise; a grid that ends at 0 (`to_zero`) takes them as they are.
-    grid  the levels, in either direction: those that will be walked down again
-    keep  as in `solve`
+    x        data as x̄ at the lowest level, (B, *event). If that level is a σ > 0, clean data are taken as
+             if they had its noise; on a grid that ends at 0 (`to_zero`) they are taken as they are
+    grid     the levels, in either direction
+    solver   any deterministic one
+    options  keep=, keep_on=, grad=, check=: see `Options`
 
-    Any deterministic solver. Where the lowest level is 0, ε has no value, and the first step is
-    x̄₁ = x + σ₁ ε(x α_0/α_1, σ₁): the network sees x itself, under the label of σ₁. The step to σ = ∞, if
-    there is one, is DDIM's and returns the unit noise ε(x̄, σ). One evaluation each, counted in `nfe`.
-    A `TwoState` method undoes its steps, and leaves the `second` state with which `decode` is exact.
+    Where the lowest level is 0, ε has no value, and the first step is x̄₁ = x + σ₁ ε(x α_0/α_1, σ₁): the
+    network sees x itself, under the label of σ₁. The step to σ = ∞, if there is one, is DDIM's and returns
+    the unit noise ε(x̄, σ). One evaluation each, counted in `nfe`. A `TwoState` method undoes its steps,
+    and leaves the `second` state with which `decode` is exact.
 
     Raises GridError for a stochastic solver, and for a grid with no step between finite levels above 0.
     """
-    up = rising(grid)
-    up = prepare(ode, x, up, solver, None)
-    done = run(ode, x, up, solver, keep, None, False, True)
-    return unit_at_infinity(done)
+    up = prepare(ode, x, rising(grid), solver, None)
+    return unit_at_infinity(run(ode, x, up, solver, **options))
 
 
 def rising(grid: Grid | Iterable[float]) -> Grid:
@@ -71,7 +76,7 @@ def unit_at_infinity(solution: Solution) -> Solution:
 
 @dataclass(frozen=True, eq=False)
 class RoundTrip:
-    """Data encoded and decoded.
+    """Data encoded and decoded, and the error of that.
 
     per_sample  the mean squared error per dimension of each sample, (B,)
     encoded     x̄ at the top (unit noise at σ = ∞);  decoded: x̄ at the bottom again
@@ -109,11 +114,10 @@ def round_trip_error(
 ) -> RoundTrip:
     """Σ_i (x_i - x'_i)²/D, x' = decode(encode(x)).               Song, Meng, Ermon 2021, Table 2.
 
-    encoder  how to go up: encode(ode, x, grid, solver), or whatever is called like it, such as
-             `invert`, or encode with another solver: lambda ode, x, grid, _: encode(ode, x, grid,
-             DDIMInverse())
+    encoder  encode, or a function with its arguments (ode, x, grid, solver), such as `invert`, or encode
+             with another solver: lambda ode, x, grid, _: encode(ode, x, grid, DDIMInverse())
 
-    Down it goes by `decode`. Raises as `encode` and `decode` do.
+    Raises as `encode` and `decode` do.
     """
     up = rising(grid)
     encoded = encoder(ode, x, up, solver)
@@ -131,21 +135,21 @@ def round_trip_error(
 def decode(ode: ODE, encoded: Solution, solver: Solver | None = None) -> Solution:
     """`sample` from what was encoded, down the same grid; with both states where there are two.
 
-    solver  another one to go down with than that which went up
+    solver  the one to step down with; by default the one that `encoded` was made with
 
     A two-state method comes back exactly: see `TwoState`. Raises as `sample` does, and StateError where
     another two-state method has left the second state.
     """
     down = resumed(encoded.solver if solver is None else solver, encoded)
-    return sample(ode, encoded.x, encoded.grid.reversed(), down, start=_as_it_is)
+    return sample(ode, encoded.x, encoded.grid.reversed(), down, start=_unscaled)
 
 
-def _as_it_is(sigma: float) -> float:
+def _unscaled(sigma: float) -> float:
     return 1.0
 
 
 def resumed(solver: Solver, encoded: Solution) -> Solver:
-    """`solver`, or where a walk has left a second state, `solver` continued with it.
+    """`solver`, or if `encoded` has a second state, `solver` continued with it.
 
     Raises StateError where another method has left it.
     """

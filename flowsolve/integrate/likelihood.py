@@ -1,22 +1,25 @@
 """log p(x̄) by the instantaneous change of variables, along the same ODE and by the same solvers.
 
-d log p(x̄)/dσ = -div ε        so that -log p is one more coordinate of the state, and no solver knows it
+d log p(x̄)/dσ = -div ε, so ∫ div ε dσ is one more coordinate of the state, integrated by any solver as it is.
 """
 
 from __future__ import annotations
 
-import copy
-import hashlib
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from flowsolve.errors import GridError, NetworkError, NonFiniteError, StateError
+from flowsolve.errors import GridError, NonFiniteError, StateError
+from flowsolve.integrate.divergence import (
+    Augmented,
+    basis_vectors,
+    flat,
+    rademacher,
+    requiring_gradients,
+)
 from flowsolve.integrate.driver import prepare, solve, ve_start, vp_start
-from flowsolve.ode.base import ODE, Wrapped
-from flowsolve.ode.diffusion import DiffusionODE
-from flowsolve.ode.noise import unit_noise
+from flowsolve.ode.base import ODE
 from flowsolve.schedule.grid import Grid
 from flowsolve.solver.base import Solver
 from flowsolve.solver.reversible import Continued, TwoState
@@ -38,18 +41,18 @@ def vp_prior(x: Tensor, sigma: float) -> Tensor:
 
 
 def _normal(x: Tensor, deviation: float) -> Tensor:
-    z = _flat(x) / deviation
+    z = flat(x) / deviation
     constant = z.shape[1] * math.log(2 * math.pi * deviation**2)
     return -((z * z).sum(1) + constant) / 2
 
 
 @dataclass(frozen=True, eq=False)
 class Likelihood:
-    """What `log_prob` returns.
+    """The answer of `log_prob`, its error and its cost.
 
     log_p      natural logarithm of the density of x̄ at the lowest σ, (B,)
-    stderr     standard error of log_p over the probes, (B,); 0 where the divergence is exact. It holds
-               neither the solver's error nor the prior's
+    stderr     standard error of log_p over the probes, (B,); 0 where the divergence is exact. The
+               errors of the solver and of the prior are not in it
     noise      x̄ at the highest σ, (B, *event)
     nfe        evaluations by the method, each with its divergence
     forwards   forward passes of networks per sample
@@ -87,8 +90,8 @@ def log_prob(
             from K Rademacher probes for each sample, the same ones along the whole path
     seeds   one for each sample, for its probes; 0 to B - 1 unless told otherwise
 
-    Gradients are recorded inside each evaluation only; the answer carries none. Rows must not see each
-    other in the network. Raises GridError, StateError, NetworkError (no gradient in x̄), NonFiniteError.
+    Gradients are recorded inside each evaluation only; the answer carries none. The network must treat
+    each row by itself. Raises GridError, StateError, NetworkError (no gradient in x̄), NonFiniteError.
     """
     import torch
 
@@ -116,8 +119,8 @@ def log_prob(
             f"{solver!r} goes up by undoing its own steps, in which errors grow. Take a method that steps up "
             "as it steps down, such as Heun()."
         )
-    vectors = _basis(x) if probes is None else _rademacher(x, probes, seeds)
-    augmented = Augmented(_watched(ode), vectors, total=probes is None)
+    vectors = basis_vectors(x) if probes is None else rademacher(x, probes, seeds)
+    augmented = Augmented(requiring_gradients(ode), vectors, total=probes is None)
     grid = grid if grid.rising else grid.reversed()
     solution = solve(augmented, augmented.start(x), grid, solver)
     with torch.no_grad():
@@ -137,104 +140,3 @@ def log_prob(
         stderr = spread / math.sqrt(len(vectors))
     backwards = solution.nfe * len(vectors)
     return Likelihood(log_p, stderr, noise, solution.nfe, solution.forwards, backwards)
-
-
-class Augmented(Wrapped):
-    """d[x̄, ℓ]/dσ = [ε, vᵀJv],  J = ∂ε/∂x̄: flat states (B, d + K), ℓ one for each probe.
-
-    vectors  v, (K, B, *event);  total: whether ℓ is one coordinate, their sum
-    """
-
-    def __init__(self, ode: ODE, vectors: Tensor, *, total: bool) -> None:
-        super().__init__(ode)
-        self.vectors, self.total = vectors, total
-
-    def start(self, x: Tensor) -> Tensor:
-        """[x̄, 0]."""
-        import torch
-
-        return torch.cat((_flat(x), x.new_zeros(len(x), 1 if self.total else len(self.vectors))), 1)
-
-    def split(self, y: Tensor) -> tuple[Tensor, Tensor]:
-        """x̄ (B, *event) and ℓ."""
-        event = self.vectors.shape[2:]
-        d = math.prod(event)
-        return y[:, :d].reshape(-1, *event), y[:, d:]
-
-    def x0(self, x: Tensor, sigma: float) -> Tensor:
-        """The same rule for every coordinate, ℓ among them: y - σ dy/dσ."""
-        return ODE.x0(self, x, sigma)
-
-    def eps(self, x: Tensor, sigma: float) -> Tensor:
-        """[ε, vᵀJv], by a vector-Jacobian product for each v."""
-        import torch
-
-        with torch.inference_mode(False), torch.enable_grad():
-            at = self.split(x)[0].clone().detach().requires_grad_()
-            eps = self.ode.eps(at, sigma)
-            if not eps.requires_grad:
-                raise _no_gradient()
-            products = []
-            for v in self.vectors:
-                (vj,) = torch.autograd.grad(eps, at, v, retain_graph=True, allow_unused=True)
-                if vj is None:
-                    raise _no_gradient()
-                products.append(_flat(vj * v).sum(1))
-            div = torch.stack(products, 1)
-            div = div.sum(1, keepdim=True) if self.total else div
-            return torch.cat((_flat(eps.detach()), div), 1)
-
-
-def _flat(x: Tensor) -> Tensor:
-    return x.reshape(len(x), -1)
-
-
-def _basis(x: Tensor) -> Tensor:
-    import torch
-
-    d = x[0].numel()
-    eye = torch.eye(d, dtype=x.dtype, device=x.device)
-    return eye.reshape(d, 1, *x.shape[1:]).expand(d, *x.shape)
-
-
-def _rademacher(x: Tensor, probes: int, seeds: Sequence[int] | None) -> Tensor:
-    """±1 with equal chance, (probes, B, *event), those of a sample from its seed."""
-    if not isinstance(probes, int) or probes < 2:
-        raise ValueError(
-            f"probes must be 2 or more, to have a standard error, but is {probes!r}. None is exact."
-        )
-    seeds = range(len(x)) if seeds is None else seeds
-    if len(seeds) != len(x):
-        raise StateError(f"there are {len(seeds)} seeds for {len(x)} samples: give one for each.")
-    # not the seeds themselves: the state, or its dequantisation, may have been drawn from those
-    words = (hashlib.sha256(f"{seed} probes".encode()).digest() for seed in seeds)
-    own = [int.from_bytes(word[:8], "little") >> 1 for word in words]
-    noise = unit_noise(own, (probes, *x.shape[1:]), x.dtype, x.device)
-    return (noise >= 0).to(x.dtype).mul(2).sub(1).transpose(0, 1)
-
-
-def _watched(ode: ODE) -> ODE:
-    """The same ODE, whose networks must answer with a gradient: c_skip x̄ would hide that F has none."""
-    parts = {name: _watched(value) for name, value in vars(ode).items() if isinstance(value, ODE)}
-    if not parts and not isinstance(ode, DiffusionODE):
-        return ode
-    other = copy.copy(ode)
-    vars(other).update(parts)
-    if isinstance(other, DiffusionODE):
-        network = other.network
-
-        def watched(*args: Any, **condition: Any) -> Tensor:
-            out = network(*args, **condition)
-            if getattr(out, "requires_grad", True):  # what is no tensor has an error of its own
-                return out
-            raise _no_gradient()
-
-        other.network = watched
-    return other
-
-
-def _no_gradient() -> NetworkError:
-    return NetworkError(
-        "the network's answer has no gradient in x̄, so it has no divergence. Give the network without "
-        "torch.no_grad, torch.inference_mode or .detach() around it; its weights may stay frozen."
-    )

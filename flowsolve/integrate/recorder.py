@@ -1,4 +1,4 @@
-"""Looking over a solver's shoulder: counting its evaluations, keeping its path, finding its NaNs."""
+"""The path of a run, kept node by node, and the evaluation at which a NaN began."""
 
 from __future__ import annotations
 
@@ -6,77 +6,47 @@ import math
 from typing import TYPE_CHECKING, NoReturn
 
 from flowsolve.errors import NonFiniteError
-from flowsolve.integrate.endpoints import walk
-from flowsolve.ode.base import ODE, Wrapped
+from flowsolve.integrate.counter import Counter, Tally
+from flowsolve.integrate.endpoints import trajectory
 from flowsolve.solver.dense_output import Point
 
 if TYPE_CHECKING:
-    import torch
     from torch import Tensor
 
+    from flowsolve.integrate.options import Options
+    from flowsolve.ode.base import ODE
     from flowsolve.schedule.grid import Grid
     from flowsolve.solver.base import Solver
 
 
-class Counted(Wrapped):
-    """An ODE that counts its evaluations, and shows each to a recorder if it has one."""
-
-    def __init__(self, ode: ODE) -> None:
-        super().__init__(ode)
-        self.nfe = self.rows = 0
-        self.recorder: Recorder | None = None
-
-    def eps(self, x: Tensor, sigma: float) -> Tensor:
-        """ε, and one more evaluation."""
-        self.nfe += 1
-        self.rows += len(x)
-        out = self.ode.eps(x, sigma)
-        if self.recorder is not None:
-            self.recorder.saw(x, sigma, eps=out)
-        return out
-
-    def x0(self, x: Tensor, sigma: float) -> Tensor:
-        """x₀, and one more evaluation."""
-        self.nfe += 1
-        self.rows += len(x)
-        out = self.ode.x0(x, sigma)
-        if self.recorder is not None:
-            self.recorder.saw(x, sigma, x0=out)
-        return out
-
-
 class Recorder:
-    """The kept nodes. ε and x₀ at a node are the method's own evaluation there, which comes a step
-    later; where it makes none (the last node, adaptive methods) the ODE is asked, uncounted.
+    """The nodes of a run that are kept, as Points.
+
+    A Point needs ε and x₀ at its node. Most methods evaluate there, at the start of their next step, and
+    `saw` takes the answer. Where a method does not (at its last node, or if adaptive), `ode` is evaluated
+    once more: `observations` of these, which are no part of `tally`.
+
+    last     the index of the last node;  options: `keep` and `keep_on` are used
     """
 
-    def __init__(
-        self,
-        ode: ODE,
-        counted: Counted,
-        keep: int,
-        keep_on: torch.device | str | None,
-        last: int,
-    ) -> None:
-        self.ode, self.counted, self.last = ode, counted, last
-        self.keep, self.keep_on = keep, keep_on
+    def __init__(self, ode: ODE, tally: Tally, last: int, options: Options) -> None:
+        self.ode, self.tally, self.last = ode, tally, last
+        self.keep, self.keep_on = options["keep"], options["keep_on"]
         self.points: list[Point] = []
         self.observations = 0
         self.waiting: tuple[Tensor, float, int] | None = None
-        if keep:
-            counted.recorder = self
 
     def node(self, i: int, sigma: float, x: Tensor) -> None:
         """The state at node i."""
         if self.keep:
             self._observe()
             if i % self.keep == 0 or i == self.last:
-                self.waiting = (x, sigma, self.counted.nfe)
+                self.waiting = (x, sigma, self.tally.nfe)
 
     def saw(
-        self, x: Tensor, sigma: float, eps: Tensor | None = None, x0: Tensor | None = None
+        self, x: Tensor, sigma: float, *, eps: Tensor | None = None, x0: Tensor | None = None
     ) -> None:
-        """An evaluation, which may be the one that the waiting node needs."""
+        """An evaluation, which is stored if it is at the node that waits for one."""
         if self.waiting is None or self.waiting[0] is not x or self.waiting[1] != sigma:
             return
         if math.isinf(sigma):
@@ -95,6 +65,7 @@ class Recorder:
         return tuple(self.points)
 
     def _observe(self) -> None:
+        """Evaluate at the node that still waits, if there is one."""
         if self.waiting is None:
             return
         x, sigma, nfe = self.waiting
@@ -115,33 +86,32 @@ class Recorder:
         self.waiting = None
 
 
-class _Watched(Wrapped):
-    """An ODE that looks at every value, and raises at the first that is not finite."""
+class _FiniteCheck:
+    """An observer that raises NonFiniteError at the first evaluation with a value that is not finite."""
 
-    def __init__(self, ode: ODE) -> None:
-        super().__init__(ode)
-        self.nfe = 0
+    def __init__(self, tally: Tally) -> None:
+        self.tally = tally
 
-    def eps(self, x: Tensor, sigma: float) -> Tensor:
-        return self._look(x, sigma, self.ode.eps(x, sigma))
-
-    def x0(self, x: Tensor, sigma: float) -> Tensor:
-        return self._look(x, sigma, self.ode.x0(x, sigma))
-
-    def _look(self, x: Tensor, sigma: float, out: Tensor) -> Tensor:
-        self.nfe += 1
-        where = f"at evaluation {self.nfe}, σ = {sigma:.6g}"
+    def saw(
+        self, x: Tensor, sigma: float, *, eps: Tensor | None = None, x0: Tensor | None = None
+    ) -> None:
+        out = x0 if eps is None else eps
+        assert out is not None
+        where = f"at evaluation {self.tally.nfe}, σ = {sigma:.6g}"
         if not bool(x.isfinite().all()):
             raise NonFiniteError(
                 f"the state is not finite {where}, before the network is called: {_bad(x)}. "
-                + ("The starting state is at fault." if self.nfe == 1 else "The method diverged.")
+                + (
+                    "The starting state is at fault."
+                    if self.tally.nfe == 1
+                    else "The method diverged."
+                )
             )
         if not bool(out.isfinite().all()):
             raise NonFiniteError(
                 f"the network's answer is not finite {where}: {_bad(out)}, for a finite state of "
                 f"largest magnitude {float(x.abs().max()):.3g}. Does its dtype overflow there?"
             )
-        return out
 
 
 def _bad(x: Tensor) -> str:
@@ -149,8 +119,9 @@ def _bad(x: Tensor) -> str:
 
 
 def locate_non_finite(ode: ODE, x: Tensor, grid: Grid, solver: Solver) -> NoReturn:
-    """The second look: solve again, watching every evaluation, and raise NonFiniteError."""
-    for _ in walk(_Watched(ode), x, grid, solver):
+    """Solve again and look at every evaluation; raises NonFiniteError that names the first bad one."""
+    tally = Tally()
+    for _ in trajectory(Counter(ode, tally, _FiniteCheck(tally)), x, grid, solver):
         pass
     raise NonFiniteError(
         "the result is not finite, but every evaluation of a second look was: the last step "

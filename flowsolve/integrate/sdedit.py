@@ -1,22 +1,31 @@
-"""A start half-way: data with the noise of an inner level, and the rest of the grid down."""
+"""SDEdit: data with the noise of a level inside the grid, and the steps from there down."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack, cast
 
 from flowsolve.errors import GridError, StateError
 from flowsolve.integrate.driver import prepare, run
+from flowsolve.integrate.options import Options, check_names, with_defaults
 from flowsolve.integrate.solution import Solution
 from flowsolve.schedule.grid import Grid
 
 if TYPE_CHECKING:
-    import torch
     from torch import Tensor
 
     from flowsolve.ode.base import ODE
     from flowsolve.solver.base import Solver
+
+
+class EditOptions(Options, total=False):
+    """`**options` of `partial_start` and `inpaint`: `Options` and one more.
+
+    span  where the values of the data must lie, for example (-1, 1); None, the default, does not look
+    """
+
+    span: tuple[float, float] | None
 
 
 def partial_start(
@@ -28,11 +37,7 @@ def partial_start(
     *,
     strength: float | None = None,
     sigma: float | None = None,
-    span: tuple[float, float] | None = None,
-    keep: int = 0,
-    keep_on: torch.device | str | None = None,
-    grad: bool = False,
-    check: bool = True,
+    **options: Unpack[EditOptions],
 ) -> Solution:
     """x̄ = data + σ_k noise at a level of the grid, then its steps from there.       Meng et al. 2022 (SDEdit).
 
@@ -41,17 +46,19 @@ def partial_start(
     strength  0 to 1, the part of the steps that is taken: the last min(⌊strength · steps⌋, steps), as
               diffusers' img2img counts. 0 takes none, which leaves the data (on a grid to 0)
     sigma     or the noise level: from the highest level at or under it
-    span      where the values of the data must lie, for example (-1, 1); None does not look
+    options   span=, and those of `sample`: see `EditOptions`
 
-    At strength 1 the start is data + σ₀ noise, not σ₀ noise: the mean still knows the data, by
-    data/(σ₀ noise), and only at σ₀ = ∞ is it pure noise. The rest as in `sample`. A stochastic method
-    takes its noise from `WithNoise`, and `noise` is that of the start.
+    At strength 1 the start is data + σ₀ noise, not σ₀ noise: only at σ₀ = ∞ is it pure noise. The rest as
+    in `sample`. A stochastic method takes its noise from `WithNoise`; `noise` is that of the start alone.
 
     Raises GridError, ValueError (a strength outside 0 to 1, both or neither of the two, data outside
     the span), StateError (noise unlike the data), and as `solve` does.
     """
     import torch
 
+    check_names(options, EditOptions)
+    span = options.pop("span", None)
+    settings = with_defaults(cast("Options", options))
     grid = prepare(ode, data, grid, solver, None)
     if grid.rising:
         raise GridError("a partial start goes from noise to data, so σ must fall: this grid rises.")
@@ -69,7 +76,7 @@ def partial_start(
     x = noise if math.isinf(grid[0]) else data.add(noise, alpha=grid[0])
     if grid.steps == 0:
         return Solution(x, grid, solver, 0, 0.0, alpha=ode.alpha(grid[0]))
-    return run(ode, x, grid, solver, keep, keep_on, grad, check)
+    return run(ode, x, grid, solver, **settings)
 
 
 def steps_kept(steps: int, strength: float) -> int:

@@ -1,4 +1,4 @@
-"""What a solve returns: the answer, what it cost, and as much of the path as was asked for."""
+"""What a run returns: the answer, what it cost, and the nodes of the path that were to be kept."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ class Solution:
               exact problem, which has no network)
     path      the kept Points, first and last included; empty unless keep= asked for them
     second    the other state of a two-state method at the end, like x: with it the way back is exact
-              (`decode`). None elsewhere, and where the last step was that to σ = 0 or ∞ of any method
-    stats     counts of an adaptive method: accepted, rejected. With a path also "observations":
-              evaluations made only to show eps and x0 where the method had not asked; not in nfe
+              (`decode`). None for other methods, and after a step to σ = 0 or ∞ that is DDIM's
+    stats     accepted and rejected steps of an adaptive method. With a path also "observations": the
+              evaluations made only for eps and x0 of a Point, which are not in nfe
     """
 
     x: Tensor
@@ -53,35 +53,31 @@ class Solution:
     def at(self, sigma: float | Iterable[float]) -> Tensor:
         """x̄(σ) anywhere on the path, (B, *event), and of several σ (K, B, *event). Needs keep=1.
 
-        At a node the node, inside a step the polynomial of the solver (`Solver.dense`), and in the steps
-        from σ = ∞ and to σ = 0 the straight line that they are. Nothing is evaluated here. keep=1 did,
-        where the method had not: stats["observations"], for most methods 1 at a last σ above 0, else 0.
+        At a node it is the node, inside a step the polynomial of the solver (`Solver.dense`), and in the
+        steps from σ = ∞ and to σ = 0 a straight line, as DDIM's steps are. Nothing is evaluated here: what
+        the method had not evaluated at its nodes, keep=1 did (stats["observations"], for most methods 1 if
+        the last σ is above 0, else 0).
 
-        Raises StateError for a stochastic solver or where the path is not every node, GridError for a σ
+        Raises StateError for a stochastic solver or if a node is missing in the path, GridError for a σ
         outside of it.
         """
-        return at(self, sigma)
+        if self.solver.stochastic:
+            raise StateError(
+                f"{self.solver!r} draws noise, so between its nodes there is no path to interpolate."
+            )
+        if tuple(p.sigma for p in self.path) != self.grid[:]:
+            raise StateError(
+                f"x̄ between the nodes needs all {len(self.grid)} of them, but the path holds "
+                f"{len(self.path)}. Solve with keep=1."
+            )
+        if not isinstance(sigma, Iterable):
+            return _at(self, float(sigma))
+        import torch
 
-
-def at(solution: Solution, sigma: float | Iterable[float]) -> Tensor:
-    """What `Solution.at` says."""
-    if solution.solver.stochastic:
-        raise StateError(
-            f"{solution.solver!r} draws noise, so between its nodes there is no path to interpolate."
-        )
-    if tuple(p.sigma for p in solution.path) != solution.grid[:]:
-        raise StateError(
-            f"x̄ between the nodes needs all {len(solution.grid)} of them, but the path holds "
-            f"{len(solution.path)}. Solve with keep=1."
-        )
-    if not isinstance(sigma, Iterable):
-        return _at(solution, float(sigma))
-    import torch
-
-    levels = [float(s) for s in sigma]
-    if not levels:
-        raise GridError("at() needs at least one σ, but got none.")
-    return torch.stack([_at(solution, s) for s in levels])
+        levels = [float(s) for s in sigma]
+        if not levels:
+            raise GridError("at() needs at least one σ, but got none.")
+        return torch.stack([_at(self, s) for s in levels])
 
 
 def _at(solution: Solution, sigma: float) -> Tensor:
@@ -96,7 +92,7 @@ def _at(solution: Solution, sigma: float) -> Tensor:
             f"{path[-1].sigma!r}."
         )
     i = k - 1 if rising else len(path) - 1 - k
-    # as in `walk`: the ends that the solver does not walk to itself
+    # as in `trajectory`: the steps at the ends that the solver does not make itself
     first = path[0].sigma in (0, math.inf)
     last = math.isinf(path[-1].sigma) or (path[-1].sigma == 0 and not solver.reaches_zero)
     inner = path[first : len(path) - last]
@@ -106,7 +102,7 @@ def _at(solution: Solution, sigma: float) -> Tensor:
 
 
 def _ddim(a: Point, b: Point, sigma: float) -> Tensor:
-    """The step at an end of the charts: in x̄ and σ a straight line of slope ε."""
+    """x̄ at σ in DDIM's step between a and b: a straight line of slope ε."""
     if a.eps is None:  # up from σ = 0
         return a.x.lerp(b.x, sigma / b.sigma)
     finite = b if math.isinf(a.sigma) else a

@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from flowsolve.errors import StateError
-from flowsolve.integrate.endpoints import walk
+from flowsolve.integrate.endpoints import trajectory
 from flowsolve.integrate.recorder import locate_non_finite
 from flowsolve.ode.base import ODE, Wrapped
 from flowsolve.ode.diffusion import DiffusionODE
@@ -151,7 +151,7 @@ def as_k_sampler(solver: Solver, *, flow: bool = False) -> Callable[..., Tensor]
         ode = _Program(inner, sigmas, flow, callback, noise_sampler, s_noise)
         with torch.no_grad():
             start = x_bar = x * (1 + grid[0]) if flow and grid[0] < math.inf else x
-            for x_next in walk(ode, start, grid, method):
+            for x_next in trajectory(ode, start, grid, method):
                 x_bar = x_next
                 ode.end_step()
             if not bool(x_bar.isfinite().all()):

@@ -42,8 +42,8 @@ class ODE(ABC):
             "seeds)), one seed for each sample."
         )
 
-    def metered(self, count: Callable[[int], None]) -> ODE:
-        """The same ODE with `count(rows)` called at every forward pass of its networks, if it has any."""
+    def with_forward_hook(self, hook: Callable[[int], None]) -> ODE:
+        """The same ODE with `hook(rows)` called at every forward pass of its networks, if it has any."""
         return self
 
 
@@ -65,8 +65,7 @@ class Wrapped(ODE):
     def noise(self, x: Tensor, s: float, t: float) -> Tensor:
         return self.ode.noise(x, s, t)
 
-    def metered(self, count: Callable[[int], None]) -> ODE:
-        """The same wrapper around the metered inner ODE."""
+    def with_forward_hook(self, hook: Callable[[int], None]) -> ODE:
         other = copy.copy(self)
-        other.ode = self.ode.metered(count)
+        other.ode = self.ode.with_forward_hook(hook)
         return other

@@ -70,16 +70,15 @@ class DiffusionODE(ODE):
     def alpha(self, sigma: float) -> float:
         return self.precondition.alpha(sigma)
 
-    def metered(self, count: Callable[[int], None]) -> DiffusionODE:
-        """A copy whose network reports the rows of every forward pass."""
+    def with_forward_hook(self, hook: Callable[[int], None]) -> DiffusionODE:
         network = self.network
 
-        def counted(x: Tensor, *rest: Any, **condition: Any) -> Tensor:
-            count(len(x))
+        def hooked(x: Tensor, *rest: Any, **condition: Any) -> Tensor:
+            hook(len(x))
             return network(x, *rest, **condition)
 
         other = copy.copy(self)
-        other.network = counted
+        other.network = hooked
         return other
 
     def x0(self, x: Tensor, sigma: float) -> Tensor:

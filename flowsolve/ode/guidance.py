@@ -67,12 +67,11 @@ class Guided(Wrapped):
         if not callable(scale):
             check_weight(scale)
 
-    def metered(self, count: Callable[[int], None]) -> Guided:
-        """The same with all its networks metered."""
-        other = super().metered(count)
+    def with_forward_hook(self, hook: Callable[[int], None]) -> Guided:
+        other = super().with_forward_hook(hook)
         assert isinstance(other, Guided)
-        other.uncond = self.uncond.metered(count)
-        other.joined = self.joined and self.joined.metered(count)
+        other.uncond = self.uncond.with_forward_hook(hook)
+        other.joined = self.joined and self.joined.with_forward_hook(hook)
         return other
 
     def eps(self, x: Tensor, sigma: float) -> Tensor:

@@ -95,6 +95,5 @@ class NetworkProblem(Wrapped, Problem):
     def features(self) -> Features | None:
         return self._features
 
-    def metered(self, count: Callable[[int], None]) -> ODE:
-        """The metered inner ODE."""
-        return self.ode.metered(count)
+    def with_forward_hook(self, hook: Callable[[int], None]) -> ODE:
+        return self.ode.with_forward_hook(hook)

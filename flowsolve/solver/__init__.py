@@ -1,4 +1,4 @@
-"""What a method is written against. A solver imports from here, ode, schedule and errors alone.
+"""What a method is written against. A solver imports from this room, ode, schedule and errors alone.
 
 base          Solver and OneStep: a generator over the grid
 reversible    TwoState, methods that undo their own steps
@@ -14,11 +14,13 @@ from flowsolve.solver.base import Solver as Solver
 from flowsolve.solver.base import check_noise_free as check_noise_free
 from flowsolve.solver.base import check_option as check_option
 from flowsolve.solver.base import check_solver as check_solver
+from flowsolve.solver.base import formula_and_source as formula_and_source
 from flowsolve.solver.chart import DATA as DATA
 from flowsolve.solver.chart import NOISE as NOISE
 from flowsolve.solver.chart import Chart as Chart
 from flowsolve.solver.dense_output import Point as Point
 from flowsolve.solver.dense_output import hermite as hermite
+from flowsolve.solver.plugins import Provided as Provided
 from flowsolve.solver.plugins import certified as certified
 from flowsolve.solver.plugins import make_solver as make_solver
 from flowsolve.solver.plugins import provided as provided

@@ -1,4 +1,4 @@
-"""The protocol of a solver. A method is a generator over the grid, and its variables are its state."""
+"""The protocol of a solver: a generator over the grid, which keeps its state in local variables."""
 
 from __future__ import annotations
 
@@ -20,8 +20,10 @@ if TYPE_CHECKING:
 
 
 class Solver(ShortRepr, ABC):
-    """A numerical method for dx̄/dσ = ε(x̄, σ); subclasses are frozen dataclasses without
-    state, by `@dataclass(frozen=True, repr=False)`, which leaves them the short repr of this class.
+    """A numerical method for dx̄/dσ = ε(x̄, σ).
+
+    A subclass is a frozen dataclass whose fields are its options, `@dataclass(frozen=True, repr=False)`:
+    repr=False leaves it the short repr of this class.
 
     order         the measured global order as configured, start-up included
     reaches_zero  whether `steps` may be given a last level of 0 (its weights stay finite there)
@@ -38,22 +40,20 @@ class Solver(ShortRepr, ABC):
 
     @property
     def reaches_zero(self) -> bool:
-        """No, unless a method says so: the last step to 0 is then a DDIM step."""
+        """False by default: a last step to 0 is then DDIM's, outside of the solver."""
         return False
 
     @property
     def leaves_zero(self) -> bool:
-        """No, unless a method says so: the first step from 0 is then a DDIM step."""
+        """False by default: a first step from 0 is then DDIM's, outside of the solver."""
         return False
 
     @property
     def stochastic(self) -> bool:
-        """No, unless a method says so."""
         return False
 
     @property
     def adaptive(self) -> bool:
-        """No, unless a method says so."""
         return False
 
     @abstractmethod
@@ -66,7 +66,7 @@ class Solver(ShortRepr, ABC):
         """
 
     def dense(self, path: Sequence[Point], i: int, sigma: float) -> Tensor:
-        """x̄ at σ between path[i] and path[i + 1], path being every node that `steps` walked.
+        """x̄ at σ between path[i] and path[i + 1], where `path` holds every node of `steps`.
 
         The cubic in σ with slope ε at both, which keeps orders up to 4, unless a method has a polynomial
         of its own. Evaluates nothing.
@@ -75,14 +75,13 @@ class Solver(ShortRepr, ABC):
 
 
 class OneStep(Solver):
-    """A method whose step from s to t sees nothing of the past."""
+    """A method whose step from s to t depends on x̄ at s alone."""
 
     @abstractmethod
     def step(self, ode: ODE, x: Tensor, s: float, t: float) -> Tensor:
         """x̄ at level t from x̄ at level s."""
 
     def steps(self, ode: ODE, x: Tensor, grid: Grid) -> Iterator[Tensor]:
-        """Step from level to level."""
         for s, t in pairwise(grid):
             x = self.step(ode, x, s, t)
             yield x
@@ -119,8 +118,8 @@ def check_noise_free(method: object) -> None:
         )
 
 
-def docline(thing: object) -> tuple[str, str]:
-    """(formula, source): the first line of the docstring, split where three spaces are."""
+def formula_and_source(thing: object) -> tuple[str, str]:
+    """The two parts of the docstring's first line, split at the first three spaces."""
     line = (thing.__doc__ or "").strip().split("\n")[0]
     formula, _, source = line.partition("   ")
     return formula.strip(), source.strip()

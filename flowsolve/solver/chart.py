@@ -1,9 +1,10 @@
-"""Charts, in which the ODE reads dz/du = F, and the variables in which F is seen as a polynomial.
+"""Charts: coordinates (z, u) in which the ODE is dz/du = F.
 
     NOISE   z = x̄       u = σ      F = ε
     DATA    z = x̄/σ     u = 1/σ    F = x₀
 
-Euler is the same step, DDIM, in both. A sampler is a chart, a variable and a classical method.
+Euler's step is DDIM in both. A sampler is a chart, a variable τ(σ) in which F is taken for a polynomial
+(schedule/variable.py), and a classical method.
 """
 
 from __future__ import annotations
@@ -45,7 +46,6 @@ class NoiseChart(Chart):
         return "NOISE"
 
     def value(self, ode: ODE, x: Tensor, sigma: float) -> Tensor:
-        """ε."""
         return ode.eps(x, sigma)
 
     def du_dlog(self, sigma: float) -> float:
@@ -70,7 +70,6 @@ class DataChart(Chart):
         return "DATA"
 
     def value(self, ode: ODE, x: Tensor, sigma: float) -> Tensor:
-        """x₀."""
         return ode.x0(x, sigma)
 
     def du_dlog(self, sigma: float) -> float:
@@ -88,6 +87,4 @@ class DataChart(Chart):
 
 
 NOISE: Chart = NoiseChart()
-
-
 DATA: Chart = DataChart()

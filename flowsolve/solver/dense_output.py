@@ -18,7 +18,7 @@ class Point:
     sigma    the level σ
     alpha    the signal scale α(σ) of the model's path
     x        x̄ = x_t/α;  at σ = ∞ the unit noise
-    eps, x0  what the network said of this x̄ at this σ; at σ = 0, eps is None and x0 is x
+    eps, x0  of this x̄ at this σ; at σ = 0, eps is None and x0 is x
     nfe      evaluations made before this node was reached
     """
 
@@ -38,8 +38,8 @@ class Point:
 def hermite(points: Sequence[Point], sigma: float) -> Tensor:
     """The polynomial in σ through x̄ with slope ε at every point.    Hermite 1878, by Neville's scheme.
 
-    Two points make a cubic, off by O(h⁴). A point without ε gives its x̄ alone: with ε at s only, a step
-    of Heun has its own x̄_s + hθ(1 - θ/2) k₁ + hθ²/2 k₂.
+    Two points with ε make a cubic, off by O(h⁴). A point without ε contributes x̄ alone: with ε at s only,
+    Heun's step gives x̄_s + hθ(1 - θ/2) k₁ + hθ²/2 k₂.
     """
     knots = [p for p in points for _ in range(1 if p.eps is None else 2)]
     values = [p.x for p in knots]

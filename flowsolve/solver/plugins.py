@@ -1,9 +1,13 @@
 """Solvers by name, from every installed package that provides some.
 
-Solvers are found through the entry-point group `flowsolve.solvers`. An entry names a package or
-module, all of whose solvers are provided (what its modules list in `__all__`: Solver classes, and
-functions that return one), or "package:Class" for a single one. What else a module lists and is no
-callable, like a meaning of η, can be given by its name to an option that has such a default.
+A package provides solvers by an entry point of the group `flowsolve.solvers`. Its value is one of
+
+    package          all solvers that the package and its modules list in `__all__`: Solver classes, and
+                     functions that return a solver
+    package:Class    that one solver
+
+What `__all__` lists besides classes and functions are constants, such as DDIM_ETA. They may be given by
+name as the value of an option whose default is such a constant: `ancestral:family=SDE_ETA`.
 """
 
 from __future__ import annotations
@@ -15,62 +19,71 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
-from importlib.metadata import EntryPoint, entry_points
-from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flowsolve.errors import NameClash, NameUnknown
-from flowsolve.solver.base import Solver, docline
-from flowsolve.solver.spec import evaluate, plain
+from flowsolve.solver.base import Solver
+from flowsolve.solver.spec import evaluate, plain_name
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+    from types import ModuleType
 
 GROUP = "flowsolve.solvers"
 
 
 @dataclass(frozen=True)
 class Provided:
-    """A name, what makes the solver, and who provides it."""
+    """A solver that a package provides: its name, its class or function, and the entry point's value."""
 
     name: str
     make: Callable[..., Solver]
     provider: str
 
-    @property
-    def docline(self) -> tuple[str, str]:
-        """(formula, source) of its docstring."""
-        return docline(self.make)
+
+def _entries() -> list[EntryPoint]:
+    from importlib.metadata import entry_points
+
+    return [*entry_points(group=GROUP)]
 
 
 def _modules(module: ModuleType) -> Iterator[ModuleType]:
+    """The module, and those in it if it is a package, without the private ones."""
     yield module
     for info in pkgutil.iter_modules(getattr(module, "__path__", [])):
         if not info.name.startswith("_"):
             yield import_module(f"{module.__name__}.{info.name}")
 
 
+def _listed(entry: EntryPoint) -> Iterator[tuple[str, Any]]:
+    """What the modules of a package list in `__all__`."""
+    for module in _modules(entry.load()):
+        for name in getattr(module, "__all__", ()):
+            yield name, getattr(module, name)
+
+
 def _makers(entry: EntryPoint) -> Iterator[tuple[str, Callable[..., Solver]]]:
     if entry.attr:
         yield entry.attr, entry.load()
         return
-    for module in _modules(entry.load()):
-        for name in getattr(module, "__all__", ()):
-            thing = getattr(module, name)
-            solver_class = inspect.isclass(thing) and issubclass(thing, Solver)
-            if (solver_class and not inspect.isabstract(thing)) or inspect.isfunction(thing):
-                yield name, thing
+    for name, thing in _listed(entry):
+        solver_class = inspect.isclass(thing) and issubclass(thing, Solver)
+        if (solver_class and not inspect.isabstract(thing)) or inspect.isfunction(thing):
+            yield name, thing
 
 
 @cache
 def provided() -> dict[str, Provided]:
-    """Everything that the installed packages provide, by plain name.
+    """Every solver of the installed packages, by `plain_name`.
 
     Raises NameClash if two packages provide one name. A package that cannot be imported is left out
     with a warning.
     """
     found: dict[str, Provided] = {}
-    for entry in sorted(entry_points(group=GROUP), key=lambda e: (e.value, e.name)):
+    for entry in sorted(_entries(), key=lambda e: (e.value, e.name)):
         try:
             makers = list(_makers(entry))
-        except Exception as error:  # another's package must not end the command
+        except Exception as error:  # a broken package of others must not end the command
             warnings.warn(
                 f"the solvers of {entry.value!r} are left out: {type(error).__name__}: {error}",
                 RuntimeWarning,
@@ -78,32 +91,26 @@ def provided() -> dict[str, Provided]:
             )
             continue
         for name, make in makers:
-            other = found.get(plain(name))
+            other = found.get(plain_name(name))
             if other is not None and other.make is not make:
                 raise NameClash(
                     f"two packages provide a solver {name!r}: {other.provider} and {entry.value}. "
                     "Uninstall one, or rename its class."
                 )
-            found[plain(name)] = Provided(name, make, entry.value)
+            found[plain_name(name)] = Provided(name, make, entry.value)
     return found
 
 
 @cache
 def constants() -> dict[str, Any]:
-    """What the installed packages list beside solvers and is no class and no function, by plain name."""
-    listed = (
-        (name, getattr(module, name))
-        for entry in entry_points(group=GROUP)
-        if not entry.attr
-        for module in _modules(entry.load())
-        for name in getattr(module, "__all__", ())
-    )
-    return {plain(name): thing for name, thing in listed if not callable(thing)}
+    """What the installed packages list in `__all__` and is not callable, by `plain_name`."""
+    listed = (pair for entry in _entries() if not entry.attr for pair in _listed(entry))
+    return {plain_name(name): thing for name, thing in listed if not callable(thing)}
 
 
 def certified() -> list[Solver]:
     """Every configuration that the installed packages list in `ALL`, then those in `STOCHASTIC`."""
-    modules = [entry.load() for entry in entry_points(group=GROUP) if not entry.attr]
+    modules = [entry.load() for entry in _entries() if not entry.attr]
     lists = [getattr(m, name, []) for name in ("ALL", "STOCHASTIC") for m in modules]
     return [solver for solvers in lists for solver in solvers]
 

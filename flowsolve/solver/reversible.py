@@ -1,4 +1,4 @@
-"""Methods that carry two states, and so can undo their own steps without solving an equation."""
+"""Methods with two states, which undo their own steps without solving an equation."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 class TwoState(Solver):
     """A map of pairs (x̄, y) down the grid, whose `steps` up the grid are its exact inverse.
 
-    x̄ is the state, y what it takes to come back: a second state of the same level, or the state of
-    the level before. Where a walk ends, y is `Solution.second`; `Continued` starts with it. A walk
-    without it starts as the method's paper does, which is exact only from where the method started.
+    x̄ is the state and y what is needed besides to come back: a second state of the same level, or the
+    state of the level before. At the end of a run y is `Solution.second`, and `Continued` starts with it.
+    A run without it starts as the method's paper does, and then only undoes a run that started there too.
     """
 
     @property
     def leaves_zero(self) -> bool:
-        """What it steps to, it comes back from."""
+        """As `reaches_zero`: a step to 0 can be undone."""
         return self.reaches_zero
 
     @abstractmethod
@@ -36,7 +36,7 @@ class TwoState(Solver):
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield (x̄, y) at grid[1], grid[2], ...; y is None for the usual start.
 
-        From the last pair over `grid.reversed()`, the pairs come back in turn, to rounding.
+        Started with the last pair over `grid.reversed()`, it yields the same pairs backwards, to rounding.
         """
 
     def steps(self, ode: ODE, x: Tensor, grid: Grid) -> Generator[Tensor, None, Tensor | None]:
@@ -46,7 +46,7 @@ class TwoState(Solver):
     def follow(
         self, ode: ODE, x: Tensor, y: Tensor | None, grid: Grid
     ) -> Generator[Tensor, None, Tensor | None]:
-        """The same, from a given y."""
+        """As `steps`, from a given y."""
         for pair in self.pairs(ode, x, y, grid):
             x, y = pair
             yield x
@@ -55,7 +55,7 @@ class TwoState(Solver):
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Continued(Solver):
-    """`method` from the pair (x̄, second), x̄ the state that it is given, in place of its usual start.
+    """`method` started with the pair (x̄, second) in place of its usual start, x̄ the state of the run.
 
     Raises StateError for a method of one state, and where `second` is not like x̄.
     """
@@ -69,21 +69,17 @@ class Continued(Solver):
 
     @property
     def order(self) -> int:
-        """The method's."""
         return self.method.order
 
     @property
     def reaches_zero(self) -> bool:
-        """The method's."""
         return self.method.reaches_zero
 
     @property
     def leaves_zero(self) -> bool:
-        """The method's."""
         return self.method.leaves_zero
 
     def steps(self, ode: ODE, x: Tensor, grid: Grid) -> Generator[Tensor, None, Tensor | None]:
-        """The method's pairs from here on."""
         y = self.second
         if (y.shape, y.dtype, y.device) != (x.shape, x.dtype, x.device):
             raise StateError(

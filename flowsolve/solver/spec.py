@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import difflib
 import inspect
 import re
 from collections.abc import Callable, Mapping
@@ -25,7 +24,8 @@ CLOCKS: dict[str, Callable[..., schedule.Clock]] = {
     "squaredcosine": discrete.squared_cosine,
 }
 
-_VALUES: dict[str, Any] = {
+# names that are values themselves and not called
+_NAMED: dict[str, Any] = {
     "noise": NOISE,
     "data": DATA,
     "sigma": SIGMA,
@@ -35,8 +35,11 @@ _VALUES: dict[str, Any] = {
 }
 
 
-def plain(name: str) -> str:
-    """Case, hyphens and underscores do not matter, and + is p: DPM-Solver++2M is DPMSolverPP2M."""
+def plain_name(name: str) -> str:
+    """The name in small letters, without spaces, hyphens and underscores, and with p for +.
+
+    Names are compared in this form: DPM-Solver++2M is DPMSolverPP2M.
+    """
     return re.sub(r"[-_\s]", "", name.lower().replace("+", "p"))
 
 
@@ -46,10 +49,13 @@ def evaluate(
     kind: str,
     constants: Mapping[str, Any] | None = None,
 ) -> Any:
-    """The object that `text` describes. A bare name of something callable is called.
+    """The object that `text` describes. The bare name of a class or function is a call without arguments.
 
-    makers     what may be called besides clocks, by plain name;  kind  what they are, for messages
-    constants  by plain name: what an option may be whose default is one of them
+    makers     the classes and functions that may be called, besides clocks, by `plain_name`
+    kind       what they make, for the error messages: "solver"
+    constants  the values of options whose default is one of them, by `plain_name`
+
+    Raises NameUnknown for text that cannot be read and for unknown names, StateError for wrong options.
     """
     source = text.strip()
     colon = re.fullmatch(r"([^:()]+?)\s*(?::(.*))?", source, re.DOTALL)
@@ -61,18 +67,20 @@ def evaluate(
         raise NameUnknown(
             f"cannot read {text!r}. Write name, name:option=value,option=value or Name(option=value)."
         ) from None
-    return _Reader(makers, kind, constants or {}).value(tree)
+    return _Evaluator(makers, kind, constants or {}).value(tree)
 
 
 def _identifier(name: str) -> str:
-    """dpm++2m has no place in Python's grammar, dpmpp2m has."""
-    word = plain(name)
+    """The name as a Python identifier: dpmpp2m for dpm++2m. Raises NameUnknown if it is none then."""
+    word = plain_name(name)
     if not word.isidentifier():
         raise NameUnknown(f"{name!r} is not a name.")
     return word
 
 
-class _Reader:
+class _Evaluator:
+    """The values of parsed expressions, in which only the given names can be called."""
+
     def __init__(
         self, makers: Mapping[str, Callable[..., Any]], kind: str, constants: Mapping[str, Any]
     ) -> None:
@@ -92,8 +100,8 @@ class _Reader:
             case ast.Tuple(elts=items) | ast.List(elts=items):
                 return tuple(self.value(item) for item in items)
             case ast.Name(id=name):
-                word = plain(name)
-                return _VALUES[word] if word in _VALUES else self.call(name, [], {})
+                word = plain_name(name)
+                return _NAMED[word] if word in _NAMED else self.call(name, [], {})
             case ast.Call(func=ast.Name(id=name), args=args, keywords=words):
                 given = [w.arg for w in words]
                 if None in given or len({*given}) < len(given):
@@ -109,25 +117,28 @@ class _Reader:
         return x
 
     def option(self, name: str, option: str, node: ast.expr) -> Any:
-        """Text needs no quotes here, torchdiffeq:method=dopri5, and constants go before callables."""
-        make = self.makers.get(plain(name))
+        """The value of an option. An option of type str takes a bare name as its text (method=dopri5), and
+        one whose default is a constant takes the names of constants only.
+        """
+        make = self.makers.get(plain_name(name))
         known = inspect.signature(make).parameters.get(option) if make else None
         if known is None or not isinstance(node, ast.Name):
             return self.value(node)
         if known.annotation in ("str", str):
             return node.id
         if any(known.default is c for c in self.constants.values()):
-            if plain(node.id) in self.constants:
-                return self.constants[plain(node.id)]
+            if plain_name(node.id) in self.constants:
+                return self.constants[plain_name(node.id)]
             names = ", ".join(sorted(map(repr, self.constants.values())))
             raise NameUnknown(f"{name}: there is no {option} {node.id!r}. It is one of {names}.")
         return self.value(node)
 
     def call(self, name: str, args: list[Any], options: dict[str, Any]) -> Any:
-        word = plain(name)
+        word = plain_name(name)
         if word not in self.makers:
-            near = difflib.get_close_matches(word, self.shown, n=4, cutoff=0.4)
-            near = near or sorted(self.shown)
+            from difflib import get_close_matches
+
+            near = get_close_matches(word, self.shown, n=4, cutoff=0.4) or sorted(self.shown)
             raise NameUnknown(f"there is no {self.kind} {name!r}. Did you mean {', '.join(near)}?")
         make = self.makers[word]
         try:

@@ -1,4 +1,4 @@
-"""The integrals behind exponential methods: of a polynomial (multistep) and of e^z (one-step)."""
+"""The weights of exponential methods: integrals of polynomials (multistep) and of e^z (one-step)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from flowsolve.schedule.variable import Variable
 
 
 class Measure(Protocol):
-    """The u of ∫ · du: a chart, or the kernel of an SDE."""
+    """The u of an integral ∫ · du: that of a chart, or of an SDE's kernel."""
 
     def du_dlog(self, sigma: float) -> float:
         """du/d(log σ)."""
@@ -43,7 +43,7 @@ def adams_weights(
 def span(measure: Measure, s: float, t: float) -> tuple[float, float]:
     """(q, c) with ∫_s^t du = c (e^q - 1) = c q φ₁(q): q = log(u_s/u_t), c = -u_t, for u = σ and u = 1/σ.
 
-    What the methods with φ-functions are written in: the weight of a slope in log σ is c q φ₂(q).
+    Methods with φ-functions use q and c: the weight of a slope in log σ is c q φ₂(q).
     """
     u_s, u_t = abs(measure.du_dlog(s)), abs(measure.du_dlog(t))
     return math.log(u_s / u_t), -u_t
@@ -67,7 +67,7 @@ def phi(k: int, z: float) -> float:
 
 def _quadrature(s: float, t: float) -> list[tuple[float, float]]:
     """Levels σ between s and t, with the weights of ∫ · dσ."""
-    if min(s, t) == 0:  # log σ has no end there, and only the noise chart reaches it
+    if min(s, t) == 0:  # log σ is infinite there, so in σ itself; only the noise chart reaches 0
         middle, half = (s + t) / 2, (t - s) / 2
         return [(middle + half * q, half * w) for q, w in _gauss_legendre()]
     middle, half = (math.log(s) + math.log(t)) / 2, math.log(t / s) / 2

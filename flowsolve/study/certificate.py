@@ -16,7 +16,7 @@ from flowsolve.problems import Mixture, Mixture1D
 from flowsolve.schedule.clock import VPSDE
 from flowsolve.schedule.grid import Spacing
 from flowsolve.schedule.spacings import karras, log_snr
-from flowsolve.solver.base import OneStep, Solver, docline
+from flowsolve.solver.base import OneStep, Solver, formula_and_source
 from flowsolve.study.studies import convergence
 
 TOLERANCE = 0.2
@@ -84,7 +84,7 @@ def _certificate(solver: Solver) -> Certificate:
 
     return Certificate(
         repr(solver),
-        docline(solver)[1],
+        formula_and_source(solver)[1],
         solver.order,
         tuple(_law(solver) if solver.stochastic else _slopes(solver)),
         per_step(solver) or 0,

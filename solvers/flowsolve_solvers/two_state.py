@@ -30,7 +30,7 @@ class TwoStep(TwoState):
     """x_t = x_s + (t - s) ε_s + w (x_r - x_s - (r - s) ε_s), levels r, s, t one after the other.
 
     Solved for x_r it is the same with 1/w, from t to r. y is the state of the level before; without
-    one, the first step is DDIM's, and from σ = 0 that of `walk`: `DDIMInverse`. ε is never asked at
+    one, the first step is DDIM's, and from σ = 0 that of `trajectory`: `DDIMInverse`. ε is never asked at
     the level stepped to, so σ = 0 is a level like any other.
     """
 

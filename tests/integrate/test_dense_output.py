@@ -22,7 +22,6 @@ from flowsolve import (
     SeededNoise,
     Solution,
     Solver,
-    Wrapped,
     encode,
     karras,
     log_snr,
@@ -54,6 +53,7 @@ from flowsolve_solvers import (
     Torchdiffeq,
     UniPC,
 )
+from tests.helpers import Asked
 
 PROBLEM = Mixture1D(sigma_max=1.0, sigma_min=0.2)
 FINEST = log_snr(640, PROBLEM.sigma_max, PROBLEM.sigma_min)
@@ -232,20 +232,6 @@ def test_a_replayed_table_has_the_cubic() -> None:
 # --- what it costs ----------------------------------------------------------------------------------
 
 
-class Counting(Wrapped):
-    def __init__(self, ode: ODE) -> None:
-        super().__init__(ode)
-        self.calls: list[float] = []  # shared by the copies that meters make
-
-    def eps(self, x: Tensor, sigma: float) -> Tensor:
-        self.calls.append(sigma)
-        return super().eps(x, sigma)
-
-    def x0(self, x: Tensor, sigma: float) -> Tensor:
-        self.calls.append(sigma)
-        return super().x0(x, sigma)
-
-
 @pytest.mark.parametrize(
     ("solver", "to_zero", "above"),
     [
@@ -264,13 +250,13 @@ def test_no_evaluation_beyond_what_the_path_counts(
     solver: Solver, to_zero: int, above: int
 ) -> None:
     for grid, extra in ((karras(6, 10.0, 0.05), above), (karras(6, 10.0, 0.05).to_zero(), to_zero)):
-        ode = Counting(Mixture())
+        ode = Asked(Mixture())
         noise = unit_noise(range(2), (2,), torch.float64)
         found = sample(ode, noise, grid, solver, keep=1)
         assert found.stats.get("observations", 0) == extra
-        assert len(ode.calls) == found.nfe + extra
+        assert ode.calls == found.nfe + extra
         found.at(log_snr(20, 10.0, 0.05))
-        assert len(ode.calls) == found.nfe + extra
+        assert ode.calls == found.nfe + extra
 
 
 # --- shapes, dtypes, gradients ----------------------------------------------------------------------

@@ -27,7 +27,7 @@ from flowsolve.errors import StateError
 from flowsolve.ode.base import ODE
 from flowsolve.problems import Digits, Gaussian, Mixture
 from flowsolve_solvers import RK4, Adams, DDIMEta, DPMSolverPP2M, Euler, Heun, UniPC
-from tests.helpers import says
+from tests.helpers import Asked, says
 
 MIXTURE, MASK = Mixture(), torch.tensor([False, True])
 NOISE = unit_noise(range(8), (2,), torch.float64)
@@ -154,14 +154,10 @@ def test_resampling_without_a_known_part_leaves_the_law() -> None:
 # --- the schedule of RePaint ---------------------------------------------------------------------
 
 
-class Asked(ODE):
-    """Writes down where it is evaluated, and which noises are drawn."""
-
-    def __init__(self) -> None:
-        self.at: list[float] = []
+class Echo(ODE):
+    """ε is the state itself."""
 
     def eps(self, x: Tensor, sigma: float) -> Tensor:
-        self.at.append(sigma)
         return x
 
 
@@ -187,11 +183,11 @@ def jumps(top: int, length: int, repeats: int) -> list[int]:
 def test_the_schedule_is_the_papers(top: int, length: int, repeats: int) -> None:
     """Labels top - 1 to 0 as levels top to 1, then 0: evaluated at the same ones in the same order."""
     grid = Grid(range(top, -1, -1))
-    ode = Asked()
+    ode = Asked(Echo())
     x = torch.zeros(2, 1, dtype=torch.float64)
     got = partial_start(ode, x, x, grid, Repaint(Euler(), repeats, [0, 1], length), strength=1.0)
-    assert [round(s) - 1 for s in ode.at] == jumps(top, length, repeats)
-    assert got.nfe == len(ode.at)
+    assert [round(s) - 1 for s in ode.levels] == jumps(top, length, repeats)
+    assert got.nfe == ode.calls
 
 
 def test_passes_draw_noise_of_their_own() -> None:

@@ -1,4 +1,4 @@
-"""log p against closed forms: its value, its order by every method, Hutchinson's error, bits, errors."""
+"""log p against closed forms: its value, its order by every method, Hutchinson's error."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from flowsolve import (
     LOG_SIGMA,
     ODE,
     VPSDE,
-    Clip,
     DiffusionODE,
     EpsPrediction,
     Grid,
     Guided,
+    SeededNoise,
     Solver,
     VPrediction,
     karras,
@@ -26,22 +26,19 @@ from flowsolve import (
     solve,
     unit_noise,
 )
-from flowsolve.errors import GridError, NetworkError, NonFiniteError, StateError
-from flowsolve.integrate.bits import bits_per_dim, dequantise
-from flowsolve.integrate.likelihood import Likelihood, log_prob, ve_prior, vp_prior
-from flowsolve.problems import Digits, Gaussian, Mixture, Mixture1D
+from flowsolve.integrate.bits import dequantise
+from flowsolve.integrate.likelihood import log_prob, ve_prior, vp_prior
+from flowsolve.problems import Gaussian, Mixture, Mixture1D
 from flowsolve.problems.as_network import exact_network
 from flowsolve_solvers import (
     ALL,
     RK4,
-    DDIMEta,
     DPMSolverPP2M,
     Euler,
     Heun,
     Scipy,
     Torchdiffeq,
 )
-from tests.helpers import says
 
 FINE = RK4(LOG_SIGMA)
 MIXTURE = Mixture()
@@ -68,9 +65,6 @@ CLOSED = [
     (Mixture1D(), Mixture1D().log_density),
     (MIXTURE, MIXTURE.log_density),
 ]
-
-
-# --- the value -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("problem", "density"), CLOSED, ids=lambda p: getattr(p, "name", ""))
@@ -140,9 +134,6 @@ def test_what_the_prior_costs(mean: tuple[float, ...]) -> None:
     assert math.isclose(float(kl), claim, rel_tol=0.01)
 
 
-# --- Hutchinson ----------------------------------------------------------------------------------
-
-
 def test_hutchinson_is_unbiased_and_knows_its_error() -> None:
     """The errors over their standard errors have a mean of 0 and a deviation of 1, 128 samples."""
     x = states(128, (2,))
@@ -183,14 +174,42 @@ def test_probes_do_not_know_the_state() -> None:
     assert abs(float((got.log_p * signs).mean())) < 4 * 2 / math.sqrt(2 * 500)
 
 
+class Shown(ODE):
+    """ε = x̄, which shows the probes: v is the gradient that comes back to ε."""
+
+    def __init__(self) -> None:
+        self.probes: list[Tensor] = []
+
+    def eps(self, x: Tensor, sigma: float) -> Tensor:
+        out = x.clone()
+        out.register_hook(self.probes.append)
+        return out
+
+
+@pytest.mark.parametrize("seeds", [None, range(20), range(100, 120)], ids=str)
+@pytest.mark.parametrize("event", [(64,), (1, 8, 8)], ids=str)
+def test_probes_and_states_of_the_same_seeds_are_independent(
+    seeds: range | None, event: tuple[int, ...]
+) -> None:
+    """Probe i against the start, and the noise of a step, of every seed j: no two go together."""
+    ode, used = Shown(), seeds or range(20)
+    x = unit_noise(used, event, torch.float64)
+    log_prob(ode, x, Grid((2.0, 1.0)), Euler(), probes=3, seeds=seeds)
+    assert len(ode.probes) == 3
+    others = (x, SeededNoise(used)(x, 2.0, 1.0), dequantise(0 * x, 17, used))
+    for v in ode.probes:
+        assert v.abs().eq(1).all()
+        assert not v[0].equal(v[1])
+        for other in others:
+            agree = v.reshape(20, -1) @ other.sign().reshape(20, -1).T / 64
+            assert float(agree.abs().max()) < 0.8  # of 400 pairs with a deviation of 1/8
+
+
 class Swap(ODE):
     """ε = (x₂, x₁): no divergence, but vᵀJv = 2 v₁v₂."""
 
     def eps(self, x: Tensor, sigma: float) -> Tensor:
         return x.flip(1)
-
-
-# --- shapes, dtypes, gradients, counts ------------------------------------------------------------
 
 
 class Reshaped(ODE):
@@ -259,191 +278,3 @@ def test_gradients_stay_inside(mode: Callable[[], torch.autograd.grad_mode.no_gr
     assert not got.noise.requires_grad
     assert weight.grad is None
     assert x.grad is None
-
-
-# --- bits ----------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("levels", [2, 17, 256])
-def test_bits_of_the_uniform_law(levels: int) -> None:
-    """The density that is 1/(2 + Δ) on every dimension: log₂ levels."""
-    log_p = torch.full((3,), -12 * math.log(2 + 2 / (levels - 1)), dtype=torch.float64)
-    bits = bits_per_dim(log_p, (3, 2, 2), levels)
-    torch.testing.assert_close(bits, torch.full_like(bits, math.log2(levels)))
-
-
-@pytest.mark.parametrize("levels", [2, 17, 256])
-def test_dequantise_fills_the_cell(levels: int) -> None:
-    k = torch.randint(levels, (400, 2, 3), generator=torch.Generator().manual_seed(1))
-    x = k * 2 / (levels - 1) - 1
-    y = dequantise(x, levels, range(400))
-    u = (y - x) / (2 / (levels - 1)) + 0.5
-    assert float(u.min()) > -1e-3
-    assert float(u.max()) < 1 + 1e-3
-    assert abs(float(u.mean()) - 0.5) < 4 / math.sqrt(12 * u.numel())
-    assert abs(float(u.var()) - 1 / 12) < 4 / math.sqrt(180 * u.numel())
-    assert y[5:7].equal(dequantise(x[5:7], levels, [5, 6]))
-
-
-def test_bits_bound_the_probability() -> None:
-    """In one dimension, where the cell's probability is an integral: Jensen's inequality."""
-    problem, levels, n = Mixture1D(), 17, 2000
-    x = torch.full((n,), 0.5, dtype=torch.float64)
-    bits = bits_per_dim(problem.log_density(dequantise(x, levels, range(n)), 0.05), (), levels)
-    cell = torch.linspace(0.5 - 1 / 16, 0.5 + 1 / 16, 2001, dtype=torch.float64)
-    exact = -math.log2(float(torch.trapezoid(problem.log_density(cell, 0.05).exp(), cell)))
-    error = float(bits.std()) / math.sqrt(n)
-    assert exact < float(bits.mean()) + 3 * error
-    assert float(bits.mean()) - 3 * error < exact + 0.2  # and not far above
-
-
-def test_digits() -> None:
-    """Real images: fewer bits than uniform pixels, and Hutchinson within its error."""
-    data = pytest.importorskip("sklearn.datasets").load_digits()
-    x = torch.tensor(data.images[:3], dtype=torch.float32)[:, None] / 8 - 1
-    problem = Digits()
-    y = dequantise(x, 17, range(3))
-    grid = karras(10, problem.sigma_max, problem.sigma_min)
-    exact = log_prob(problem, y, grid, DPMSolverPP2M(), prior=vp_prior)
-    got = log_prob(problem, y, grid, DPMSolverPP2M(), prior=vp_prior, probes=16)
-    assert float(((got.log_p - exact.log_p) / got.stderr).abs().max()) < 4
-    assert float(bits_per_dim(exact.log_p, problem.event, 17).max()) < math.log2(17)
-
-
-# --- errors --------------------------------------------------------------------------------------
-
-
-X = torch.ones(3, 2)
-
-
-def run(**changes: object) -> Likelihood:
-    arguments: dict[str, object] = {"ode": MIXTURE, "x": X, "grid": GRID, "solver": Heun()}
-    return log_prob(**{**arguments, **changes})  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize(
-    ("changes", "kind", "text"),
-    [
-        ({"grid": GRID.to_zero()}, GridError, "log p needs finite levels above 0, but the grid "),
-        ({"grid": GRID.from_infinity()}, GridError, "log p needs finite levels above 0, but the "),
-        ({"grid": GRID.to_zero().reversed()}, GridError, "log p needs finite levels above 0, but"),
-        ({"solver": DDIMEta()}, GridError, "DDIMEta() draws noise, so it only goes down the grid"),
-        ({"solver": Heun}, StateError, "solver must be an instance, not the class Heun"),
-        ({"ode": None}, StateError, "ode must be an ODE such as "),
-        ({"x": X.int()}, StateError, "the state must be a floating-point tensor, but is torch.int"),
-        (
-            {"x": X.half()},
-            StateError,
-            "log p is summed in the state's dtype, so torch.float16 is too coarse. Use x.float(), and "
-            "DiffusionODE(..., dtype=...) for a network in half precision.",
-        ),
-        (
-            {"probes": 1},
-            ValueError,
-            "probes must be 2 or more, to have a standard error, but is 1. None is exact.",
-        ),
-        (
-            {"probes": 2.0},
-            ValueError,
-            "probes must be 2 or more, to have a standard error, but is 2",
-        ),
-        (
-            {"prior": 1.0},
-            StateError,
-            "prior must be a function (x, sigma) -> log density such as vp_prior, not 1.0.",
-        ),
-        (
-            {"prior": lambda x, sigma: x[:, 0] * math.nan},
-            NonFiniteError,
-            "the prior is NaN at σ = 10.0, where the state is finite.",
-        ),
-        ({"probes": 2, "seeds": [1]}, StateError, "there are 1 seeds for 3 samples: give one for "),
-        (
-            {"seeds": range(3)},
-            StateError,
-            "seeds are for probes, and an exact divergence has none.",
-        ),
-        (
-            {"prior": lambda x, sigma: x},
-            StateError,
-            "prior must return one log density for each sample, a tensor (3,), but gave (3, 2).",
-        ),
-        (
-            {"prior": lambda x, sigma: 0.0},
-            StateError,
-            "prior must return one log density for each sample, a tensor (3,), but gave 0.0.",
-        ),
-    ],
-)
-def test_bad_input(changes: dict[str, object], kind: type[Exception], text: str) -> None:
-    says(kind, text, lambda: run(**changes))
-
-
-def frozen(x: Tensor, t: Tensor) -> Tensor:
-    with torch.no_grad():
-        return x * 0.5
-
-
-class Detached(ODE):
-    def eps(self, x: Tensor, sigma: float) -> Tensor:
-        return x.detach()
-
-
-class Unused(ODE):
-    """A gradient, but not in x̄."""
-
-    def eps(self, x: Tensor, sigma: float) -> Tensor:
-        return torch.ones_like(x).requires_grad_() * 2
-
-
-FROZEN = DiffusionODE(frozen, VPrediction(VPSDE()))
-
-
-@pytest.mark.parametrize(
-    "ode",
-    [
-        DiffusionODE(frozen, EpsPrediction(VPSDE())),
-        FROZEN,  # whose ε has a gradient, by c_skip x̄
-        Clip(FROZEN),
-        Guided(FROZEN, FROZEN, 2.0),
-        Guided(v_network(), FROZEN, 2.0),
-        Detached(),
-        Unused(),
-    ],
-)
-def test_a_network_without_gradient_is_an_error(ode: ODE) -> None:
-    text = "the network's answer has no gradient in x̄, so it has no divergence. Give the network "
-    says(NetworkError, text, lambda: run(ode=ode))
-
-
-def test_a_network_that_returns_nan_or_no_tensor() -> None:
-    def ode(answer: Callable[[Tensor], object]) -> DiffusionODE:
-        return DiffusionODE(lambda x, t: answer(x), EpsPrediction(VPSDE()))  # type: ignore[arg-type, return-value]
-
-    with pytest.raises(NonFiniteError, match="evaluation 1"):
-        run(ode=ode(lambda x: x * math.nan))
-    says(NetworkError, "the network returned a tuple of 1", lambda: run(ode=ode(lambda x: (x,))))
-
-
-@pytest.mark.parametrize(
-    ("call", "kind", "text"),
-    [
-        (
-            lambda: dequantise(X * 16, 17, range(3)),
-            StateError,
-            "dequantise needs values on 17 levels from -1 to 1, but one is 120 of their distance away. "
-            "Whole numbers k become 2 k/16 - 1.",
-        ),
-        (lambda: dequantise(X * 0.3, 17, range(3)), StateError, "dequantise needs values on 17 "),
-        (lambda: dequantise(X * math.nan, 17, range(3)), StateError, "dequantise needs values on "),
-        (lambda: dequantise(X, 17, range(2)), StateError, "there are 2 seeds for 3 samples: give "),
-        (
-            lambda: dequantise(X, 1, range(3)),
-            ValueError,
-            "levels must be at least 2, such as 256 of 8 bits, but is 1.",
-        ),
-        (lambda: bits_per_dim(X[0], (2,), 0), ValueError, "levels must be at least 2, such as "),
-    ],
-)
-def test_bad_data(call: Callable[[], object], kind: type[Exception], text: str) -> None:
-    says(kind, text, call)

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from benchmarks.peer_code import k_diffusion_sampling
 from flowsolve import ODE, Grid, Solver, karras, sample, solve
-from flowsolve.integrate.endpoints import walk
+from flowsolve.integrate.endpoints import trajectory
 from flowsolve.ode.base import Wrapped
 from flowsolve.ode.noise import BrownianNoise, Noise, WithNoise
 from flowsolve.problems import Mixture
@@ -72,7 +72,7 @@ class Asked(Wrapped):
 def path_of(solver: Solver, grid: Grid) -> BrownianNoise:
     """One Brownian path with every level of the grid and of the solver's stages."""
     asked = Asked(PROBLEM)
-    for _ in walk(asked, NOISE * grid[0], grid, solver):
+    for _ in trajectory(asked, NOISE * grid[0], grid, solver):
         pass
     return BrownianNoise(SEEDS, asked.levels | {*grid})
 

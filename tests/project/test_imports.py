@@ -63,7 +63,7 @@ def test_every_object_of_the_top_level_is_there_without_torch() -> None:
 def test_grids_clocks_and_solvers_need_no_torch() -> None:
     code = """
 from flowsolve import *
-from flowsolve.integrate import cost
+from flowsolve.integrate.cost import cost
 import flowsolve_solvers as f
 grid = uniform_t(10, 10.0, 0.1, clock=VPSDE()).to_zero()
 EpsPrediction(VPSDE())(grid[3])

@@ -12,6 +12,7 @@ def add(c: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from flowsolve.cli import tables
     from flowsolve.integrate.cost import per_step
+    from flowsolve.solver.base import formula_and_source
     from flowsolve.solver.plugins import provided
 
     rows = []
@@ -19,7 +20,7 @@ def run(args: argparse.Namespace) -> int:
         solver = p.make()
         count = per_step(solver)
         each = "adaptive" if count is None else str(count)
-        rows.append([p.name, str(solver.order), each, *p.docline])
+        rows.append([p.name, str(solver.order), each, *formula_and_source(p.make)])
     columns = ["name", "order", "NFE a step", "formula", "source"]
     tables.console().print(tables.plain(columns, rows))
     return 0

@@ -1,0 +1,44 @@
+"""The options that every run takes by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, TypedDict
+
+if TYPE_CHECKING:
+    import torch
+
+
+class Options(TypedDict, total=False):
+    """`**options` of `solve`, `sample`, `encode`, `partial_start` and `inpaint`.
+
+    keep     k keeps every k-th node in `Solution.path`, first and last included; 0 (the default) keeps none
+    keep_on  where kept tensors go, for example "cpu"; None (the default) leaves them where they are
+    grad     record gradients through the whole run; False by default
+    check    look once at the result for NaN and ∞, the only read-back from the device; True by default
+    """
+
+    keep: int
+    keep_on: torch.device | str | None
+    grad: bool
+    check: bool
+
+
+def with_defaults(options: Options) -> Options:
+    """All four options. Raises TypeError for any other name, ValueError for keep < 0."""
+    chosen = Options(keep=0, keep_on=None, grad=False, check=True)
+    check_names(options, Options)
+    chosen |= options
+    if chosen["keep"] < 0:
+        raise ValueError(
+            f"keep must be 0 (no path) or k >= 1 (every k-th node), but got {chosen['keep']}."
+        )
+    return chosen
+
+
+def check_names(options: Mapping[str, object], kind: type) -> None:
+    """Raise TypeError if the name of an option is not one of the TypedDict `kind`."""
+    for name in options:
+        if name not in kind.__annotations__:
+            known = ", ".join(kind.__annotations__)
+            raise TypeError(f"there is no option {name!r}. The options are {known}.")
