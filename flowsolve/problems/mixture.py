@@ -194,9 +194,8 @@ def _components_1d(
     """log w, m and v, computed in float64 and then cast, (K, 1, ..., 1) so that they broadcast over x."""
     import torch
 
-    with torch.inference_mode(
-        False
-    ):  # they are cached, and may be used later where gradients are taken
+    # cached, and so perhaps used later where gradients are taken
+    with torch.inference_mode(False):
         w, m, d = torch.tensor((p.weights, p.means, p.deviations), dtype=torch.float64)
         shape = (-1, *[1] * ndim)
         return tuple(a.reshape(shape).to(device, dtype) for a in (w.log(), m, d * d))

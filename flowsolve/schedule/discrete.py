@@ -82,10 +82,11 @@ class DiscreteClock(Clock):
         from scipy.interpolate import CubicSpline, PchipInterpolator
 
         ends: tuple[str, object] = ("not-a-knot", "not-a-knot")
-        if len(y) < len(
-            self.alphas_cumprod
-        ):  # at T-2 the slope of -log(T-1-t), the curve from there on
-            ends = ("not-a-knot", (1, 1.0))
+        if len(y) < len(self.alphas_cumprod):
+            ends = (
+                "not-a-knot",
+                (1, 1.0),
+            )  # at T-2 the slope of -log(T-1-t), the curve from there on
         spline = CubicSpline(range(len(y)), y, bc_type=ends)
         pieces = spline.c.T.tolist()
         if not all(map(_rises, pieces)):

@@ -10,7 +10,8 @@ The same name means different labels in different codes. With T = 1000 and n = 1
 variant  "ddim": as diffusers' DDIM, DDPM and PNDM (and, for leading and trailing, Euler, Heun, LMS and KDPM2);
          "dpm": as its DPM-Solver, DEIS, UniPC and SA-Solver; "euler": linspace without rounding
 final    the level after the last label, "zero" (in diffusers set_alpha_to_one or final_sigmas_type="zero") or
-         "first", σ_0 of the table (where these are off). A step of length zero, from σ_0 to σ_0, is left out
+         "first", σ_0 of the table (set_alpha_to_one=False or final_sigmas_type="sigma_min"). A step of length
+         zero, from σ_0 to σ_0, is left out
 """
 
 from __future__ import annotations
@@ -81,7 +82,7 @@ def linspace(
 ) -> Grid:
     """τ_i = round(i (T-1)/(n-1)), i < n; in "dpm" round(i (T-1)/n), 0 < i <= n.   diffusers, "linspace".
 
-    "euler" does not round, and σ between labels is the clock's (in diffusers it is linear in the label).
+    "euler" does not round, and σ between labels is the clock's (diffusers interpolates σ linearly).
     """
     name = _named("linspace", variant=(variant, "ddim"))
     T = _table(n, clock, final, name)

@@ -72,7 +72,7 @@ AYS: dict[str, tuple[float, ...]] = {
 def resample(grid: Sequence[float], n: int, sigma_max: float = 0, sigma_min: float = 0) -> Grid:
     """n steps along the grid as a curve, log σ piecewise linear in the index, read at n + 1 even places.
 
-    From sigma_max to sigma_min, unless given the ends of the grid. Align Your Steps goes from 10 steps to n so.
+    From sigma_max to sigma_min, unless given the ends of the grid. So Align Your Steps goes from 10 steps to n.
     Raises GridError for ends outside the grid, and for a grid with the levels 0 or ∞.
     """
     name = f"resample({grid.name})" if isinstance(grid, Grid) else "resample"
