@@ -34,7 +34,7 @@ from flowsolve import (
     tabulate,
 )
 from flowsolve.analysis.step_response import responses
-from flowsolve.analysis.strong_order import PATH_ORDER, path_slope
+from flowsolve.analysis.strong_order import STRONG_ORDER, path_slope
 from flowsolve.analysis.weak_order import (
     FUNCTIONS,
     exact_expectations,
@@ -924,4 +924,4 @@ def test_no_law(solver: Solver, text: str) -> None:
 @each
 def test_order_of_the_paths(solver: Solver) -> None:
     slope = path_slope(solver)
-    assert abs(slope.order - PATH_ORDER) < 0.2, slope
+    assert abs(slope.order - STRONG_ORDER) < 0.2, slope
