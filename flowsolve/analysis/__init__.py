@@ -7,7 +7,8 @@ step_response  the weights of each step of a stochastic method
 order          Slope, the observed order: log error against log steps
 weak_order     the weak error of a stochastic method (of the law of its samples), by quadrature
 strong_order   its strong error, on one Brownian path
-step_cost      operations on tensors, and states alive at once, besides the network's
+step_cost      operations on tensors, and states alive at once, besides the network's (loads torch: not
+               re-exported)
 dmn_bound      dmn, the grid of least error bound
 gits_search    gits, grids by dynamic programming along a trajectory
 """
@@ -23,8 +24,6 @@ from flowsolve.analysis.stages import Run as Run
 from flowsolve.analysis.stages import Stage as Stage
 from flowsolve.analysis.stages import drive as drive
 from flowsolve.analysis.stages import recurrence as recurrence
-from flowsolve.analysis.step_cost import StepCost as StepCost
-from flowsolve.analysis.step_cost import measured_cost as measured_cost
 from flowsolve.analysis.step_response import Step as Step
 from flowsolve.analysis.step_response import noise_levels as noise_levels
 from flowsolve.analysis.step_response import responses as responses
