@@ -1,15 +1,16 @@
-"""What a method is before it meets a network, and grids that are searched for.
+"""What can be said of a method without a network: its coefficients, its order, its cost; searched grids.
 
-table          the coefficient table of a linear method; Replay runs it
-basis          a method run on basis vectors, where its table comes from
-stages         a method turned inside out: the caller evaluates the network
-step_response  a stochastic method's steps as weights
-order          observed orders: slopes of error against steps
-weak_order     the error of a stochastic method's law, by quadrature
-strong_order   the error of its paths
-step_cost      operations and memory of a step
-dmn_bound      grids of least error bound (DMN)
-gits_search    grids by dynamic programming along a trajectory (GITS)
+basis          a method run on basis vectors: every state as a combination of what it was given
+table          Table, the coefficients of a linear method on a grid; Replay runs a method from them
+stages         Recurrence, a method whose network is evaluated by the caller
+step_response  the weights of each step of a stochastic method
+order          Slope, the observed order: log error against log steps
+weak_order     the weak error of a stochastic method (of the law of its samples), by quadrature
+strong_order   its strong error, on one Brownian path
+step_cost      operations on tensors, and states alive at once, besides the network's (loads torch: not
+               re-exported)
+dmn_bound      dmn, the grid of least error bound
+gits_search    gits, grids by dynamic programming along a trajectory
 """
 
 from flowsolve.analysis.dmn_bound import dmn as dmn
@@ -23,8 +24,6 @@ from flowsolve.analysis.stages import Run as Run
 from flowsolve.analysis.stages import Stage as Stage
 from flowsolve.analysis.stages import drive as drive
 from flowsolve.analysis.stages import recurrence as recurrence
-from flowsolve.analysis.step_cost import Meter as Meter
-from flowsolve.analysis.step_cost import metered as metered
 from flowsolve.analysis.step_response import Step as Step
 from flowsolve.analysis.step_response import noise_levels as noise_levels
 from flowsolve.analysis.step_response import responses as responses

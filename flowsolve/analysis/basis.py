@@ -1,9 +1,9 @@
-"""A method run on basis vectors: what it asks for, and what its states are made of."""
+"""A method run on basis vectors: what it asks for, and its states as combinations of what it was given."""
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from flowsolve.errors import BudgetError, TableError
 from flowsolve.integrate.cost import tally
@@ -15,66 +15,108 @@ from flowsolve.solver.base import Solver
 if TYPE_CHECKING:
     from torch import Tensor
 
+Kind = Literal["eps", "x0", "noise"]
 
-class Probe(ODE):
-    """ε of an evaluation is the next basis vector, whatever the state; so is every noise.
 
-    asked    (number, σ, state) of the evaluations;  drawn: (number, s, t) of the noises
+class Given(NamedTuple):
+    """What basis vector `number` stands for: ε or x₀ of `state` at σ = s, or the noise from s to t."""
+
+    number: int
+    kind: Kind
+    s: float
+    t: float  # s again for an evaluation
+    state: Tensor
+
+
+class BasisRun(NamedTuple):
+    """One run of a method. Vector 0 is x̄ at grid[0], and every vector after it is in `given`.
+
+    nodes  at grid[0], grid[1], ...: the state, and how many vectors were known by then
     """
 
-    def __init__(self, basis: Tensor, solver: Solver) -> None:
-        self.basis, self.solver, self.known = basis, solver, 1
-        self.asked = list[tuple[int, float, "Tensor"]]()
-        self.drawn = list[tuple[int, float, float]]()
+    given: list[Given]
+    nodes: list[tuple[Tensor, int]]
 
-    def _next(self) -> Tensor:
-        if self.known == len(self.basis):  # more of them than were counted on nothing
-            raise _varies(self.solver)
-        self.known += 1
-        return self.basis[self.known - 1]
+    @property
+    def evaluations(self) -> list[Given]:
+        return [g for g in self.given if g.kind != "noise"]
+
+    @property
+    def noises(self) -> list[Given]:
+        return [g for g in self.given if g.kind == "noise"]
+
+
+class _BasisODE(ODE):
+    """The k-th value that it gives, whatever the state, is basis[k].
+
+    separate_x0  whether an x₀ is a value of its own too, or x - σ ε; at σ = ∞ it always is one
+    """
+
+    def __init__(self, basis: Tensor, solver: Solver, separate_x0: bool) -> None:
+        self.basis, self.solver, self.separate_x0 = basis, solver, separate_x0
+        self.given: list[Given] = []
 
     def eps(self, x: Tensor, sigma: float) -> Tensor:
-        self.asked.append((self.known, sigma, x))
-        return self._next()
+        return self._next("eps", x, sigma, sigma)
 
     def x0(self, x: Tensor, sigma: float) -> Tensor:
-        return self.eps(x, sigma) if math.isinf(sigma) else super().x0(x, sigma)
+        if self.separate_x0 or math.isinf(sigma):
+            return self._next("x0", x, sigma, sigma)
+        return super().x0(x, sigma)
 
     def noise(self, x: Tensor, s: float, t: float) -> Tensor:
-        self.drawn.append((self.known, s, t))
-        return self._next()
+        return self._next("noise", x, s, t)
+
+    def _next(self, kind: Kind, x: Tensor, s: float, t: float) -> Tensor:
+        number = len(self.given) + 1
+        if number == len(self.basis):  # more values than `count_vectors` found
+            raise _varies(self.solver)
+        self.given.append(Given(number, kind, s, t, x))
+        return self.basis[number]
 
 
-def respond(solver: Solver, grid: Grid) -> tuple[Probe, list[Tensor], list[int]]:
-    """What was asked, the nodes, and the vectors known at each node. Raises TableError as `tabulate`."""
+def respond(solver: Solver, grid: Grid, separate_x0: bool = False) -> BasisRun:
+    """The run on the unit vectors. Raises TableError as `tabulate`.
+
+    A run on random vectors must give the same combinations of them at every evaluation and node.
+    """
     import torch
 
+    size = count_vectors(solver, grid)
+    generator = torch.Generator().manual_seed(0)
+    plain = torch.eye(size, dtype=torch.float64)
+    other = torch.randn(size, min(size, 256), dtype=torch.float64, generator=generator)
+    first, second = (run_on(b, solver, grid, separate_x0) for b in (plain, other))
+    one, two = (
+        torch.stack([g.state for g in run.evaluations] + [x for x, _ in run.nodes])
+        for run in (first, second)
+    )
+    if len(one) != len(two) or not torch.allclose(one @ other, two, 1e-9, 1e-9):
+        raise _varies(solver)
+    return first
+
+
+def count_vectors(solver: Solver, grid: Grid) -> int:
+    """1 for the start, and 1 for each evaluation and noise. Raises TableError for adaptive methods."""
     try:
         counted = tally(solver, grid)
-        size = 1 + counted.nfe + counted.noises
     except BudgetError:
         raise TableError(
             f"{solver!r} chooses its steps from the values it sees, so it has no coefficient table."
         ) from None
-    generator = torch.Generator().manual_seed(0)
-    plain = torch.eye(size, dtype=torch.float64)
-    other = torch.randn(size, size, dtype=torch.float64, generator=generator)
-    first, second = (_respond(solver, grid, basis) for basis in (plain, other))
-    one, two = (torch.stack([x for *_, x in p.asked] + nodes) for p, nodes, _ in (first, second))
-    if one.shape != two.shape or not torch.allclose(one @ other, two, 1e-9, 1e-9):
-        raise _varies(solver)
-    return first
+    return 1 + counted.nfe + counted.noises
+
+
+def run_on(basis: Tensor, solver: Solver, grid: Grid, separate_x0: bool = False) -> BasisRun:
+    """One run from basis[0], in which the k-th value that the method is given is basis[k]."""
+    ode = _BasisODE(basis, solver, separate_x0)
+    nodes = [(basis[0], 1)]
+    for x in trajectory(ode, basis[0], grid, solver):
+        nodes.append((x, len(ode.given) + 1))
+    return BasisRun(ode.given, nodes)
 
 
 def _varies(solver: Solver) -> TableError:
     return TableError(
         f"{solver!r} gives other weights for other values, so it has no coefficient table."
     )
-
-
-def _respond(solver: Solver, grid: Grid, basis: Tensor) -> tuple[Probe, list[Tensor], list[int]]:
-    probe, nodes, known = Probe(basis, solver), [], []
-    for x in trajectory(probe, basis[0], grid, solver):
-        nodes.append(x)
-        known.append(probe.known)
-    return probe, nodes, known

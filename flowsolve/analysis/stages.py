@@ -1,4 +1,4 @@
-"""A method turned inside out: the caller evaluates the network, and says what it answered."""
+"""A method whose network is evaluated by the caller, step by step, from a recurrence found beforehand."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from flowsolve.analysis.basis import Probe, respond
+from flowsolve.analysis.basis import BasisRun, respond
 from flowsolve.errors import StateError
 from flowsolve.ode.base import ODE
 from flowsolve.schedule.grid import Grid
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     Vector = NDArray[np.float64]
 
-TOLERANCE = 1e-13  # of a row: what the weights of a table are known to
+TOLERANCE = 1e-13  # relative to the size of a state: how well the weights of a table are known
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Stage:
 
 @dataclass(frozen=True)
 class Recurrence:
-    """A method's table, each row by the state before it and the fewest of the last answers and noises.
+    """A method as stages: each state from the state before it and the fewest of the last answers and noises.
 
     start    what comes before the first evaluation: nothing (x_1 = x_T), or noise
     stages   one for each evaluation; the last gives the state at the end of the grid
@@ -63,14 +63,14 @@ class Recurrence:
 
 
 def recurrence(solver: Solver, grid: Grid) -> Recurrence:
-    """Run `solver` on basis vectors, noises too, and write each state by what came last before it.
+    """Run `solver` on basis vectors, and write each state by the state before it and the last vectors.
 
     Raises TableError for a method that chooses by the values that it sees.
     """
-    probe, nodes, _ = respond(solver, grid)
+    run = respond(solver, grid)
     reach = 4
-    while True:  # what is short in one chart may need the whole history in the other
-        plans = [_plan(probe, nodes[-1], data, reach) for data in (False, True)]
+    while True:  # a state may need few of the last ε but many of the last x₀, or the reverse
+        plans = [_plan(run, data, reach) for data in (False, True)]
         found = [
             Recurrence(repr(solver), grid[:], plan[0], tuple(plan[1:])) for plan in plans if plan
         ]
@@ -79,13 +79,13 @@ def recurrence(solver: Solver, grid: Grid) -> Recurrence:
         reach *= 2
 
 
-def _plan(probe: Probe, answer: Tensor, data: bool, reach: int) -> list[Stage] | None:
+def _plan(run: BasisRun, data: bool, reach: int) -> list[Stage] | None:
     """The start and the stages, or None where one needs more than the last `reach` vectors."""
     import numpy as np
 
-    known: list[Vector] = list(np.eye(len(probe.basis)))
-    states = [known[0], *(x.numpy() for _, _, x in probe.asked), answer.numpy()]
-    asked = [(0, math.nan), *((number, sigma) for number, sigma, _ in probe.asked)]
+    known: list[Vector] = list(np.eye(1 + len(run.given)))
+    states = [known[0], *(g.state.numpy() for g in run.evaluations), run.nodes[-1][0].numpy()]
+    asked = [(0, math.nan), *((g.number, g.s) for g in run.evaluations)]
     for (number, sigma), x in zip(asked[1:], states[1:], strict=False):
         if data and sigma < math.inf:
             known[number] = x - sigma * known[number]
@@ -97,7 +97,7 @@ def _plan(probe: Probe, answer: Tensor, data: bool, reach: int) -> list[Stage] |
         if weights is None:
             return None
         used = tuple((j, c) for j, c in zip(last, weights[1:], strict=True) if c)
-        draws = tuple(d for d in probe.drawn if number < d[0] < end)
+        draws = tuple((g.number, g.s, g.t) for g in run.noises if number < g.number < end)
         in_x0 = data or math.isinf(sigma)
         stages.append(Stage(sigma, number, in_x0, draws, weights[0], used, frozenset()))
     return list(_living(stages))
@@ -129,7 +129,7 @@ def _living(stages: Sequence[Stage]) -> Iterator[Stage]:
 
 
 class Run:
-    """One walk over a recurrence: holds the answers and noises that are needed again, nothing else.
+    """One pass over a recurrence. Keeps the answers and noises that later stages need, nothing else.
 
     `noise` is called as (x, s, t) -> z like x, as `ODE.noise`.
     """
@@ -179,7 +179,7 @@ class Run:
 
 
 def drive(ode: ODE, x: Tensor, recurrence: Recurrence) -> Tensor:
-    """The end of the grid from x̄ at its first level: the loop of whoever calls the network."""
+    """x̄ at the end of the grid from x̄ at its first level: how a caller uses `Run`."""
     run = Run(recurrence)
     x = run.start(x, ode.noise)
     for stage in recurrence.stages:

@@ -1,4 +1,4 @@
-"""What a solve does besides its network: the operations that touch tensors, the states kept alive."""
+"""What a solve costs besides its network: operations on tensors, and states alive at once."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from flowsolve.solver.base import Solver
 SHAPE = (1, 4, 64, 64)
 
 
-class Meter(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Counts the operations it sees, and the state-sized storages that are alive at once.
+class StepCost(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Counts the operations made inside `with cost:`, and the state-sized storages alive at once.
 
-    ops    aten calls by name, those inside `network` left out
-    peak   the most storages of at least `nbytes` alive at once, of tensors made or `hold`ed under it
+    ops    aten calls by name, without those of `network`
+    peak   the most storages of at least `nbytes` alive at once, of tensors made here or given to `hold`
     """
 
     def __init__(self, nbytes: int) -> None:
@@ -50,31 +50,31 @@ class Meter(TorchDispatchMode):  # type: ignore[no-untyped-call]
             self.peak = max(self.peak, len(self.alive))
 
     def network(self, x: Tensor, t: Tensor) -> Tensor:
-        """A network of one operation, which is not counted; its answer is a buffer like any."""
+        """A network of one operation. The operation is not counted, the storage of its answer is."""
         self.on = False
         out = torch.sin(x)
         self.on = True
         return out
 
 
-class _Metered(Wrapped):
-    """Noise is one operation too, which is not counted."""
+class _FreeNoise(Wrapped):
+    """`ode` with noise of one operation, which is not counted."""
 
-    def __init__(self, ode: ODE, meter: Meter) -> None:
+    def __init__(self, ode: ODE, cost: StepCost) -> None:
         super().__init__(ode)
-        self.meter = meter
+        self.cost = cost
 
     def noise(self, x: Tensor, s: float, t: float) -> Tensor:
-        return self.meter.network(x, x)
+        return self.cost.network(x, x)
 
 
-def metered(solver: Solver, precondition: Precondition, steps: int) -> tuple[Meter, int]:
-    """A solve of `steps` steps under a Meter, and its evaluations; the caller's start is held."""
+def measured_cost(solver: Solver, precondition: Precondition, steps: int) -> tuple[StepCost, int]:
+    """The cost of a solve of `steps` steps, the caller's start among its storages; and its NFE."""
     grid, x = log_snr(steps, 10.0, 0.1), torch.ones(SHAPE)
-    meter = Meter(x.untyped_storage().nbytes())
-    ode = _Metered(DiffusionODE(meter.network, precondition), meter)
+    cost = StepCost(x.untyped_storage().nbytes())
+    ode = _FreeNoise(DiffusionODE(cost.network, precondition), cost)
     solve(ode, x, grid, solver)  # what methods cache, such as weights, is made by a first run
-    with meter:
-        meter.hold(x)
+    with cost:
+        cost.hold(x)
         done = solve(ode, x, grid, solver, check=False)
-    return meter, done.nfe
+    return cost, done.nfe

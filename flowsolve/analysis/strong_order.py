@@ -1,4 +1,4 @@
-"""The order of a stochastic method on one Brownian path: the strong order."""
+"""The strong order of a stochastic method: how fast its ends on one Brownian path converge."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from flowsolve.schedule.spacings import log_snr
 from flowsolve.solver.base import Solver
 
 PROBLEM = Mixture1D(deviations=(0.6, 0.5), sigma_max=1.0, sigma_min=0.2)
-PATH_ORDER = 1
+STRONG_ORDER = 1  # of every method here: the most that increments alone allow with additive noise
 STEPS = (64, 128, 256, 512, 1024)
 SAMPLES = 300
 
 
 def path_slope(solver: Solver) -> Slope:
-    """The rate at which the ends of n and of 2n steps on one Brownian path come together.
+    """The strong order: the slope of √E|x_N - x_2N|², the ends of N and 2N steps on one Brownian path.
 
-    1 is what additive noise allows a method that sees increments only. The modes are wider than
-    those the law is measured on, where the few paths that end between two modes decide alone.
+    On PROBLEM, from σ = 1 to 0.2, over 2 x 300 paths. Its modes are wider than those of the problem of
+    `weak_order`: with narrow modes the few paths that end between two of them make up the whole error.
     """
     import torch
 

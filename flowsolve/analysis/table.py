@@ -1,4 +1,4 @@
-"""The table of a method: its impulse response, and everything a linear sampler is."""
+"""The coefficient table of a linear method, found by running the method on basis vectors."""
 
 from __future__ import annotations
 
@@ -21,35 +21,36 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-Row = tuple[float, ...]
+Weights = tuple[float, ...]
 
 
 @dataclass(frozen=True)
 class Table:
-    """Every explicit fixed-grid sampler is  x̄ = Σ_k c_k v_k,  v = (x̄_T, ε_1, ε_2, ...).
+    """The weights c of a linear method on a fixed grid: x̄ = Σ_k c_k v_k, v = (x̄_T, ε_1, ε_2, ...).
 
     sigmas   σ of evaluation k = 1, ..., K
     probes   row k: the state that evaluation k is made at, in v_0, ..., v_{k-1}
     nodes    row i: the state at grid[i + 1], in the v known by then; the last row is the answer
-    levels   the grid;  order and solver: what the method said of itself
+    levels   the grid
+    solver   the method's repr;  order: the order that it declares
 
     A consistent method has weight 1 on x̄_T in every row, and ε-weights that sum to the row's σ - σ_T.
     """
 
     solver: str
     order: int
-    levels: Row
-    sigmas: Row
-    probes: tuple[Row, ...]
-    nodes: tuple[Row, ...]
+    levels: Weights
+    sigmas: Weights
+    probes: tuple[Weights, ...]
+    nodes: tuple[Weights, ...]
 
     @property
-    def answer(self) -> Row:
+    def answer(self) -> Weights:
         """The weights of the final state: on x̄_T, then on each ε."""
         return self.nodes[-1]
 
     @property
-    def row_sums(self) -> Row:
+    def row_sums(self) -> Weights:
         """Σ of the ε-weights of each probe, then of the answer: σ_k - σ_T and σ_end - σ_T."""
         return tuple(math.fsum(row[1:]) for row in (*self.probes, self.answer))
 
@@ -106,7 +107,7 @@ class Table:
 
 
 def tabulate(solver: Solver, grid: Grid) -> Table:
-    """Run `solver` on a free vector space: x̄_T is e₀ and the k-th ε is e_k.
+    """Run `solver` on basis vectors: x̄_T is e₀ and the k-th ε is e_k.
 
     A second run on other, random vectors must give the same combinations of them. Raises TableError
     where it does not: the method chooses by the values that it sees, or is not linear in them.
@@ -117,15 +118,14 @@ def tabulate(solver: Solver, grid: Grid) -> Table:
     grid = grid if isinstance(grid, Grid) else Grid(grid)
     if math.isinf(grid[0]):
         raise TableError("a table starts at a finite σ: at σ = ∞ there is no x̄ to combine.")
-    probe, nodes, known = respond(solver, grid)
-    probes = [x.tolist() for _, _, x in probe.asked]
+    run = respond(solver, grid)
     return Table(
         repr(solver),
         solver.order,
         grid[:],
-        tuple(sigma for _, sigma, _ in probe.asked),
-        tuple(tuple(row[:k]) for k, row in enumerate(probes, 1)),
-        tuple(tuple(x.tolist()[:k]) for x, k in zip(nodes, known, strict=True)),
+        tuple(g.s for g in run.given),
+        tuple(tuple(g.state.tolist()[: g.number]) for g in run.given),
+        tuple(tuple(x.tolist()[:known]) for x, known in run.nodes[1:]),
     )
 
 
@@ -141,18 +141,14 @@ class Replay(Solver):
     def __repr__(self) -> str:
         return f"Replay({self.table.solver})"
 
+    reaches_zero = True  # a table holds the last step too
+
     @property
     def order(self) -> int:
-        """What the tabulated method said."""
         return self.table.order
 
-    @property
-    def reaches_zero(self) -> bool:
-        """A table holds the last step too."""
-        return True
-
     def steps(self, ode: ODE, x: Tensor, grid: Grid) -> Iterator[Tensor]:
-        """Combine, ask, combine. Raises TableError on another grid."""
+        """Raises TableError on another grid."""
         if grid[:] != self.table.levels:
             raise TableError(
                 f"this table of {self.table.solver} was made for {self.table.levels}, "

@@ -1,6 +1,7 @@
-"""The order of a stochastic method: that of its law (weak), by quadrature, on a mixture.
+"""The weak order of a stochastic method: how fast E f(x_N) converges, by quadrature, on a mixture.
 
-On a single Gaussian every method is linear and some errors are not seen.
+The law of a method is the distribution of its samples. One Gaussian would not do as the problem: on it
+every method is linear in x, and some errors vanish.
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ from itertools import pairwise, product
 import numpy as np
 from numpy.typing import NDArray
 
+from flowsolve.analysis.basis import Kind
 from flowsolve.analysis.order import Slope, observed_order
-from flowsolve.analysis.step_response import Kind, Step, responses
+from flowsolve.analysis.step_response import Step, responses
 from flowsolve.problems import Mixture1D
 from flowsolve.schedule.grid import Grid, Spacing
 from flowsolve.schedule.spacings import log_snr
@@ -35,10 +37,10 @@ POINTS, DEGREE, HERMITE = 241, 2, 5
 
 
 def law_slope(solver: Solver, spacing: Spacing = log_snr) -> Slope:
-    """The rate at which the law at σ = 0.2, from the exact law at σ = 1, comes to the exact law.
+    """The weak order: the slope of `law_error` against steps, from σ = 1 to 0.2.
 
-    At 80, 160 and 320 steps, and twice as many, up to 1280, while the slope has not settled: where
-    the leading term of the error is small, the next one hides it for long.
+    At 80, 160 and 320 steps, and then at 640 and 1280 if the slope has not settled, as where the
+    leading term of the error is small beside the next one.
     """
     steps, errors = list[int](), list[float]()
     for n in (*STEPS, *(2**k * STEPS[-1] for k in range(1, 3))):
@@ -51,7 +53,7 @@ def law_slope(solver: Solver, spacing: Spacing = log_snr) -> Slope:
 
 
 def law_error(solver: Solver, grid: Grid, problem: Mixture1D = PROBLEM) -> float:
-    """|E f(x_N) - E f|, the root mean square over the three FUNCTIONS."""
+    """The weak error |E f(x_N) - E f(x̄)|, the root mean square over the three FUNCTIONS f."""
     error = expectations(solver, grid, problem) - exact_expectations(grid[-1], problem)
     return float(np.sqrt((error**2).mean()))
 
@@ -65,39 +67,44 @@ def exact_expectations(sigma: float, problem: Mixture1D = PROBLEM) -> Array:
 
 
 def expectations(solver: Solver, grid: Grid, problem: Mixture1D = PROBLEM) -> Array:
-    """E f(x_N) for the FUNCTIONS, x_0 from the exact law at grid[0]: by quadrature, nothing drawn.
+    """E f(x_N) for the FUNCTIONS, x_0 from the exact law at grid[0]. By quadrature: nothing is drawn.
 
-    u(x_s, memory) = E u(x_t, memory), backwards: Gauss-Hermite in the noises, splines in x, and
-    parabolas in what the memory differs by from answers at x_s. Without memory it is good to 1e-8;
-    with it to 2 % of a method's error at 80 steps, and 0.3 % at 160.
+    u(x_s, memory) = E u(x_t, memory), from the last level back to the first, u = f at the last. Memory
+    is what the method keeps of earlier evaluations (`Step.memory`). The mean is Gauss-Hermite's over
+    the noises; u is a spline in x and a parabola in e, the memory less the answers of the exact ε or
+    x₀ at x_s. Without memory the error is 1e-8; with it 2 % of a method's weak error at 80 steps, and
+    0.3 % at 160.
     """
     import torch
 
-    steps = responses(solver, grid)
-    value: _Value | _Last = _Last()
-    for i, (s, t) in reversed([*enumerate(pairwise(grid))]):
-        kept = steps[i + 1].memory if i + 1 < len(steps) else ()
-        value = _back(steps[i], kept, s, t, problem, value)
+    later: _Expectation | _AtEnd = _AtEnd()
+    steps = zip(responses(solver, grid), pairwise(grid), strict=True)
+    for step, (s, t) in reversed([*steps]):
+        later = _back(step, s, t, problem, later)
     axis = _axis(problem, grid[0])
     density = problem.log_density(torch.from_numpy(axis), grid[0]).exp().numpy()
-    mean: Array = np.trapezoid(value(axis, []) * density[:, None], axis, axis=0)
+    mean: Array = np.trapezoid(later(axis, []) * density[:, None], axis, axis=0)
     return mean
 
 
-class _Last:
-    """f(x) at the last level, which nothing remembers beyond."""
+class _AtEnd:
+    """u at the last level: f(x)."""
+
+    memory: tuple[tuple[int, Kind], ...] = ()
 
     def __call__(self, x: Array, e: Sequence[Array]) -> Array:
         return np.stack([f(x) for f in FUNCTIONS], -1)
 
 
 @dataclass(frozen=True)
-class _Value:
-    """u(x, e) = Σ_p S_p(x + b·e) e^p, e the memory less the answers that x would have.
+class _Expectation:
+    """u(x, e) = Σ_p S_p(x + b·e) e^p, S splines, e the memory less the answers of the exact ε or x₀ at x.
 
-    x + b·e moves the end of the step as e does, so that little of e is left to the polynomial.
+    b is what moving x must be to move the end of the step as much as e moves it: u depends on e mostly
+    through x + b·e, and the polynomial in e has little left to approximate.
     """
 
+    memory: tuple[tuple[int, Kind], ...]
     spline: Callable[[Array], Array]
     powers: Sequence[tuple[int, ...]]
     b: Array
@@ -113,19 +120,14 @@ class _Value:
 
 
 def _back(
-    step: Step,
-    kept: Sequence[tuple[int, Kind]],
-    s: float,
-    t: float,
-    problem: Mixture1D,
-    value: _Value | _Last,
-) -> _Value:
-    """The u of level s from that of t, whose memory is `kept`. Axes: x, memory, noises."""
+    step: Step, s: float, t: float, problem: Mixture1D, later: _Expectation | _AtEnd
+) -> _Expectation:
+    """u at level s from `later`, u at level t. Axes of the arrays: x, memory, noises."""
     from scipy.interpolate import make_interp_spline
 
     m = len(step.memory)
     powers = [p for p in product(range(DEGREE + 1), repeat=m) if sum(p) <= DEGREE]
-    reach = math.sqrt((s - t) * (s + t)) / s  # answers differ by some of this from step to step
+    reach = math.sqrt((s - t) * (s + t)) / s  # the scale on which e varies from step to step
     exponents = np.array(powers, dtype=int).reshape(len(powers), m)
     nodes = reach * np.array([0.0, 0.5, -0.5])[exponents]
     b = np.array([step.end.weights.get(k, 0.0) for k, _ in step.memory]) / step.end.scale
@@ -139,14 +141,14 @@ def _back(
         if g.kind == "noise":
             given[g.k] = next(noises)
         else:
-            given[g.k] = _answers({g.kind}, problem, g.row.of(x, given), g.level)[g.kind]
+            given[g.k] = _answers({g.kind}, problem, g.state.of(x, given), g.level)[g.kind]
     y = np.broadcast_to(step.end.of(x, given), (len(axis), len(powers), len(weights)))
-    at_y = _answers({kind for _, kind in kept}, problem, y, t)
-    after = value(y, [given[k] - at_y[kind] for k, kind in kept])
+    at_y = _answers({kind for _, kind in later.memory}, problem, y, t)
+    after = later(y, [given[k] - at_y[kind] for k, kind in later.memory])
     u = np.einsum("xpzf,z->xpf", after, weights)
     monomials = np.prod(nodes[:, None] ** exponents, axis=2)
     parts = np.einsum("qp,xpf->xqf", np.linalg.inv(monomials), u).reshape(len(axis), -1)
-    return _Value(make_interp_spline(axis, parts, k=5), powers, b)
+    return _Expectation(step.memory, make_interp_spline(axis, parts, k=5), powers, b)
 
 
 def _product(e: Sequence[Array], power: Sequence[int]) -> Array:
@@ -158,7 +160,7 @@ def _product(e: Sequence[Array], power: Sequence[int]) -> Array:
 
 
 def _axis(problem: Mixture1D, sigma: float) -> Array:
-    """Points as far as six standard deviations beyond the outermost mode."""
+    """POINTS points to six standard deviations beyond the outermost mode."""
     reach = max(map(abs, problem.means)) + 6 * math.hypot(max(problem.deviations), sigma)
     return np.linspace(-reach, reach, POINTS)
 

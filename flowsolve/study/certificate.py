@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from flowsolve.analysis.strong_order import PATH_ORDER, path_slope
+from flowsolve.analysis.strong_order import STRONG_ORDER, path_slope
 from flowsolve.analysis.table import tabulate
 from flowsolve.analysis.weak_order import law_slope
 from flowsolve.errors import BudgetError, TableError
@@ -48,7 +48,7 @@ class Certificate:
     @property
     def holds(self) -> bool:
         """Every slope within 0.2 of the order, and the paths' within 0.2 of 1."""
-        paths = self.paths is None or abs(self.paths - PATH_ORDER) < TOLERANCE
+        paths = self.paths is None or abs(self.paths - STRONG_ORDER) < TOLERANCE
         return paths and all(abs(slope - self.order) < TOLERANCE for _, slope in self.slopes)
 
 
@@ -80,7 +80,7 @@ def measuring_steps(solver: Solver) -> tuple[int, int, int]:
 
 
 def _certificate(solver: Solver) -> Certificate:
-    from flowsolve.analysis.step_cost import metered
+    from flowsolve.analysis.step_cost import measured_cost
 
     return Certificate(
         repr(solver),
@@ -88,7 +88,7 @@ def _certificate(solver: Solver) -> Certificate:
         solver.order,
         tuple(_law(solver) if solver.stochastic else _slopes(solver)),
         per_step(solver) or 0,
-        metered(solver, EpsPrediction(VPSDE()), 20)[0].peak,
+        measured_cost(solver, EpsPrediction(VPSDE()), 20)[0].peak,
         _linear(solver),
         path_slope(solver).order if solver.stochastic else None,
     )

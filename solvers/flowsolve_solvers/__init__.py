@@ -1,9 +1,40 @@
-"""The methods of flowsolve, one paper a file. `ALL` lists every configuration that the tests certify."""
+"""The methods of flowsolve. The tests certify the configurations in ALL, TWO_STATE and STOCHASTIC, below.
 
-from flowsolve.schedule.clock import VPSDE
-from flowsolve.schedule.variable import LOG_SIGMA, SIGMA, ClockTime
-from flowsolve.solver.base import Solver
-from flowsolve.solver.chart import DATA, NOISE
+One-step methods of the ODE
+  euler            DDIM = Euler; Euler in the time t and in the variance σ²
+  runge_kutta      Heun (EDM's deterministic sampler), Midpoint, RK4
+  dpm_solver       DPM-Solver-2 and -3, singlestep
+  dpmpp            DPM-Solver++(2S), and the two-step (2M), as published
+  exponential_rk   RES 2S and 3S
+  flow_heun        Heun in the time and the state of a flow
+  ddim_inverse     the step with which diffusers inverts DDIM
+
+Multistep and other methods of the ODE
+  multistep        Adams with exact weights: LMS, DEIS, multistep DPM-Solver and DPM-Solver++
+  pndm             PNDM, PLMS, iPNDM: the weights of equal steps
+  unipc            UniP and UniPC
+  published        multistep DPM-Solver with the weights of its authors' code
+  plans            one-step methods of several orders in one run: DPM-Solver-fast
+  grid_singlestep  singlestep DPM-Solver whose stages are levels of the grid, as in diffusers
+  adaptive         torchdiffeq and SciPy
+  dpm_adaptive     DPM-Solver-12 and -23, adaptive
+  two_state        BDIA, O-BELM, EDICT, Rex: reversible
+  wrong_neighbour  DDIM where diffusers' labels and steps disagree, for parity
+
+Methods with noise
+  eta              what η means: DDIM_ETA, SDE_ETA, ER_SDE
+  ddim             DDIM with η, DDPM
+  ancestral        an ODE step and noise: k-diffusion's ancestral samplers
+  edm              noise and an ODE step: EDM's stochastic sampler
+  sde_dpmpp        DPM-Solver++ for SDEs: dpmpp_sde, 2m_sde, 3m_sde
+  sa_solver        SA-Solver
+  er_sde           ER-SDE-Solver
+
+_multistep is the loop of linear multistep methods, _stops the errors of adaptive methods.
+"""
+
+from flowsolve.schedule import LOG_SIGMA, SIGMA, VPSDE, ClockTime
+from flowsolve.solver import DATA, NOISE, Solver
 from flowsolve_solvers.adaptive import Scipy as Scipy
 from flowsolve_solvers.adaptive import Torchdiffeq as Torchdiffeq
 from flowsolve_solvers.ancestral import Ancestral as Ancestral
@@ -129,8 +160,8 @@ ALL: list[Solver] = [
     *_FAMILY,
 ]
 
-# Not in ALL, as they go up the grid by undoing what they do down, EDICT's tables hold other weights
-# on x̄ than 1, and a step needs more of the history than any window of it: tests/test_two_state.py
+# Apart from ALL: they go up the grid by undoing their steps, the tables of EDICT have weights other
+# than 1 on x̄, and their recurrences need every earlier answer
 TWO_STATE: list[Solver] = [
     BDIA(),
     BDIA(0.5),
@@ -142,8 +173,8 @@ TWO_STATE: list[Solver] = [
     Rex(RK4(LOG_SIGMA)),
 ]
 
-# `order` is that of the law. EDM's default s_churn = 40 is cut at γ = √2 - 1 below 97 steps, and then
-# takes a thousand to show its order; 3 is the same method, and shows it at 80
+# `order` is the weak order. EDM's default s_churn = 40 is cut at γ = √2 - 1 below 97 steps, and shows
+# its order only beyond a thousand steps; with s_churn = 3 the same method shows it at 80
 STOCHASTIC: list[Solver] = [
     DDIMEta(),
     DDIMEta(eta=0.5),

@@ -1,4 +1,4 @@
-"""How adaptive methods stop short: the two errors, in the same words for all of them."""
+"""The two errors with which adaptive methods stop early, in the same words for all of them."""
 
 from __future__ import annotations
 
@@ -9,12 +9,10 @@ from flowsolve.errors import BudgetError, NonFiniteError
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from flowsolve.schedule.grid import Grid
+    from flowsolve.schedule import Grid
 
 
 class HasMaxNFE(Protocol):
-    """A solver with max_nfe."""
-
     @property
     def max_nfe(self) -> int: ...
 

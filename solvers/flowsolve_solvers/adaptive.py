@@ -2,7 +2,7 @@
 
 They know nothing of grids: levels between the first and the last are read off their interpolants.
 One error norm serves the whole batch, so a sample's answer depends on the batch it is in, and every
-step reads the device back. Both are what people compare with; neither is a recommendation.
+step reads the device back. They are here because papers compare with them, not as a recommendation.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from flowsolve.errors import NonFiniteError, StateError
-from flowsolve.schedule.variable import LOG_SIGMA, Variable
-from flowsolve.solver.base import Solver
+from flowsolve.schedule import LOG_SIGMA, Variable
+from flowsolve.solver import Solver
 from flowsolve_solvers._stops import ran_out, stopped
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from flowsolve.ode.base import ODE
-    from flowsolve.schedule.grid import Grid
+    from flowsolve.ode import ODE
+    from flowsolve.schedule import Grid
 
 __all__ = ["Scipy", "Torchdiffeq"]
 
@@ -33,7 +33,7 @@ Stats = dict[str, int]
 
 
 class _Slope:
-    """dx̄/dτ = ε(x̄, σ(τ)) dσ/dτ, within the grid and within max_nfe."""
+    """The right-hand side ε(x̄, σ(τ)) dσ/dτ. Keeps σ inside the grid, and evaluations below max_nfe."""
 
     def __init__(self, ode: ODE, x: Tensor, grid: Grid, solver: Torchdiffeq | Scipy) -> None:
         self.ode, self.grid, self.solver = ode, grid, solver
@@ -61,7 +61,7 @@ class _Slope:
 
 
 class _Watched(_Slope):
-    """The same with torchdiffeq's callbacks, which the fixed-grid methods do not take."""
+    """`_Slope` with torchdiffeq's callbacks, which its fixed-grid methods do not take."""
 
     def __call__(self, tau: Any, x: Tensor) -> Tensor:
         return super().__call__(tau.detach(), x)  # under grad its step sizes require grad too
@@ -99,16 +99,14 @@ class Torchdiffeq(Solver):
 
     @property
     def order(self) -> int:
-        """The order of the pair's answer."""
         return _ORDERS[self.method]
 
     @property
     def adaptive(self) -> bool:
-        """All but rk4 and midpoint."""
         return self.method not in _FIXED
 
     def steps(self, ode: ODE, x: Tensor, grid: Grid) -> Generator[Tensor, None, Stats]:
-        """One call of odeint; the states at the levels are yielded when it is done."""
+        """The states at all levels are yielded after the one call of odeint."""
         import torch
         from torchdiffeq import odeint
 
@@ -154,11 +152,11 @@ class Scipy(Solver):
 
     @property
     def order(self) -> int:
-        """The (highest) order of the method."""
+        """LSODA's is the highest of those it chooses from."""
         return _SCIPY_ORDERS[self.method]
 
     def steps(self, ode: ODE, x: Tensor, grid: Grid) -> Generator[Tensor, None, Stats]:
-        """Step the SciPy object; levels it passes are read off its interpolant."""
+        """Levels that a step passes are read off SciPy's interpolant."""
         import torch
         from scipy import integrate
 

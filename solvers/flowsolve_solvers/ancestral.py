@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from flowsolve.solver.base import OneStep, check_noise_free
+from flowsolve.solver import OneStep, check_noise_free
 from flowsolve_solvers.dpm_solver import DPMSolver2
 from flowsolve_solvers.dpmpp import DPMSolverPP2S
 from flowsolve_solvers.eta import DDIM_ETA, Eta, check_eta
@@ -13,7 +13,7 @@ from flowsolve_solvers.eta import DDIM_ETA, Eta, check_eta
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from flowsolve.ode.base import ODE
+    from flowsolve.ode import ODE
 
 __all__ = ["Ancestral", "DPM2Ancestral", "DPMSolverPP2SAncestral"]
 
@@ -25,8 +25,8 @@ class Ancestral(OneStep):
     """x_t = Φ(x_s; s → d) + v z, d² + v² = t², Φ a one-step ODE method.     k-diffusion's sample_*_ancestral.
 
     As many evaluations as `method` makes. η = 0 is `method` itself; with Euler() it is DDIMEta.
-    An exact Φ carries the law at s to that at d, and the noise carries it to that at t, so the
-    order, that of the law, is that of `method`. The paths converge with order 1 at most.
+    An exact Φ carries the distribution at s to that at d, and the noise carries it on to that at t. So
+    `order`, the weak order, is that of `method`. The strong order is 1 at most.
     """
 
     method: OneStep = _DPM2
@@ -39,16 +39,13 @@ class Ancestral(OneStep):
 
     @property
     def order(self) -> int:
-        """That of `method`."""
         return self.method.order
 
     @property
     def stochastic(self) -> bool:
-        """Unless η = 0."""
         return self.eta > 0
 
     def step(self, ode: ODE, x: Tensor, s: float, t: float) -> Tensor:
-        """Down to d, up to t."""
         d, v = self.family.split(s, t, self.eta)
         x_t = self.method.step(ode, x, s, d)
         return x_t.add(ode.noise(x, s, t), alpha=v) if v > 0 else x_t

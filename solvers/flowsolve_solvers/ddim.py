@@ -1,4 +1,4 @@
-"""The DDIM family: one update, from the deterministic ODE step to DDPM, on any sub-sequence."""
+"""The DDIM family: one step with η, from the ODE step of DDIM (η = 0) to DDPM (η = 1), on any grid."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from flowsolve.solver.base import OneStep
+from flowsolve.solver import OneStep
 from flowsolve_solvers.eta import DDIM_ETA
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from flowsolve.ode.base import ODE
+    from flowsolve.ode import ODE
 
 __all__ = ["DDPM", "DDIMEta", "EulerAncestral"]
 
@@ -25,7 +25,7 @@ class DDIMEta(OneStep):
     variance, k-diffusion's euler_ancestral(eta). In the paper's letters v = σ_τ/√ᾱ_τ. All members
     share the marginals of x_t given x₀ (`posterior`). larger_variance keeps the mean of η = 1 and
     draws with v̂² = (s² - t²)(1 + t²)/(1 + s²), the paper's σ̂ (DDPM's "fixed large").
-    Order 1, that of the law; the paths converge with order 1 too.
+    Weak order 1, strong order 1.
     """
 
     eta: float = 1.0
@@ -35,7 +35,6 @@ class DDIMEta(OneStep):
 
     @property
     def stochastic(self) -> bool:
-        """Unless η = 0."""
         return self.eta > 0
 
     def __post_init__(self) -> None:
@@ -46,7 +45,7 @@ class DDIMEta(OneStep):
             )
 
     def step(self, ode: ODE, x: Tensor, s: float, t: float) -> Tensor:
-        """x̄_s + (d - s) ε + v z; no noise is drawn at η = 0 or t = 0."""
+        """No noise is drawn at η = 0 or t = 0."""
         d, v = DDIM_ETA.split(s, t, self.eta)
         x_t = x.add(ode.eps(x, s), alpha=d - s)
         if self.larger_variance and t > 0:

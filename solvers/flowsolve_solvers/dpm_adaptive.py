@@ -9,20 +9,19 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 from flowsolve.errors import BudgetError, GridError
-from flowsolve.solver.base import Solver
-from flowsolve.solver.weights import phi
+from flowsolve.solver import Solver, phi
 from flowsolve_solvers._stops import ran_out, stopped
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from flowsolve.ode.base import ODE
-    from flowsolve.schedule.grid import Grid
+    from flowsolve.ode import ODE
+    from flowsolve.schedule import Grid
 
 __all__ = ["DPMSolverAdaptive"]
 
 Stats = dict[str, int]
-_SLIVER = 1e-5  # in log σ: what would be left of an interval is walked with the step before it
+_SLIVER = 1e-5  # a step that would leave less than this of an interval, in log σ, goes to its end
 
 
 class _Control(NamedTuple):
@@ -37,15 +36,15 @@ class _Control(NamedTuple):
 class DPMSolverAdaptive(Solver):
     """DPM-Solver-3, steps by its distance from DPM-Solver-2.      DPM-Solver-23, -12: Lu et al. 2022a, App. C.
 
-    order       3, or 2: DPM-Solver-2 and Euler. So many evaluations a trial, one less after a rejection
+    order       3, or 2: DPM-Solver-2 and Euler. `order` evaluations a trial, one less after a rejection
     rtol, atol  a trial's error is RMS((x_low - x)/max(atol, rtol max(|x_low|, |x_low of the step before|)))
     controller  "pid", k-diffusion's: h times 1 + atan(f - 1), f the PID product of inverse errors,
                 accepted if that factor is at least accept_safety.
                 "i", the official code's: h times theta error^(-1/order), accepted if error <= 1,
-                but in x̄, where the official one measures in αx̄. No factor limits its growth, so that
-                two answers that agree by chance make a long wrong step: rather take the other
-    batch       "each": every sample takes its own steps, alone, so its answer does not depend on
-                the others. `Solution.nfe` counts evaluations of one sample each, so it grows with
+                but in x̄, where the official one measures in αx̄. Nothing limits the growth of h, so
+                two answers that agree by chance cause one long, wrong step: prefer "pid"
+    batch       "each": every sample is stepped alone, so its answer does not depend on the others.
+                `Solution.nfe` counts evaluations of one sample each, so it grows with
                 the batch, and a network runs at batch 1 (`work_precision(block=1)` gives evaluations
                 for a sample). A network that holds a condition for each sample of a batch needs
                 "joint": one error norm and one step for the whole batch, k-diffusion's. The error of
@@ -95,7 +94,6 @@ class DPMSolverAdaptive(Solver):
             )
 
     def steps(self, ode: ODE, x: Tensor, grid: Grid) -> Generator[Tensor, None, Stats]:
-        """From level to level, sample by sample (or all at once)."""
         import torch
 
         if grid[0] < grid[-1]:
@@ -136,7 +134,7 @@ class DPMSolverAdaptive(Solver):
 
 @dataclass
 class _Walker:
-    """One sample (or the whole batch) on its way down."""
+    """The state of one sample (or of the whole batch) between two steps."""
 
     solver: DPMSolverAdaptive
     ode: ODE
@@ -154,7 +152,6 @@ class _Walker:
         self.control = _Control(self.solver.h_init)
 
     def walk(self, s: float, t: float) -> None:
-        """To the level t exactly."""
         eps: Tensor | None = None
         while s > t:
             start, whole = self.control, math.log(s / t)
@@ -171,16 +168,16 @@ class _Walker:
             if good:
                 self.accepted += 1
                 self.x, self.x_prev, s, self.sigma, eps = high, low, to, to, None
-                # the error of a shortened step says nothing of the step size that it did not have
+                # the error of a shortened step is not that of the step size, which stays
                 self.control = self.control if clipped and t != self.grid[-1] else control
                 continue
             self.rejected += 1
-            while whole <= control.h + _SLIVER:  # the same trial again: its error is known
+            while whole <= control.h + _SLIVER:  # would be the same trial, whose error is known
                 _, control = self.solver._propose(control, error)
             self.control = control
 
     def _trial(self, eps: Tensor, s: float, t: float) -> tuple[Tensor, Tensor]:
-        """The lower and the higher order at t, by the same stages."""
+        """x̄ at t by the method of lower and by that of higher order, which share their stages."""
         h, x = math.log(s / t), self.x
         if self.solver.order == 2:
             m = s * math.exp(-h / 2)

@@ -6,13 +6,12 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from flowsolve.solver.base import OneStep
-from flowsolve.solver.weights import phi
+from flowsolve.solver import OneStep, phi
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from flowsolve.ode.base import ODE
+    from flowsolve.ode import ODE
 
 __all__ = ["DPMSolver2", "DPMSolver3"]
 
@@ -34,7 +33,6 @@ class DPMSolver2(OneStep):
             raise ValueError(f"DPMSolver2 needs 0 < r <= 1, but got r = {self.r!r}.")
 
     def step(self, ode: ODE, x: Tensor, s: float, t: float) -> Tensor:
-        """Euler to m, then the first-order Taylor correction."""
         m = s ** (1 - self.r) * t**self.r
         eps = ode.eps(x, s)
         eps_m = ode.eps(x.add(eps, alpha=m - s), m)
@@ -66,7 +64,6 @@ class DPMSolver3(OneStep):
         return 3 if math.isclose(self.r2, 2 / 3) else 2
 
     def step(self, ode: ODE, x: Tensor, s: float, t: float) -> Tensor:
-        """Euler to s₁, a corrected step to s₂, a corrected step to t."""
         r1, r2, h = self.r1, self.r2, math.log(s / t)
         s1, s2 = s * math.exp(-r1 * h), s * math.exp(-r2 * h)
         # h φ₂(h) is (e^h - 1)/h - 1

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from flowsolve.solver.base import OneStep, Solver
+from flowsolve.solver import OneStep, Solver
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from flowsolve.ode.base import ODE
-    from flowsolve.schedule.grid import Grid
-    from flowsolve.solver.base import Point
+    from flowsolve.ode import ODE
+    from flowsolve.schedule import Grid
+    from flowsolve.solver import Point
 
 __all__ = ["DPMSolverPP2M", "DPMSolverPP2S"]
 
@@ -36,7 +36,6 @@ class DPMSolverPP2S(OneStep):
             raise ValueError(f"DPMSolverPP2S needs 0 < r <= 1, but got r = {self.r!r}.")
 
     def step(self, ode: ODE, x: Tensor, s: float, t: float) -> Tensor:
-        """DDIM to m, then DDIM to t with the corrected D̄."""
         m = s ** (1 - self.r) * t**self.r
         D = ode.x0(x, s)
         D_m = ode.x0(D.lerp(x, m / s), m)
@@ -55,7 +54,6 @@ class DPMSolverPP2M(Solver):
     order = 2
 
     def steps(self, ode: ODE, x: Tensor, grid: Grid) -> Iterator[Tensor]:
-        """Extrapolate D half a step ahead, then DDIM with it."""
         D_prev, h_prev = None, 0.0
         for s, t in pairwise(grid):
             D, h = ode.x0(x, s), math.log(s / t)
@@ -66,7 +64,7 @@ class DPMSolverPP2M(Solver):
             yield x
 
     def dense(self, path: Sequence[Point], i: int, sigma: float) -> Tensor:
-        """The step ended at σ."""
+        """The same step, ended at σ."""
         s, D_bar = path[i], path[i].x0
         if i:
             r = math.log(s.sigma / sigma) / math.log(path[i - 1].sigma / s.sigma)

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from flowsolve.solver.base import OneStep, Solver, check_noise_free
+from flowsolve.solver import OneStep, Solver, check_noise_free
 from flowsolve_solvers.runge_kutta import Heun
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from flowsolve.ode.base import ODE
-    from flowsolve.schedule.grid import Grid
+    from flowsolve.ode import ODE
+    from flowsolve.schedule import Grid
 
 __all__ = ["EDM"]
 
@@ -27,12 +27,12 @@ class EDM(Solver):
     """x̂ = x_s + S_noise √(ŝ² - s²) z, ŝ = (1 + γ) s, then Heun ŝ → t.     Karras et al. 2022, Algorithm 2.
 
     2 evaluations a step, 1 in the step to 0, which is Euler's. γ = min(s_churn/N, √2 - 1) where
-    s_tmin <= s <= s_tmax, else 0. N counts all steps, that to 0 too, so the method walks there
-    itself; a head from σ = ∞ does not count. `method` is Heun in the paper; Euler() and DPMSolver2()
+    s_tmin <= s <= s_tmax, else 0. N counts all steps, that to 0 too, which the method takes itself;
+    the first step from σ = ∞ does not count. `method` is Heun in the paper; Euler() and DPMSolver2()
     give k-diffusion's sample_euler and sample_dpm_2 with s_churn.
 
-    The noise raises the law at s to that at ŝ exactly, so the order is that of `method`: the order
-    of the law, and 0 unless s_noise = 1. The paths converge with order 1 at most.
+    The noise carries the distribution at s exactly to that at ŝ, so `order`, the weak order, is that
+    of `method`; it is 0 if s_noise is not 1. The strong order is 1 at most.
     Here the network sees ŝ itself. diffusers' Euler and Heun call it at s, before the noise is added.
     """
 
@@ -41,6 +41,8 @@ class EDM(Solver):
     s_tmax: float = math.inf
     s_noise: float = 1.0
     method: OneStep = _HEUN
+
+    reaches_zero = True  # the step to 0 is one of the N, and has its own noise
 
     def __post_init__(self) -> None:
         if min(self.s_churn, self.s_tmin, self.s_noise) < 0 or self.s_tmax < self.s_tmin:
@@ -53,21 +55,14 @@ class EDM(Solver):
 
     @property
     def order(self) -> int:
-        """That of `method`, and 0 if S_noise changes the law."""
+        """0 if S_noise changes the variance: more steps do not mend that."""
         return self.method.order if self.s_noise == 1 or self.s_churn == 0 else 0
 
     @property
-    def reaches_zero(self) -> bool:
-        """The step to 0 is one of the N, and has its own noise."""
-        return True
-
-    @property
     def stochastic(self) -> bool:
-        """Unless S_churn = 0."""
         return self.s_churn > 0
 
     def steps(self, ode: ODE, x: Tensor, grid: Grid) -> Iterator[Tensor]:
-        """Up by γ, down by `method`."""
         churn = min(self.s_churn / grid.steps, math.sqrt(2) - 1)
         for s, t in pairwise(grid):
             gamma = churn if self.s_tmin <= s <= self.s_tmax else 0.0

@@ -8,16 +8,15 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from flowsolve.schedule.variable import SIGMA
-from flowsolve.solver.base import Solver, check_option
-from flowsolve.solver.weights import adams_weights
+from flowsolve.schedule import SIGMA
+from flowsolve.solver import Solver, adams_weights, check_option
 from flowsolve_solvers.eta import ER_SDE, NoiseScale, check_eta
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from flowsolve.ode.base import ODE
-    from flowsolve.schedule.grid import Grid
+    from flowsolve.ode import ODE
+    from flowsolve.schedule import Grid
 
 __all__ = ["ERSDE"]
 
@@ -30,11 +29,10 @@ class ERSDE(Solver):
     exactly. φ is that of `family` with η; the default is the paper's SDE_5. The authors' σ^1.5 and
     σ^2.5 are SDE_ETA with η = 0.5 and 1.5.
     published=True takes, with three points, P's slope at s from the last two values alone, as the
-    authors' code does; after exact values it is order 2 without noise, and not 3. Their integrals are
-    left sums of 100 terms, a small error of order 1; here they are exact. Noise of v² < 1e-6, which
-    they drop, is kept.
-    Order 2, that of the law, with two points or more; the paths converge with order 1. η = 0 is
-    Adams(points, DATA, SIGMA).
+    authors' code does. From exact values and without noise that is order 2, not 3. Their integrals
+    are left sums of 100 terms, a small error of order 1; here they are exact. They drop noise of
+    v² < 1e-6; here it is kept.
+    Weak order 2 with two points or more, strong order 1. η = 0 is Adams(points, DATA, SIGMA).
     """
 
     points: int = 3
@@ -53,16 +51,14 @@ class ERSDE(Solver):
 
     @property
     def order(self) -> int:
-        """min(points, 2): the first step has one point."""
+        """At most 2, as the first step has one point."""
         return min(self.points, 2)
 
     @property
     def stochastic(self) -> bool:
-        """Unless η = 0."""
         return self.eta > 0
 
     def steps(self, ode: ODE, x: Tensor, grid: Grid) -> Iterator[Tensor]:
-        """Evaluate, remember `points` values, integrate P, add noise."""
         nodes: tuple[float, ...] = ()
         values: list[Tensor] = []
         for s, t in pairwise(grid):
@@ -85,7 +81,8 @@ class ERSDE(Solver):
         exact = adams_weights(kernel, SIGMA, nodes, s, t)
         if not self.published or len(nodes) < 3:
             return exact
-        # P = x₀ + (σ - s) d₁ + (σ - s)(σ - s₋) d₁₂ has (σ - s)² in their code: (σ - s)(s₋ - s) more
+        # in P = x₀ + (σ - s) d₁ + (σ - s)(σ - s₋) d₁₂ their code has (σ - s)² for (σ - s)(σ - s₋):
+        # P is larger by (s₋ - s)(σ - s) d₁₂
         more = (nodes[1] - s) ** 2 * adams_weights(kernel, SIGMA, nodes[:2], s, t)[1]
         return tuple(
             w + more / math.prod(a - b for b in nodes if b != a)
@@ -95,7 +92,7 @@ class ERSDE(Solver):
 
 @dataclass(frozen=True)
 class _Kernel:
-    """u = φ(t)/φ(σ), at most 1: φ itself may overflow."""
+    """The measure of the integral, du with u = φ(t)/φ(σ) <= 1. (φ by itself may overflow.)"""
 
     family: NoiseScale
     eta: float

@@ -1,8 +1,8 @@
 """What η means: how far a step goes without noise, and how much noise brings it back up.
 
-Every stochastic step to t goes down to d, without noise, and adds v z, where d² + v² = t². η = 0 is
-no noise, and at η = 1 DDIM_ETA and SDE_ETA are the same. Between and beyond they differ, and the
-papers and programs that say "η" do not say which.
+Every stochastic step to t goes down to d without noise and then adds v z, where d² + v² = t². At η = 0
+no noise is added, and at η = 1 DDIM_ETA and SDE_ETA are the same. At every other η they differ, and
+papers and programs that say "η" do not say which they mean.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Protocol
 
-from flowsolve.solver.base import check_option
+from flowsolve.solver import check_option
 
 __all__ = ["DDIM_ETA", "ER_SDE", "SDE_ETA", "Eta", "NoiseScale"]
 
 
 class Eta(ABC):
-    """A meaning of η."""
+    """A rule for d and v of a step, given η."""
 
     @abstractmethod
     def split(self, s: float, t: float, eta: float) -> tuple[float, float]:
@@ -41,14 +41,13 @@ class DDIMEtaFamily(Eta):
         return "DDIM_ETA"
 
     def split(self, s: float, t: float, eta: float) -> tuple[float, float]:
-        """d = t √(1 - η² + η² t²/s²), which √(t² - v²) would lose to cancellation where s >> t."""
+        """d = t √(1 - η² + η² t²/s²). √(t² - v²) would cancel where s >> t."""
         if eta == 0:
             return t, 0.0
         d = math.hypot(t * math.sqrt((1 - eta) * (1 + eta)), eta * t * t / s)
         return d, eta * t * math.sqrt((s - t) * (s + t)) / s
 
     def check(self, eta: float, name: str) -> None:
-        """From 0 to 1."""
         if not 0 <= eta <= 1:
             raise ValueError(f"{name} needs 0 <= eta <= 1, but got eta = {eta!r}.")
 
@@ -56,7 +55,7 @@ class DDIMEtaFamily(Eta):
 class NoiseScale(Eta):
     """d = s φ(t)/φ(s), φ = σ g(σ)^η, η >= 0, g not falling: x̄/φ moves by x₀ d(1/φ) and noise.    Cui et al.
 
-    Exact for a constant x₀: two steps with the same x₀ are one.
+    Exact for a constant x₀: two steps with the same x₀ equal one.
     """
 
     @abstractmethod
@@ -75,7 +74,6 @@ class NoiseScale(Eta):
         return t * math.exp(log), t * math.sqrt(-math.expm1(2 * log))
 
     def check(self, eta: float, name: str) -> None:
-        """0 or more."""
         if not 0 <= eta < math.inf:
             raise ValueError(f"{name} needs eta >= 0, but got eta = {eta!r}.")
 
@@ -91,11 +89,9 @@ class SDEEtaFamily(NoiseScale):
         return "SDE_ETA"
 
     def log_ratio(self, s: float, t: float) -> float:
-        """g = σ."""
         return math.log(t / s)
 
     def slope(self, sigma: float) -> float:
-        """1."""
         return 1.0
 
 
@@ -113,7 +109,8 @@ class ERSDEFamily(NoiseScale):
     def log_ratio(self, s: float, t: float) -> float:
         """-δ + log(1 + 10 e^-b (1 - e^-δ)/(1 + 10 e^-a)), a = s^0.3, b = t^0.3, δ = a - b.
 
-        No g, which overflows at large s, and no difference of a and b, which cancels at near ones.
+        Computed without g, which overflows at large s, and without subtracting b from a, which cancels
+        where s and t are close.
         """
         a, b = math.pow(s, 0.3), math.pow(t, 0.3)
         delta = -a * math.expm1(0.3 * math.log(t / s))
@@ -133,7 +130,7 @@ ER_SDE: NoiseScale = ERSDEFamily()
 
 
 class HasEta(Protocol):
-    """A solver with η and its meaning."""
+    """A solver with the options `eta` and `family`."""
 
     @property
     def eta(self) -> float: ...

@@ -1,4 +1,4 @@
-"""DDIM is Euler's method on dx̄/dσ = ε; and two other Euler's methods on the same ODE, which are not."""
+"""DDIM, which is Euler's method on dx̄/dσ = ε; and Euler's method in t and in σ², which is not DDIM."""
 
 from __future__ import annotations
 
@@ -7,15 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from flowsolve.schedule.clock import VPSDE, Clock
-from flowsolve.solver.base import OneStep, check_option
-from flowsolve.solver.chart import NOISE, Chart
+from flowsolve.schedule import VPSDE, Clock
+from flowsolve.solver import NOISE, Chart, OneStep, check_option
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from flowsolve.ode.base import ODE
-    from flowsolve.solver.base import Point
+    from flowsolve.ode import ODE
+    from flowsolve.solver import Point
 
 __all__ = ["DDIM", "Euler", "EulerInT", "EulerInVariance"]
 
@@ -37,13 +36,12 @@ class Euler(OneStep):
         check_option(self, "chart", Chart)
 
     def step(self, ode: ODE, x: Tensor, s: float, t: float) -> Tensor:
-        """The formula above, in either chart."""
         if self.chart == NOISE:
             return x.add(ode.eps(x, s), alpha=t - s)
         return ode.x0(x, s).lerp(x, t / s)
 
     def dense(self, path: Sequence[Point], i: int, sigma: float) -> Tensor:
-        """The step ended at σ, in both charts a straight line."""
+        """The same step, ended at σ: in both charts a straight line."""
         s = path[i]
         return s.x0.lerp(s.x, sigma / s.sigma)
 
@@ -68,12 +66,11 @@ class EulerInT(OneStep):
         check_option(self, "clock", Clock)
 
     def step(self, ode: ODE, x: Tensor, s: float, t: float) -> Tensor:
-        """One step of Δt = clock.t(t) - clock.t(s)."""
         time = self.clock.t(s)
         dt, rate = self.clock.t(t) - time, self.clock.rate(time)
         variance = 1 + s * s
         f = -s * rate / variance
-        # the state is x̄: into x_t with α_s = (1 + s²)^-½, out of it with α_t
+        # x̄_s to x_t by α_s = (1 + s²)^-½, and back to x̄_t by α_t
         scale = math.sqrt((1 + t * t) / variance)
         return (x * (scale * (1 + dt * f))).add(ode.eps(x, s), alpha=scale * dt * rate)
 
@@ -83,12 +80,11 @@ class EulerInVariance(OneStep):
     """x_t = x_s + (t² - s²)/(2s) ε(x_s, s).                    Song, Meng, Ermon 2021, Eq. 15.
 
     1 evaluation a step, order 1: Euler in σ², which the DDIM paper writes beside its own step as the
-    discretisation of the variance-exploding SDE's probability-flow ODE. The same limit as DDIM, and
-    a different method at every finite step; it moves no more than half-way from s to 0.
+    discretisation of the variance-exploding SDE's probability-flow ODE. It has the same limit as DDIM
+    and is a different method at every finite step: a step to 0 gets only half-way, x_s - s/2 ε.
     """
 
     order = 1
 
     def step(self, ode: ODE, x: Tensor, s: float, t: float) -> Tensor:
-        """dx̄/d(σ²) = ε/(2σ), frozen at s."""
         return x.add(ode.eps(x, s), alpha=(t - s) * (t + s) / (2 * s))

@@ -4,7 +4,7 @@ In λ = -log σ the ODE is dx̄/dλ = -x̄ + D, D = x₀(x̄, σ), whose linear 
 
     x̄_i = e^(-c_i h) x̄_s + h Σ_j a_ij D_j      x̄_t = e^(-h) x̄_s + h Σ b_i D_i      h = log(s/t)
 
-with stages at s e^(-c_i h), and a, b functions of h. Their conditions at every h ("stiff"), φ at -h:
+with stages at s e^(-c_i h), and a, b functions of h. The order conditions, at every h ("stiff"), φ at -h:
 
     Σ_j a_ij = c_i φ₁(-c_i h)     Σ b_i = φ₁     Σ b_i c_i = φ₂     Σ b_i (c_i² φ₂(-c_i h) - Σ_j a_ij c_j) = 0
 
@@ -18,13 +18,12 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from flowsolve.solver.base import OneStep
-from flowsolve.solver.weights import phi
+from flowsolve.solver import OneStep, phi
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from flowsolve.ode.base import ODE
+    from flowsolve.ode import ODE
 
 __all__ = ["RES2S", "RES3S"]
 
@@ -46,7 +45,6 @@ class RES2S(OneStep):
             raise ValueError(f"RES2S needs 0 < c2 <= 1, but got c2 = {self.c2!r}.")
 
     def step(self, ode: ODE, x: Tensor, s: float, t: float) -> Tensor:
-        """DDIM to the stage, then both answers."""
         h = math.log(s / t)
         m = s * math.exp(-self.c2 * h)
         b2 = phi(2, -h) / self.c2
@@ -77,7 +75,6 @@ class RES3S(OneStep):
             )
 
     def step(self, ode: ODE, x: Tensor, s: float, t: float) -> Tensor:
-        """DDIM to the first stage, a corrected step to the second, all three to t."""
         c2, c3, h = self.c2, self.c3, math.log(s / t)
         s2, s3 = s * math.exp(-c2 * h), t if c3 == 1 else s * math.exp(-c3 * h)
         gamma = c3 * (3 * c3 - 2) / (c2 * (2 - 3 * c2))

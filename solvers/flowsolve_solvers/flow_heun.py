@@ -1,16 +1,16 @@
-"""Heun in the time and the state of a flow: what flow-matching codes run under that name."""
+"""Heun's method in the time and the state of a flow, which flow-matching codes call Heun."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from flowsolve.solver.base import OneStep
+from flowsolve.solver import OneStep
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from flowsolve.ode.base import ODE
+    from flowsolve.ode import ODE
 
 __all__ = ["FlowHeun"]
 
@@ -26,7 +26,6 @@ class FlowHeun(OneStep):
     order = 2
 
     def step(self, ode: ODE, x: Tensor, s: float, t: float) -> Tensor:
-        """The mean of the velocities at both ends."""
         dt = (t - s) / ((1 + t) * (1 + s))
         y, first = x / (1 + s), _velocity(ode, x, s)
         second = _velocity(ode, y.add(first, alpha=dt) * (1 + t), t)
@@ -34,7 +33,7 @@ class FlowHeun(OneStep):
 
 
 def _velocity(ode: ODE, x: Tensor, s: float) -> Tensor:
-    """ε - x₀ from the one of them that loses no digits."""
+    """u = ε - x₀, from ε where σ < 1 and from x₀ elsewhere, so that no digits are lost."""
     if s < 1:
         return (ode.eps(x, s) * (1 + s)).sub_(x)
     x0 = ode.x0(x, s)

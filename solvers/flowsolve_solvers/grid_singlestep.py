@@ -8,15 +8,13 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from flowsolve.solver.base import Solver, check_option
-from flowsolve.solver.chart import DATA, Chart
-from flowsolve.solver.weights import phi, span
+from flowsolve.solver import DATA, Chart, Solver, check_option, phi, span
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from flowsolve.ode.base import ODE
-    from flowsolve.schedule.grid import Grid
+    from flowsolve.ode import ODE
+    from flowsolve.schedule import Grid
 
 __all__ = ["GridSinglestep"]
 
@@ -26,12 +24,12 @@ class GridSinglestep(Solver):
     """x_t from x_b, b the first level of its group: DPM-Solver-1, -2, -3, again.   diffusers, after Lu et al.
 
     z_t = z_b + (F_b + c (F_s - F_b)/r) ∫_b^t du, r = log(b/s)/log(b/t); c = 1/2 in the second step of
-    a group and exact in the third. 1 evaluation a step. lower_order_final (as theirs by default) ends
-    n steps of 2 points with 1, 1 or 1, and of 3 points with 1, 2, 1 or 1, 2 or 1; without it a rest is
-    a shorter group. The step to σ = 0 is DDIM's.
+    a group and exact in the third. 1 evaluation a step. Where n is not a multiple of `points` the last
+    group is shorter. Where it is, lower_order_final (diffusers' default) makes the last step a group
+    of its own: with 3 points, 6 steps are 1, 2, 3, 1, 2, 1. The step to σ = 0 is DDIM's.
     Order min(points, 2) for any n; 3 of 3 points on smooth grids whose n is a multiple of 3 without
-    lower_order_final. Not DPMSolver2 and DPMSolver3, which choose their stages: there a step is what
-    a group is here.
+    lower_order_final. Not DPMSolver2 and DPMSolver3: they choose their own stages, and one of their
+    steps is a group here.
     """
 
     points: int = 2
@@ -47,11 +45,9 @@ class GridSinglestep(Solver):
 
     @property
     def order(self) -> int:
-        """min(points, 2)."""
         return min(self.points, 2)
 
     def steps(self, ode: ODE, x: Tensor, grid: Grid) -> Iterator[Tensor]:
-        """Every step of a group starts again from its first level."""
         base, b, values = x, grid[0], list["Tensor"]()
         for k, (s, t) in zip(self._group(grid.steps), pairwise(grid), strict=True):
             if k == 1:

@@ -1,37 +1,32 @@
-"""Adams-Bashforth in either chart and any variable: LMS, DEIS and multistep DPM-Solver are its names."""
+"""Adams-Bashforth in either chart and any variable. LMS, DEIS and multistep DPM-Solver are cases of it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from flowsolve.ode.base import ODE
-from flowsolve.schedule.clock import VPSDE, Clock
-from flowsolve.schedule.variable import LOG_SIGMA, SIGMA, ClockTime, Variable
-from flowsolve.solver.base import OneStep, Solver, check_option
-from flowsolve.solver.chart import DATA, NOISE, Chart
-from flowsolve.solver.weights import adams_weights
+from flowsolve.schedule import LOG_SIGMA, SIGMA, VPSDE, Clock, ClockTime, Variable
+from flowsolve.solver import DATA, NOISE, Chart, OneStep, adams_weights, check_option
+from flowsolve_solvers._multistep import Multistep, check_start
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from flowsolve.schedule.grid import Grid
-    from flowsolve.solver.base import Point
+    from flowsolve.solver import Point
 
 __all__ = ["DEIS", "IPNDMV", "LMS", "Adams", "DPMSolverM", "DPMSolverPPM", "RhoAB"]
 
 
 @dataclass(frozen=True, repr=False)
-class Adams(Solver):
+class Adams(Multistep):
     """z_t = z_s + ∫_s^t P(τ) du, P the polynomial through the last values of F.    Hochbruck, Ostermann 2010.
 
     1 evaluation a step. chart NOISE: z = x̄, F = ε; DATA: z = x̄/σ, F = x₀. P has `points` nodes in
     `variable`; its weights are integrated exactly, for any spacing.
     Without `start` the points ramp 1, 2, 3, ...: the first step is Euler's, and the order is 2 at
-    most. With a one-step method as `start` (it takes the first points - 1 steps, its evaluation at
-    each node shared) the order is min(points, start's order + 1).
+    most. With a one-step method as `start`, which takes the first points - 1 steps and shares the
+    evaluation at each node, the order is min(points, start's order + 1).
     lower_order_final=True takes at most as many points as steps are left, and so order 2 at most: diffusers'
     option of that name, which its DEIS turns on below 15 steps.
     `label` is the name it prints: LMS(3) is Adams(3, NOISE, SIGMA), equal to it and called by its name.
@@ -70,20 +65,14 @@ class Adams(Solver):
 
     @property
     def reaches_zero(self) -> bool:
-        """∫ P dσ has an end at 0 if P is a polynomial in σ, as in LMS; P of one point has one."""
+        """∫ P dσ is finite at 0 if P is a polynomial in σ (LMS), or has one point (lower_order_final)."""
         return self.lower_order_final or (self.chart == NOISE and self.variable == SIGMA)
 
-    def steps(self, ode: ODE, x: Tensor, grid: Grid) -> Iterator[Tensor]:
-        """Evaluate, remember `points` values, integrate P exactly."""
-
-        def weights(nodes: tuple[float, ...], s: float, t: float) -> Sequence[float]:
-            return adams_weights(self.chart, self.variable, nodes, s, t)
-
-        first, low = self.points - 1, self.lower_order_final
-        return march(ode, x, grid, self.chart, weights, self.points, self.start, first, low)
+    def weights(self, nodes: tuple[float, ...], s: float, t: float) -> Sequence[float]:
+        return adams_weights(self.chart, self.variable, nodes, s, t)
 
     def dense(self, path: Sequence[Point], i: int, sigma: float) -> Tensor:
-        """∫ P du ended at σ; the cubic in the steps of `start`."""
+        """∫ P du, ended at σ; in the steps of `start` the cubic of `Solver.dense`."""
         if self.start is not None and i < self.points - 1 and path[i + 1].sigma > 0:
             return super().dense(path, i, sigma)
         k = min(self.points, len(path) - 1 - i) if self.lower_order_final else self.points
@@ -91,67 +80,8 @@ class Adams(Solver):
         nodes = tuple(p.sigma for p in known)
         eps, x0 = [p.eps for p in known if p.eps is not None], [p.x0 for p in known]
         values = x0 if self.chart == DATA else eps
-        weights = adams_weights(self.chart, self.variable, nodes, nodes[0], sigma)
+        weights = self.weights(nodes, nodes[0], sigma)
         return self.chart.advance(known[0].x, nodes[0], sigma, weights, values)
-
-
-def check_start(start: OneStep | None) -> None:
-    """Raise TypeError for a start that cannot take single steps."""
-    if start is not None and not isinstance(start, OneStep):
-        raise TypeError(f"start must be a one-step solver such as Heun(), not {start!r}.")
-
-
-def march(
-    ode: ODE,
-    x: Tensor,
-    grid: Grid,
-    chart: Chart,
-    weights: Callable[[tuple[float, ...], float, float], Sequence[float]],
-    points: int,
-    start: OneStep | None = None,
-    start_steps: int = 0,
-    lower_order_final: bool = False,
-) -> Iterator[Tensor]:
-    """z_t = z_s + Σ weights(nodes, s, t) · values, on the newest `points` nodes and values of F.
-
-    `start` takes the first `start_steps` steps; the evaluation at each node is made once.
-    lower_order_final: at most as many points as steps are left; the last step is then DDIM's.
-    """
-    nodes: tuple[float, ...] = ()
-    values: list[Tensor] = []
-    for i, (s, t) in enumerate(pairwise(grid)):
-        k = min(points, grid.steps - i) if lower_order_final else points
-        nodes = (s, *nodes[: k - 1])
-        del values[k - 1 :]  # before the evaluation: one state less in memory
-        if lower_order_final and t == 0:
-            yield ode.x0(x, s)
-            return
-        values.insert(0, chart.value(ode, x, s))
-        if start is not None and i < start_steps and t > 0:
-            x = start.step(Known(ode, chart, x, s, values[0]), x, s, t)
-        else:
-            x = chart.advance(x, s, t, weights(nodes, s, t), values)
-        yield x
-
-
-class Known(ODE):
-    """An ODE whose value at (x, s) is known: the start method asks for it again, at no cost."""
-
-    def __init__(self, ode: ODE, chart: Chart, x: Tensor, s: float, value: Tensor) -> None:
-        self.ode, self.at = ode, (x, s)
-        self.known_eps = value if chart == NOISE else (x - value) / s
-        self.known_x0 = value if chart == DATA else None
-
-    def _here(self, x: Tensor, sigma: float) -> bool:
-        return x is self.at[0] and sigma == self.at[1]
-
-    def eps(self, x: Tensor, sigma: float) -> Tensor:
-        return self.known_eps if self._here(x, sigma) else self.ode.eps(x, sigma)
-
-    def x0(self, x: Tensor, sigma: float) -> Tensor:
-        if not self._here(x, sigma):
-            return self.ode.x0(x, sigma)
-        return x.add(self.known_eps, alpha=-sigma) if self.known_x0 is None else self.known_x0
 
 
 def LMS(points: int = 4, start: OneStep | None = None, lower_order_final: bool = False) -> Adams:

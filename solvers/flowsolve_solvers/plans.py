@@ -1,4 +1,4 @@
-"""Singlestep methods of several orders in one walk: DPM-Solver-fast.     Lu et al. 2022a, Section 3.4."""
+"""One-step methods of several orders in one run: DPM-Solver-fast.     Lu et al. 2022a, Section 3.4."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from flowsolve.solver.base import OneStep, Solver
+from flowsolve.solver import OneStep, Solver
 from flowsolve_solvers.dpm_solver import DPMSolver2, DPMSolver3
 from flowsolve_solvers.euler import Euler
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from flowsolve.ode.base import ODE
-    from flowsolve.schedule.grid import Grid
+    from flowsolve.ode import ODE
+    from flowsolve.schedule import Grid
 
 __all__ = ["DPMSolverFast", "Plan"]
 
@@ -46,17 +46,15 @@ class Plan(Solver):
 
     @property
     def order(self) -> int:
-        """min(first, 1 + lowest of the others)."""
         first, *rest = (m.order for m in self.methods)
         return min(first, 1 + min(rest, default=first))
 
     def on(self, steps: int) -> tuple[OneStep, ...]:
-        """The method of each step on a grid of so many."""
+        """The method of each step, on a grid of `steps` steps."""
         longer = max(0, steps - len(self.methods))
         return (*self.methods[:1] * longer, *self.methods)[-steps:]
 
     def steps(self, ode: ODE, x: Tensor, grid: Grid) -> Iterator[Tensor]:
-        """Step from level to level, each with its own method."""
         for method, (s, t) in zip(self.on(len(grid) - 1), pairwise(grid), strict=True):
             x = method.step(ode, x, s, t)
             yield x

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from flowsolve.schedule.variable import LOG_SIGMA, Variable
-from flowsolve.solver.base import OneStep, Solver
-from flowsolve.solver.chart import NOISE
-from flowsolve_solvers.multistep import march
+from flowsolve.schedule import LOG_SIGMA, Variable
+from flowsolve.solver import OneStep
+from flowsolve_solvers._multistep import Multistep
 from flowsolve_solvers.runge_kutta import Heun
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from flowsolve.ode.base import ODE
-    from flowsolve.schedule.grid import Grid
+    from flowsolve.ode import ODE
 
 __all__ = ["IPNDM", "PLMS", "PNDM", "PseudoRK4"]
 
@@ -28,15 +25,19 @@ EQUAL_STEPS = (
 )
 
 
-def _weights(nodes: tuple[float, ...], s: float, t: float) -> tuple[float, ...]:
-    return tuple((t - s) * w for w in EQUAL_STEPS[len(nodes) - 1])
+class _EqualSteps(Multistep):
+    """x_t = x_s + (t - s) Σ_j w_j e_j, w those of equal steps and e the last values of ε, the newest first."""
 
+    reaches_zero = True
 
-def _check(solver: IPNDM | PNDM) -> None:
-    if not 1 <= solver.points <= 4:
-        raise ValueError(
-            f"{type(solver).__name__} has 1 to 4 points, but got points = {solver.points!r}."
-        )
+    def __post_init__(self) -> None:
+        if not 1 <= self.points <= 4:
+            raise ValueError(
+                f"{type(self).__name__} has 1 to 4 points, but got points = {self.points!r}."
+            )
+
+    def weights(self, nodes: tuple[float, ...], s: float, t: float) -> tuple[float, ...]:
+        return tuple((t - s) * w for w in EQUAL_STEPS[len(nodes) - 1])
 
 
 @dataclass(frozen=True, repr=False)
@@ -52,7 +53,6 @@ class PseudoRK4(OneStep):
     order = 2
 
     def step(self, ode: ODE, x: Tensor, s: float, t: float) -> Tensor:
-        """Four evaluations, one mean, one DDIM step with it."""
         m = self.variable.sigma((self.variable.tau(s) + self.variable.tau(t)) / 2)
         e1 = ode.eps(x, s)
         e2 = ode.eps(x.add(e1, alpha=m - s), m)
@@ -62,30 +62,22 @@ class PseudoRK4(OneStep):
 
 
 @dataclass(frozen=True, repr=False)
-class PNDM(Solver):
+class PNDM(_EqualSteps):
     """x_t = x_s + (t - s) (55e₀ - 59e₁ + 37e₂ - 9e₃)/24.   F-PNDM: Liu et al. 2022, Eq. 12-13.
 
     Pseudo-Runge-Kutta for the first three steps (4 evaluations each), then 1 evaluation a step.
     Order 2 on any smooth grid, as the weights are those of equal steps in σ; order 4 only if the
-    steps are equal in σ. Adams(4, NOISE, SIGMA, start=...) is this method with the right weights.
+    steps are equal in σ. Adams(4, NOISE, SIGMA, start=...) has the weights of the steps as they are.
     """
 
     points: int = 4
     start: OneStep = PseudoRK4()
 
     order = 2
-    reaches_zero = True
-
-    def __post_init__(self) -> None:
-        _check(self)
-
-    def steps(self, ode: ODE, x: Tensor, grid: Grid) -> Iterator[Tensor]:
-        """The start, then Adams-Bashforth."""
-        return march(ode, x, grid, NOISE, _weights, self.points, self.start, self.points - 1)
 
 
 @dataclass(frozen=True, repr=False)
-class IPNDM(Solver):
+class IPNDM(_EqualSteps):
     """x_t = x_s + (t - s) (55e₀ - 59e₁ + 37e₂ - 9e₃)/24, from one point up.    Zhang and Chen 2023, App. H.
 
     1 evaluation a step, order min(points, 2). Its variable-step form is LMS.
@@ -93,23 +85,14 @@ class IPNDM(Solver):
 
     points: int = 4
 
-    reaches_zero = True
-
-    def __post_init__(self) -> None:
-        _check(self)
-
     @property
     def order(self) -> int:
         """The first step is Euler's, and the weights are those of equal steps: 2 at most."""
         return min(self.points, 2)
 
-    def steps(self, ode: ODE, x: Tensor, grid: Grid) -> Iterator[Tensor]:
-        """Adams-Bashforth with 1, 2, ... points."""
-        return march(ode, x, grid, NOISE, _weights, self.points)
-
 
 @dataclass(frozen=True, repr=False)
-class PLMS(Solver):
+class PLMS(_EqualSteps):
     """x_t = x_s + (t - s) (55e₀ - 59e₁ + 37e₂ - 9e₃)/24 after a Heun step.   S-PNDM; PLMS.
 
     N + 1 evaluations for N steps, order 2: diffusers' PNDM with skip_prk_steps, whose first two
@@ -117,8 +100,6 @@ class PLMS(Solver):
     """
 
     order = 2
-    reaches_zero = True
-
-    def steps(self, ode: ODE, x: Tensor, grid: Grid) -> Iterator[Tensor]:
-        """Heun, then Adams-Bashforth with 2, 3, 4 points."""
-        return march(ode, x, grid, NOISE, _weights, 4, Heun(), 1)
+    points = 4
+    start = Heun()
+    start_steps = 1

@@ -8,15 +8,13 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from flowsolve.solver.base import Solver
-from flowsolve.solver.chart import DATA, Chart
-from flowsolve.solver.weights import phi, span
+from flowsolve.solver import DATA, Chart, Solver, phi, span
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from flowsolve.ode.base import ODE
-    from flowsolve.schedule.grid import Grid
+    from flowsolve.ode import ODE
+    from flowsolve.schedule import Grid
 
 __all__ = ["PublishedDPMSolver"]
 
@@ -29,8 +27,8 @@ class PublishedDPMSolver(Solver):
     their second-order forms, of which DPMSolverPP2M is the data-chart one. 1 evaluation a step.
     Order 2: D₂ lacks a factor 2, in the authors' code and every copy of it (factor_two=True mends
     it; the order stays 2 for the Euler start, and Adams with a start has 3). With
-    lower_order_final the last step has at most 1 point and the one before it at most 2; the step to
-    σ = 0, always DDIM's, is such a last one.
+    lower_order_final the last step has at most 1 point and the one before it at most 2; a step to
+    σ = 0, which is always DDIM's, counts as the last.
     """
 
     points: int = 3
@@ -46,7 +44,6 @@ class PublishedDPMSolver(Solver):
             raise ValueError(f"PublishedDPMSolver has 2 or 3 points, not {self.points!r}.")
 
     def steps(self, ode: ODE, x: Tensor, grid: Grid) -> Iterator[Tensor]:
-        """Divided differences in log σ, and the three φ-functions."""
         values: list[Tensor] = []
         widths: list[float] = []
         for i, (s, t) in enumerate(pairwise(grid)):
@@ -72,8 +69,8 @@ class PublishedDPMSolver(Solver):
             half = whole / (2 * r0)
             return (whole + half, -half), values
         r1 = widths[2] / h
-        # φ₂ multiplies h D', φ₃ multiplies h² D''/2: the published D₂ is h² D''/2, and used as h² D''
-        # (in the papers' letters (e^q - 1)/q - 1 and ((e^q - 1)/q - 1)/q - 1/2)
+        # φ₂ multiplies h D' and φ₃ multiplies h² D''; the published D₂ is h² D''/2, without the 2.
+        # In the papers' letters φ₂ is (e^q - 1)/q - 1 and φ₃ is ((e^q - 1)/q - 1)/q - 1/2
         first = scale * q * phi(2, q)
         second = scale * q * phi(3, q) * (2 if self.factor_two else 1)
         # D₁₀ = (v₀ - v₁)/r₀, D₁₁ = (v₁ - v₂)/r₁; D₁ = D₁₀ + r₀/(r₀+r₁) (D₁₀ - D₁₁)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from flowsolve.schedule.variable import SIGMA, Variable
-from flowsolve.solver.base import OneStep, check_option
+from flowsolve.schedule import SIGMA, Variable
+from flowsolve.solver import OneStep, check_option
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from flowsolve.ode.base import ODE
+    from flowsolve.ode import ODE
 
 __all__ = ["RK4", "Heun", "Midpoint"]
 
@@ -27,7 +27,6 @@ class Heun(OneStep):
     order = 2
 
     def step(self, ode: ODE, x: Tensor, s: float, t: float) -> Tensor:
-        """Average the slopes at both ends."""
         f = ode.eps(x, s)
         g = ode.eps(x.add(f, alpha=t - s), t)
         return x.add(f, alpha=(t - s) / 2).add(g, alpha=(t - s) / 2)
@@ -43,7 +42,6 @@ class Midpoint(OneStep):
     order = 2
 
     def step(self, ode: ODE, x: Tensor, s: float, t: float) -> Tensor:
-        """The slope half-way, used for the whole step."""
         m = (s + t) / 2
         half = x.add(ode.eps(x, s), alpha=m - s)
         return x.add(ode.eps(half, m), alpha=t - s)
@@ -65,7 +63,6 @@ class RK4(OneStep):
         check_option(self, "variable", Variable)
 
     def step(self, ode: ODE, x: Tensor, s: float, t: float) -> Tensor:
-        """Four slopes: at s, twice half-way in τ, at t."""
         v = self.variable
         h = v.tau(t) - v.tau(s)
         m = v.sigma((v.tau(s) + v.tau(t)) / 2)

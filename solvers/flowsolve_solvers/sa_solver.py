@@ -1,4 +1,4 @@
-"""SA-Solver: Adams methods with noise. The SDE of η in σ is the ODE in σ^(1+η) and noise.   Xue et al. 2023."""
+"""SA-Solver: Adams methods with noise. The SDE of η has weights of the ODE in σ^(1+η).   Xue et al. 2023."""
 
 from __future__ import annotations
 
@@ -6,18 +6,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from flowsolve.schedule.variable import LOG_SIGMA
-from flowsolve.solver.base import Solver
-from flowsolve.solver.chart import DATA
-from flowsolve.solver.weights import adams_weights
+from flowsolve.schedule import LOG_SIGMA
+from flowsolve.solver import DATA, Solver, adams_weights
 from flowsolve_solvers.eta import SDE_ETA
 from flowsolve_solvers.unipc import half_weights
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from flowsolve.ode.base import ODE
-    from flowsolve.schedule.grid import Grid
+    from flowsolve.ode import ODE
+    from flowsolve.schedule import Grid
 
 __all__ = ["SASolver"]
 
@@ -31,7 +29,7 @@ class SASolver(Solver):
     last step is predicted only; corrector = 0 never corrects. v² = t² (1 - (t/s)^2τ²).
     published=True takes the slope of a two-point P as H/2 (bh1), as diffusers does at order 2. There τ is
     a function of the time, 1 inside an interval and 0 outside; here it is constant.
-    Order 2, that of the law, with two points or more; the paths converge with order 1.
+    Weak order 2 with two points or more, strong order 1.
     """
 
     tau: float = 1.0
@@ -56,11 +54,9 @@ class SASolver(Solver):
 
     @property
     def stochastic(self) -> bool:
-        """Unless τ = 0."""
         return self.tau > 0
 
     def steps(self, ode: ODE, x: Tensor, grid: Grid) -> Iterator[Tensor]:
-        """Predict, evaluate, correct with the same noise."""
         nodes: list[float] = []
         values: list[Tensor] = []
         x_s = x
@@ -70,7 +66,8 @@ class SASolver(Solver):
                 v = SDE_ETA.split(nodes[0], t, self.tau**2)[1]
                 z = ode.noise(x_s, nodes[0], t) if v > 0 else None
                 p = self.predictor
-                x = self._advance(x_s, nodes[:p], values[:p], nodes[0], t, z, v)
+                x = self._advance(x_s, nodes[:p], values[:p], nodes[0], t)
+                x = x if z is None else x.add(z, alpha=v)
                 if i == grid.steps:
                     yield x
                     return
@@ -79,26 +76,20 @@ class SASolver(Solver):
             nodes, values = [t, *nodes], [value, *values]
             if i:
                 if c := self.corrector:
-                    x = self._advance(x_s, nodes[:c], values[:c], s, t, z, v)
+                    x = self._advance(x_s, nodes[:c], values[:c], s, t)
+                    x = x if z is None else x.add(z, alpha=v)
                 yield x
             keep = max(self.predictor, self.corrector - 1)
             nodes, values, x_s = nodes[:keep], values[:keep], x
 
     def _advance(
-        self,
-        x: Tensor,
-        nodes: list[float],
-        values: list[Tensor],
-        s: float,
-        t: float,
-        z: Tensor | None,
-        v: float,
+        self, x: Tensor, nodes: list[float], values: list[Tensor], s: float, t: float
     ) -> Tensor:
+        """The step without its noise."""
         k = 1 + self.tau**2
         powers, s, t = tuple(n**k for n in nodes), s**k, t**k
         if self.published and len(nodes) == 2:
             weights: tuple[float, ...] = half_weights(DATA, "bh1", powers, s, t)
         else:
             weights = adams_weights(DATA, LOG_SIGMA, powers, s, t)
-        out = DATA.advance(x, s, t, weights, values)
-        return out if z is None else out.add(z, alpha=v)
+        return DATA.advance(x, s, t, weights, values)

@@ -8,15 +8,14 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from flowsolve.solver.base import OneStep, Solver
-from flowsolve.solver.weights import phi
+from flowsolve.solver import OneStep, Solver, phi
 from flowsolve_solvers.eta import DDIM_ETA, SDE_ETA, Eta, check_eta
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from flowsolve.ode.base import ODE
-    from flowsolve.schedule.grid import Grid
+    from flowsolve.ode import ODE
+    from flowsolve.schedule import Grid
 
 __all__ = ["DPMSolverPP2MSDE", "DPMSolverPP3MSDE", "DPMSolverPPSDE"]
 
@@ -26,9 +25,9 @@ class DPMSolverPPSDE(OneStep):
     """x_t = (d/s) x_s + (1 - d/s) D̄ + v z, D̄ = D_s + (D_m - D_s)/(2r).    k-diffusion's sample_dpmpp_sde.
 
     2 evaluations a step; D = x₀(x, σ), m = s^(1-r) t^r, and x_m is the same step without D̄, to m.
-    Order 2, that of the law, and 1 of the paths. The order rests on one Brownian motion (in σ) for
-    both: z is made of the stage's own noise and that of the rest of the interval. Independent noises
-    for (s, m) and (s, t), which is what torch.randn gives k-diffusion, are order 1.
+    Weak order 2, strong order 1. Weak order 2 needs one Brownian motion (in σ) for the stage and the
+    step: z is made of the noise of (s, m), which the stage has, and that of (m, t). Independent noises
+    for (s, m) and (s, t), which is what torch.randn gives k-diffusion, are weak order 1.
     """
 
     eta: float = 1.0
@@ -44,11 +43,9 @@ class DPMSolverPPSDE(OneStep):
 
     @property
     def stochastic(self) -> bool:
-        """Unless η = 0."""
         return self.eta > 0
 
     def step(self, ode: ODE, x: Tensor, s: float, t: float) -> Tensor:
-        """A noisy step to m, then a noisy step to t on the same path."""
         m = s ** (1 - self.r) * t**self.r
         D = ode.x0(x, s)
         d, v = self.family.split(s, m, self.eta)
@@ -71,8 +68,7 @@ class DPMSolverPP2MSDE(Solver):
 
     1 evaluation a step; h = log(s/t), w = 1/2 ("midpoint") or, with heun=True, the exact weight
     1/(1 - e^-H) - 1/H, H = log(s/d). The first step is DDIM's with η.
-    Order 2, that of the law; the paths converge with order 1. η = 0 is DPMSolverPP2M, and with heun
-    Adams(2, DATA).
+    Weak order 2, strong order 1. η = 0 is DPMSolverPP2M, and with heun Adams(2, DATA).
     """
 
     eta: float = 1.0
@@ -86,11 +82,9 @@ class DPMSolverPP2MSDE(Solver):
 
     @property
     def stochastic(self) -> bool:
-        """Unless η = 0."""
         return self.eta > 0
 
     def steps(self, ode: ODE, x: Tensor, grid: Grid) -> Iterator[Tensor]:
-        """Extrapolate D, go down to d with it, add noise."""
         D_prev, h_prev = None, 0.0
         for s, t in pairwise(grid):
             D, h = ode.x0(x, s), math.log(s / t)
@@ -114,8 +108,8 @@ class DPMSolverPP3MSDE(Solver):
     and h²/2 times the derivatives in log(1/σ), h = log(s/t), of the parabola through the last three D.
     published=True leaves out the 2, as k-diffusion does. (diffusers' sde-dpmsolver++ of order 3 has
     φ₂/H + 1/2 and is order 1.)
-    Order 2, that of the law: the first two steps and the noise hold it there; the paths converge
-    with order 1. η = 0 is Adams(3, DATA).
+    Weak order 2, as the first two steps and the noise allow no more; strong order 1. η = 0 is
+    Adams(3, DATA).
     """
 
     eta: float = 1.0
@@ -129,11 +123,9 @@ class DPMSolverPP3MSDE(Solver):
 
     @property
     def stochastic(self) -> bool:
-        """Unless η = 0."""
         return self.eta > 0
 
     def steps(self, ode: ODE, x: Tensor, grid: Grid) -> Iterator[Tensor]:
-        """Divided differences of the last three D, on any spacing."""
         past: list[Tensor] = []
         widths: list[float] = []
         for s, t in pairwise(grid):

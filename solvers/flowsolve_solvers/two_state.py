@@ -1,4 +1,4 @@
-"""Samplers that can be undone exactly: two-step methods (BDIA, O-BELM), coupled states (EDICT, Rex)."""
+"""Reversible samplers, by two-step methods (BDIA, O-BELM) and by coupled states (EDICT, Rex)."""
 
 from __future__ import annotations
 
@@ -8,17 +8,15 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from flowsolve.solver.base import OneStep, check_noise_free, check_option
-from flowsolve.solver.chart import DATA, Chart
-from flowsolve.solver.reversible import TwoState
+from flowsolve.solver import DATA, Chart, OneStep, TwoState, check_noise_free, check_option
 from flowsolve_solvers.ddim_inverse import DDIMInverse
 from flowsolve_solvers.euler import Euler
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from flowsolve.ode.base import ODE
-    from flowsolve.schedule.grid import Grid
+    from flowsolve.ode import ODE
+    from flowsolve.schedule import Grid
 
 __all__ = ["BDIA", "EDICT", "OBELM", "Rex"]
 
@@ -29,9 +27,9 @@ _EULER: OneStep = Euler()
 class TwoStep(TwoState):
     """x_t = x_s + (t - s) ε_s + w (x_r - x_s - (r - s) ε_s), levels r, s, t one after the other.
 
-    Solved for x_r it is the same with 1/w, from t to r. y is the state of the level before; without
-    one, the first step is DDIM's, and from σ = 0 that of `trajectory`: `DDIMInverse`. ε is never asked at
-    the level stepped to, so σ = 0 is a level like any other.
+    Solved for x_r it is the same formula from t to r, with 1/w. y is the state of the level before;
+    where none is given the first step is DDIM's, and from σ = 0 that of `DDIMInverse`. ε is never
+    evaluated at the level stepped to, so the methods step to σ = 0 themselves.
     """
 
     reaches_zero = True
@@ -41,7 +39,6 @@ class TwoStep(TwoState):
         """w > 0 for r > s > t."""
 
     def pairs(self, ode: ODE, x: Tensor, y: Tensor | None, grid: Grid) -> Iterator[Pair]:
-        """Down with w, up with 1/w."""
         r, s = grid[:2]
         if y is None:
             y = (_EULER if r > 0 else DDIMInverse()).step(ode, x, r, s)
@@ -60,15 +57,14 @@ class BDIA(TwoStep):
     """x_t = x_s + (t - s) ε_s + w (x_r - x_s - (r - s) ε_s), w = γ α_r/α_t.      BDIA: Zhang et al. 2024.
 
     1 evaluation a step. In the model's scale, x = α x̄: γ x_r - γ DDIM(x_s; s→r) + DDIM(x_s; s→t). γ = 1 is
-    its own inverse and has order 2 where neighbouring steps are alike; where α = 1 and the steps are
-    equal it is O-BELM. γ < 1 has order 1, and upwards multiplies what is wrong by 1/γ at every step.
+    its own inverse and has order 2 where neighbouring steps are nearly equal; where α = 1 and the steps
+    are equal it is O-BELM. γ < 1 has order 1, and upwards multiplies errors by 1/γ at every step.
     """
 
     gamma: float = 1.0
 
     @property
     def order(self) -> int:
-        """2 if γ = 1."""
         return 2 if self.gamma == 1 else 1
 
     def __post_init__(self) -> None:
@@ -76,7 +72,6 @@ class BDIA(TwoStep):
             raise ValueError(f"BDIA needs 0 < gamma <= 1, but got gamma = {self.gamma!r}.")
 
     def weight(self, ode: ODE, r: float, s: float, t: float) -> float:
-        """γ α_r/α_t."""
         return self.gamma * ode.alpha(r) / ode.alpha(t)
 
 
@@ -85,14 +80,13 @@ class OBELM(TwoStep):
     """x_t = x_s + (t-s) ε_s + w (x_r - x_s - (r-s) ε_s), w = (t-s)²/(s-r)².      O-BELM: Wang et al. 2024.
 
     1 evaluation a step, order 2: the w at which the terms of second order cancel, on any grid; on
-    equal steps w = 1, the midpoint rule over two steps (leapfrog). Its own inverse, so that upwards
-    it multiplies what is wrong by the square of how much longer the steps have become.
+    equal steps w = 1, the midpoint rule over two steps (leapfrog). It is its own inverse. Upwards, errors
+    grow as the square of the length of the steps.
     """
 
     order = 2
 
     def weight(self, ode: ODE, r: float, s: float, t: float) -> float:
-        """((t - s)/(s - r))²."""
         return ((t - s) / (s - r)) ** 2
 
 
@@ -100,21 +94,20 @@ class Coupled(TwoState):
     """Two states of one level, equal at the start."""
 
     @abstractmethod
-    def down(self, ode: ODE, x: Tensor, y: Tensor, s: float, t: float, odd: bool) -> Pair:
-        """The pair at t of a pair at s > t; odd: in every second step from the top."""
+    def down(self, ode: ODE, x: Tensor, y: Tensor, s: float, t: float, *, odd: bool) -> Pair:
+        """The pair at t from the pair at s > t. odd: true in every second step, counted from the top."""
 
     @abstractmethod
-    def up(self, ode: ODE, x: Tensor, y: Tensor, s: float, t: float, odd: bool) -> Pair:
+    def up(self, ode: ODE, x: Tensor, y: Tensor, s: float, t: float, *, odd: bool) -> Pair:
         """The pair at s that `down` takes to this pair at t."""
 
     def pairs(self, ode: ODE, x: Tensor, y: Tensor | None, grid: Grid) -> Iterator[Pair]:
-        """From level to level."""
         y = x if y is None else y
         for i, (s, t) in enumerate(pairwise(grid)):
             if grid.rising:
-                x, y = self.up(ode, x, y, t, s, (grid.steps - 1 - i) % 2 == 1)
+                x, y = self.up(ode, x, y, t, s, odd=(grid.steps - 1 - i) % 2 == 1)
             else:
-                x, y = self.down(ode, x, y, s, t, i % 2 == 1)
+                x, y = self.down(ode, x, y, s, t, odd=i % 2 == 1)
             yield x, y
 
 
@@ -137,8 +130,7 @@ class EDICT(Coupled):
         if not 0 < self.p <= 1:
             raise ValueError(f"EDICT needs 0 < p <= 1, but got p = {self.p!r}.")
 
-    def down(self, ode: ODE, x: Tensor, y: Tensor, s: float, t: float, odd: bool) -> Pair:
-        """DDIM's step with each other's ε, then the mixing."""
+    def down(self, ode: ODE, x: Tensor, y: Tensor, s: float, t: float, *, odd: bool) -> Pair:
         swap = odd and self.alternate
         a, b = (y, x) if swap else (x, y)
         a = a.add(ode.eps(b, s), alpha=t - s)
@@ -147,8 +139,7 @@ class EDICT(Coupled):
         x = y.lerp(x, self.p)
         return x, x.lerp(y, self.p)
 
-    def up(self, ode: ODE, x: Tensor, y: Tensor, s: float, t: float, odd: bool) -> Pair:
-        """Each line undone, the last one first."""
+    def up(self, ode: ODE, x: Tensor, y: Tensor, s: float, t: float, *, odd: bool) -> Pair:
         swap = odd and self.alternate
         y = x.lerp(y, 1 / self.p)
         x = y.lerp(x, 1 / self.p)
@@ -175,7 +166,6 @@ class Rex(Coupled):
 
     @property
     def order(self) -> int:
-        """The method's."""
         return self.method.order
 
     def __post_init__(self) -> None:
@@ -184,13 +174,12 @@ class Rex(Coupled):
         if not 0 < self.zeta <= 1:
             raise ValueError(f"Rex needs 0 < zeta <= 1, but got zeta = {self.zeta!r}.")
 
-    def down(self, ode: ODE, x: Tensor, y: Tensor, s: float, t: float, odd: bool) -> Pair:
-        """The formula above."""
+    def down(self, ode: ODE, x: Tensor, y: Tensor, s: float, t: float, *, odd: bool) -> Pair:
         c = t / s if self.chart == DATA else 1.0
         x = self.method.step(ode, y, s, t).add(x - y, alpha=self.zeta * c)
         return x, x.add(y - self.method.step(ode, x, t, s), alpha=c)
 
-    def up(self, ode: ODE, x: Tensor, y: Tensor, s: float, t: float, odd: bool) -> Pair:
+    def up(self, ode: ODE, x: Tensor, y: Tensor, s: float, t: float, *, odd: bool) -> Pair:
         """Solved for y_s, then for x_s."""
         c = t / s if self.chart == DATA else 1.0
         y = self.method.step(ode, x, t, s).add(y - x, alpha=1 / c)

@@ -7,17 +7,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from flowsolve.schedule.variable import LOG_SIGMA
-from flowsolve.solver.base import OneStep, Solver
-from flowsolve.solver.chart import DATA, Chart
-from flowsolve.solver.weights import adams_weights, span
-from flowsolve_solvers.multistep import Known, check_start
+from flowsolve.schedule import LOG_SIGMA
+from flowsolve.solver import DATA, Chart, OneStep, Solver, adams_weights, span
+from flowsolve_solvers._multistep import Evaluated, check_start
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from flowsolve.ode.base import ODE
-    from flowsolve.schedule.grid import Grid
+    from flowsolve.ode import ODE
+    from flowsolve.schedule import Grid
 
 __all__ = ["UniPC"]
 
@@ -32,13 +30,13 @@ class UniPC(Solver):
 
     points             values the predictor uses (p of UniPC-p)
     chart              DATA (x₀, the paper's default) or NOISE (ε)
-    variant            "exact": exact weights, what B(h) cancels to, and the paper's vary_coeff
-                       without its slip; "bh1", "bh2": as published, with ρ = 1/2 in the two-point
+    variant            "exact": exact weights, from which B(h) cancels (the paper's vary_coeff, without
+                       its error); "bh1", "bh2": as published, with ρ = 1/2 in the two-point
                        predictor and the one-point corrector
     correct            False is UniP: the predictor alone, order min(points, 2)
     lower_order_final  as published: at most as many points as steps are left, so order 2 at most
-    start              a one-step method for the first points - 1 steps, which it shares its first
-                       evaluations with and which are not corrected
+    start              a one-step method for the first points - 1 steps; it shares the evaluation at
+                       each node, and its steps are not corrected
     """
 
     points: int = 2
@@ -68,7 +66,6 @@ class UniPC(Solver):
         return min(full, 2) if self.lower_order_final else full
 
     def steps(self, ode: ODE, x: Tensor, grid: Grid) -> Iterator[Tensor]:
-        """Predict, evaluate, correct."""
         nodes: list[float] = []
         values: list[Tensor] = []
         x_s = x
@@ -76,8 +73,8 @@ class UniPC(Solver):
             started = self.start is not None and 0 < i < self.points and t > 0
             if i:
                 if self.start is not None and started:
-                    known = Known(ode, self.chart, x_s, nodes[0], values[0])
-                    x = self.start.step(known, x_s, nodes[0], t)
+                    shared = Evaluated(ode, self.chart, x_s, nodes[0], values[0])
+                    x = self.start.step(shared, x_s, nodes[0], t)
                 else:
                     x = self._advance(x_s, nodes, values, nodes[0], t)  # the predictor
                 if i == grid.steps:
@@ -95,7 +92,7 @@ class UniPC(Solver):
     def _advance(
         self, x: Tensor, nodes: list[float], values: list[Tensor], s: float, t: float
     ) -> Tensor:
-        if t == 0:  # from the corrected x with the F of the predicted one, as every step
+        if t == 0:  # as in every step, x is corrected and F was evaluated at the predicted x
             return values[0] if self.chart == DATA else x.add(values[0], alpha=-s)
         weights = adams_weights(self.chart, LOG_SIGMA, tuple(nodes), s, t)
         if self.variant != "exact" and len(nodes) == 2:
@@ -115,7 +112,7 @@ def half_weights(
     b = q if variant == "bh1" else math.expm1(q)
     other = next(n for n in nodes if n != s)
     r = math.log(s / other) / math.log(s / t)
-    # B stands for the e^q - 1 of the slope
+    # B(h) takes the place of e^q - 1 in the slope
     whole, slope = scale * math.expm1(q), scale * b / (2 * r)
     first = (whole - slope, slope)
     return first if nodes[0] == s else (first[1], first[0])

@@ -9,15 +9,15 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from flowsolve.errors import GridError
-from flowsolve.schedule.discrete import DiscreteClock
-from flowsolve.solver.base import OneStep, Solver
+from flowsolve.schedule import DiscreteClock
+from flowsolve.solver import OneStep, Solver
 from flowsolve_solvers.euler import Euler
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from flowsolve.ode.base import ODE
-    from flowsolve.schedule.grid import Grid
+    from flowsolve.ode import ODE
+    from flowsolve.schedule import Grid
 
 _EULER: OneStep = Euler()
 
@@ -26,11 +26,11 @@ _EULER: OneStep = Euler()
 class WrongNeighbour(Solver):
     """x_τ' = Φ(x_τ; τ → τ - ⌊T/n⌋), taken for the state at the next label τ' of the grid.      diffusers, DDIM.
 
-    As many evaluations as `method` makes. Its x_t = α x̄ is kept as it is when the level is renamed.
+    As many evaluations as `method` makes. x_t = α x̄ stays as it is when its label changes.
     Order 0: on `linspace`, and on `trailing` where n does not divide T, it walks another path than
     the labels say and does not converge. On `leading` it is `method`. The grid's levels are labels of
     `clock` and 0 (set_alpha_to_one=True), n its number of steps. Not DDIM: that is Euler, on any grid.
-    Not among the methods by name of the command line.
+    The command line does not offer it by name.
     """
 
     clock: DiscreteClock
@@ -41,11 +41,9 @@ class WrongNeighbour(Solver):
 
     @property
     def stochastic(self) -> bool:
-        """If `method` is."""
         return self.method.stochastic
 
     def steps(self, ode: ODE, x: Tensor, grid: Grid) -> Iterator[Tensor]:
-        """Step to the label that diffusers takes for the next, and rename it."""
         if grid.rising:
             raise GridError("WrongNeighbour goes down the labels of a clock, not up: take Euler().")
         stride = len(self.clock.alphas_cumprod) // grid.steps

@@ -25,7 +25,7 @@ from flowsolve import (
     solve,
 )
 from flowsolve.analysis.stages import Run, drive, recurrence
-from flowsolve.analysis.step_cost import SHAPE, Meter
+from flowsolve.analysis.step_cost import SHAPE, StepCost
 from flowsolve.errors import StateError, TableError
 from flowsolve.problems import Mixture
 from flowsolve_solvers import (
@@ -83,7 +83,7 @@ def test_it_keeps_no_more_alive_than_the_method(solver: Solver) -> None:
         lambda ode: solve(ode, x, grid, solver, check=False),
         lambda ode: drive(ode, x, found),
     ):
-        meter = Meter(nbytes)
+        meter = StepCost(nbytes)
         ode = Still(DiffusionODE(meter.network, precondition), SeededNoise([0]))
         run(ode)  # what methods cache, such as weights, is made by a first run
         with meter:

@@ -23,7 +23,7 @@ from flowsolve import (
     sample,
     solve,
 )
-from flowsolve.analysis.step_cost import SHAPE, Meter, metered
+from flowsolve.analysis.step_cost import SHAPE, StepCost, measured_cost
 from flowsolve.ode.precondition import Precondition
 from flowsolve_solvers import (
     ALL,
@@ -45,7 +45,7 @@ READ_BACKS = {"aten::item", "aten::_local_scalar_dense", "aten::nonzero", "aten:
 
 def per_evaluation(solver: Solver, precondition: Precondition) -> tuple[float, Counter[str]]:
     """Operations for each evaluation, from the 11th step to the 20th."""
-    (short, fewer), (long, more) = (metered(solver, precondition, n) for n in (10, 20))
+    (short, fewer), (long, more) = (measured_cost(solver, precondition, n) for n in (10, 20))
     ops = long.ops - short.ops
     return ops.total() / (more - fewer), ops
 
@@ -101,7 +101,7 @@ def test_operations(solver: Solver, precondition: Precondition, bound: float) ->
 )
 def test_operations_of_a_whole_solve(solver: Solver, limit: int) -> None:
     # with the first step and all: nothing hides outside the marginal cost
-    meter, nfe = metered(solver, EPS, 10)
+    meter, nfe = measured_cost(solver, EPS, 10)
     assert nfe == 10
     assert meter.ops.total() <= limit * nfe, f"{meter.ops.total()} in 10 steps: {dict(meter.ops)}"
 
@@ -119,7 +119,7 @@ def test_what_the_network_sees(precondition: Precondition) -> None:
 
 @pytest.mark.parametrize("solver", ALL, ids=repr)
 def test_nothing_is_read_back(solver: Solver) -> None:
-    meter, _ = metered(solver, EPS, 10)
+    meter, _ = measured_cost(solver, EPS, 10)
     assert meter.ops.total() > 0
     assert not READ_BACKS & set(meter.ops), dict(meter.ops)
     copies = {"aten::_to_copy", "aten::copy_", "aten::clone"} & set(meter.ops)
@@ -127,7 +127,7 @@ def test_nothing_is_read_back(solver: Solver) -> None:
 
 
 def test_the_check_reads_back_once() -> None:
-    meter = Meter(STATE_BYTES)
+    meter = StepCost(STATE_BYTES)
     with meter:
         solve(DiffusionODE(meter.network, EPS), torch.randn(SHAPE), log_snr(10, 10, 0.1), Euler())
     assert sum(meter.ops[name] for name in READ_BACKS) == 1, dict(meter.ops)
@@ -148,7 +148,7 @@ def test_the_check_reads_back_once() -> None:
 )
 @pytest.mark.parametrize("precondition", [EPS, V, FlowPrediction()], ids=lambda p: type(p).__name__)
 def test_buffers(solver: Solver, points: int, precondition: Precondition) -> None:
-    peaks = [metered(solver, precondition, n)[0].peak for n in (10, 20)]
+    peaks = [measured_cost(solver, precondition, n)[0].peak for n in (10, 20)]
     print(f"{solver!r} {type(precondition).__name__}: {peaks[0]} state-sized buffers at once")
     # the caller's start, the state, what the network sees, its answer, and the points before it
     # (a flow's scaled input lives on, for one operation less)
@@ -159,11 +159,11 @@ def test_buffers(solver: Solver, points: int, precondition: Precondition) -> Non
 
 @pytest.mark.parametrize("solver", ALL, ids=repr)
 def test_memory_does_not_grow_with_the_grid(solver: Solver) -> None:
-    assert metered(solver, EPS, 10)[0].peak == metered(solver, EPS, 20)[0].peak
+    assert measured_cost(solver, EPS, 10)[0].peak == measured_cost(solver, EPS, 20)[0].peak
 
 
 def test_nothing_outlives_the_solve() -> None:
-    meter = Meter(STATE_BYTES)
+    meter = StepCost(STATE_BYTES)
     x = torch.randn(SHAPE)
     with meter:
         done = sample(DiffusionODE(meter.network, V), x, log_snr(10, 10, 0.1), Adams(4))
@@ -174,8 +174,8 @@ def test_nothing_outlives_the_solve() -> None:
 # --- the meter itself ----------------------------------------------------------------------------
 
 
-def measured(body: Callable[[Tensor], object]) -> Meter:
-    meter, x = Meter(STATE_BYTES), torch.ones(SHAPE)
+def measured(body: Callable[[Tensor], object]) -> StepCost:
+    meter, x = StepCost(STATE_BYTES), torch.ones(SHAPE)
     with meter:
         meter.hold(x)
         body(x)

@@ -32,7 +32,7 @@ from flowsolve import (
     sample,
     solve,
 )
-from flowsolve.analysis.step_cost import SHAPE, Meter
+from flowsolve.analysis.step_cost import SHAPE, StepCost
 from flowsolve.errors import NetworkError, NonFiniteError, StateError
 from flowsolve.ode.precondition import Precondition
 from flowsolve.problems import NetworkProblem, exact_network
@@ -192,7 +192,7 @@ def test_two_forwards_in_one_call() -> None:
 
 
 def test_nothing_is_read_back() -> None:
-    meter, x = Meter(4 * 64 * 64 * 4), torch.randn(SHAPE)
+    meter, x = StepCost(4 * 64 * 64 * 4), torch.randn(SHAPE)
     ode = DiffusionODE(lambda x, t, c: meter.network(x, t), EpsPrediction(VPSDE())).given(x)
     own = torch.full((1,), 3.0)
     for inner in (

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from flowsolve.analysis.strong_order import PATH_ORDER
+from flowsolve.analysis.strong_order import STRONG_ORDER
 from flowsolve.solver.plugins import provided
 from flowsolve.study import certificate as certify
 from flowsolve_solvers import ALL, STOCHASTIC
@@ -158,6 +158,6 @@ def test_the_certificate_lists_all() -> None:
         rows = [[c.strip() for c in line.strip("|").split("|")] for line in lines]
         assert [row[:2] for row in rows] == [[f"`{s!r}`", str(s.order)] for s in solvers], again
         for solver, row in zip(solvers, rows, strict=True):
-            claims = [solver.order] * slopes + [PATH_ORDER] * paths
+            claims = [solver.order] * slopes + [STRONG_ORDER] * paths
             for measured, claim in zip(row[2:], claims, strict=False):
                 assert abs(float(measured) - claim) < certify.TOLERANCE, row

@@ -39,3 +39,15 @@ def test_half_precision_states(solver: Solver, dtype: torch.dtype) -> None:
     worst = float((got.x.double() - exact).abs().max())
     unit = torch.finfo(dtype).eps
     assert worst < 3 * unit * got.nfe**0.5 * float(exact.abs().max()), worst / unit
+
+
+@pytest.mark.parametrize("solver", ALL, ids=repr)
+def test_the_step_to_zero_goes_to_the_data(solver: Solver) -> None:
+    """DDIM's goes to x₀ of the last state; what a method makes of earlier values changes it by less."""
+    easy = Gaussian(sigma_max=1.0, sigma_min=0.1)
+    x = easy.start(SEEDS, torch.float64)
+    grid = karras(40, 1.0, 0.1)
+    last = solve(easy, x, grid, solver).x
+    got = sample(easy, x, grid.to_zero(), solver).x
+    data = easy.x0(last, 0.1)
+    assert float((got - data).abs().max()) < 0.6 * float((last - data).abs().max())

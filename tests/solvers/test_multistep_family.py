@@ -22,6 +22,7 @@ from flowsolve import (
     VPSDE,
     ClockTime,
     Grid,
+    OneStep,
     Solver,
     karras,
     leading,
@@ -306,6 +307,21 @@ def test_errors(make: object, text: str) -> None:
 def test_a_start_takes_single_steps() -> None:
     with pytest.raises(TypeError, match="start must be a one-step solver such as Heun"):
         UniPC(start=IPNDM())  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("start", [Heun(), DPMSolver3(), DPMSolverPP2S(), Euler(DATA)], ids=repr)
+@pytest.mark.parametrize("chart", [NOISE, DATA], ids=repr)
+@pytest.mark.parametrize("method", [Adams, UniPC])
+def test_a_start_takes_its_own_steps(
+    method: type[Adams | UniPC], chart: Chart, start: OneStep
+) -> None:
+    """Whichever of ε and x₀ the start asks for, it is that of the shared evaluation."""
+    alone = tabulate(start, IRREGULAR)
+    table = tabulate(method(3, chart, start=start), IRREGULAR)
+    for got, want in zip(table.nodes[:2], alone.nodes[:2], strict=True):
+        # UniPC evaluates at the next level before it gives the state there
+        np.testing.assert_allclose(got, np.pad(want, (0, len(got) - len(want))), **CLOSE)
+    assert abs(table.nodes[2][1] - alone.nodes[2][1]) > 1e-3
 
 
 def test_dpm_solver_3_is_not_the_multistep_method_of_that_name() -> None:

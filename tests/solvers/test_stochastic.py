@@ -34,7 +34,7 @@ from flowsolve import (
     tabulate,
 )
 from flowsolve.analysis.step_response import responses
-from flowsolve.analysis.strong_order import PATH_ORDER, path_slope
+from flowsolve.analysis.strong_order import STRONG_ORDER, path_slope
 from flowsolve.analysis.weak_order import (
     FUNCTIONS,
     exact_expectations,
@@ -74,9 +74,9 @@ from flowsolve_solvers import (
     SASolver,
     UniPC,
 )
+from flowsolve_solvers._multistep import Multistep
 from flowsolve_solvers.ddim import posterior
 from flowsolve_solvers.eta import NoiseScale
-from flowsolve_solvers.multistep import march
 
 each = pytest.mark.parametrize("solver", STOCHASTIC, ids=repr)
 PROBLEM = Mixture()
@@ -416,20 +416,16 @@ def test_the_sums_of_er_sde_are_of_order_1() -> None:
 
 
 @dataclass(frozen=True, repr=False)
-class StartedERSDE(Solver):
+class StartedERSDE(Multistep):
     """ERSDE(3, 0) after two steps of RK4."""
 
     published: bool
 
-    order = 3
+    order, points, chart, start = 3, 3, DATA, RK4(LOG_SIGMA)
 
-    def steps(self, ode: ODE, x: Tensor, grid: Grid) -> Iterator[Tensor]:
+    def weights(self, nodes: tuple[float, ...], s: float, t: float) -> list[float]:
         solver = ERSDE(3, 0.0, published=self.published)
-        return march(
-            ode, x, grid, DATA,
-            lambda nodes, s, t: [w / t for w in solver.weights(nodes, t)],
-            3, RK4(LOG_SIGMA), 2,
-        )  # fmt: skip
+        return [w / t for w in solver.weights(nodes, t)]
 
 
 @pytest.mark.parametrize(("published", "order"), [(False, 3), (True, 2)])
@@ -924,4 +920,4 @@ def test_no_law(solver: Solver, text: str) -> None:
 @each
 def test_order_of_the_paths(solver: Solver) -> None:
     slope = path_slope(solver)
-    assert abs(slope.order - PATH_ORDER) < 0.2, slope
+    assert abs(slope.order - STRONG_ORDER) < 0.2, slope

@@ -1,0 +1,92 @@
+"""The loop of linear multistep methods, and their start by a one-step method."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from flowsolve.ode import ODE
+from flowsolve.solver import DATA, NOISE, Chart, OneStep, Solver
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from flowsolve.schedule import Grid
+
+
+class Multistep(Solver):
+    """z_t = z_s + Σ_j weights(nodes, s, t)_j F(nodes_j), on the newest `points` nodes.
+
+    chart        what z and F are (`Chart`)
+    start        takes the first `start_steps` steps, and shares the evaluation at each node
+    lower_order_final  at most as many points as steps are left; a step to σ = 0 is then DDIM's
+    """
+
+    @abstractmethod
+    def weights(self, nodes: tuple[float, ...], s: float, t: float) -> Sequence[float]:
+        """The weights of F at the nodes, the newest first, in the step from s = nodes[0] to t."""
+
+    @property
+    @abstractmethod
+    def points(self) -> int: ...
+
+    @property
+    def chart(self) -> Chart:
+        return NOISE
+
+    @property
+    def start(self) -> OneStep | None:
+        return None
+
+    @property
+    def start_steps(self) -> int:
+        return self.points - 1
+
+    @property
+    def lower_order_final(self) -> bool:
+        return False
+
+    def steps(self, ode: ODE, x: Tensor, grid: Grid) -> Iterator[Tensor]:
+        nodes: tuple[float, ...] = ()
+        values: list[Tensor] = []
+        for i, (s, t) in enumerate(pairwise(grid)):
+            k = min(self.points, grid.steps - i) if self.lower_order_final else self.points
+            nodes = (s, *nodes[: k - 1])
+            del values[k - 1 :]  # before the evaluation: one state less in memory
+            if self.lower_order_final and t == 0:
+                yield ode.x0(x, s)
+                return
+            values.insert(0, self.chart.value(ode, x, s))
+            if self.start is not None and i < self.start_steps and t > 0:
+                x = self.start.step(Evaluated(ode, self.chart, x, s, values[0]), x, s, t)
+            else:
+                x = self.chart.advance(x, s, t, self.weights(nodes, s, t), values)
+            yield x
+
+
+class Evaluated(ODE):
+    """`ode`, whose F at (x, s) has been evaluated: there ε and x₀ follow from `value` at no cost."""
+
+    def __init__(self, ode: ODE, chart: Chart, x: Tensor, s: float, value: Tensor) -> None:
+        self.ode, self.at = ode, (x, s)
+        self.known_eps = value if chart == NOISE else (x - value) / s
+        self.known_x0 = value if chart == DATA else None
+
+    def _here(self, x: Tensor, sigma: float) -> bool:
+        return x is self.at[0] and sigma == self.at[1]
+
+    def eps(self, x: Tensor, sigma: float) -> Tensor:
+        return self.known_eps if self._here(x, sigma) else self.ode.eps(x, sigma)
+
+    def x0(self, x: Tensor, sigma: float) -> Tensor:
+        if not self._here(x, sigma):
+            return self.ode.x0(x, sigma)
+        return x.add(self.known_eps, alpha=-sigma) if self.known_x0 is None else self.known_x0
+
+
+def check_start(start: OneStep | None) -> None:
+    """Raise TypeError for a start that cannot take single steps."""
+    if start is not None and not isinstance(start, OneStep):
+        raise TypeError(f"start must be a one-step solver such as Heun(), not {start!r}.")
