@@ -26,7 +26,8 @@ def unit_noise(
 ) -> Tensor:
     """N(0, I) of shape (len(seeds), *event), each sample from its own seed.
 
-    Drawn in float64 on the CPU and then cast, so float32 and float64 runs start at the same place.
+    Drawn in float64 on the CPU and then cast, so float32 and float64 runs start at the same place. The
+    copy to a GPU does not wait for what the GPU still has to do.
     """
     import torch
 
@@ -34,7 +35,10 @@ def unit_noise(
         torch.randn(event, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
         for seed in seeds
     ]
-    return torch.stack(draws).to(device, dtype or torch.get_default_dtype())
+    z = torch.stack(draws).to(dtype or torch.get_default_dtype())
+    if torch.device(device).type != "cuda":
+        return z.to(device)
+    return z.pin_memory().to(device, non_blocking=True)
 
 
 class Noise(ABC):
