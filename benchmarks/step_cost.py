@@ -32,7 +32,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from flowsolve import ODE, VPSDE, DiffusionODE, EpsPrediction, Grid, Solver, log_snr, solve
-from flowsolve.integrate.cost import fit
+from flowsolve.integrate import fit
 from flowsolve_solvers import ALL, DEIS, LMS, Adams, DPMSolverM, DPMSolverPP2M, DPMSolverPPM, Euler
 
 COLUMNS = ("method", "nfe", "µs/eval", "q25", "q75", "/ Euler", "ops/eval", "state", "/ same")

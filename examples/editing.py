@@ -17,8 +17,8 @@ import flowsolve as fs
 import flowsolve_solvers as S
 from flowsolve import plot
 from flowsolve.problems import Digits
+from flowsolve.study import collect
 from flowsolve.study import editing as edit
-from flowsolve.study.runner import collect
 
 SHOWN = (
     edit.Edit(edit.encoded),
