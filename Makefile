@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PEERS := .venv-parity
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: compare test parity lint docs clean
+.PHONY: compare test parity gpu lint docs clean
 
 compare: $(STAMP)  ## the main job: error against evaluations on a real network
 	$(BIN)/flowsolve compare
@@ -18,6 +18,9 @@ test: $(STAMP)  ## every test that this machine can run
 parity: $(PEERS)/.installed  ## the same numbers as diffusers, k-diffusion, torch-fidelity, which .venv never sees
 	PYTHONPATH=$(PEERS) $(BIN)/python -c "from diffusers import DDIMScheduler; import torchsde"
 	PYTHONPATH=$(PEERS) $(BIN)/python -m pytest -rs -m parity
+
+gpu:  ## the tests marked gpu and the step's cost, on a CUDA device; nothing is installed; WHEELS=folder
+	PYTHONPATH=.:solvers $(PYTHON) benchmarks/gpu_check.py $(if $(WHEELS),--wheels $(WHEELS))
 
 lint: $(STAMP)  ## format, lint, types, import contracts
 	$(BIN)/ruff format --check

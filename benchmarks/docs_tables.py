@@ -20,13 +20,11 @@ from torch import Tensor
 import flowsolve as fs
 import flowsolve_solvers as S
 from flowsolve import metrics as m
-from flowsolve.analysis.weak_order import law_error
-from flowsolve.integrate.fixed_point import invert
-from flowsolve.integrate.inversion import Encoder, encode, round_trip_error
-from flowsolve.problems import Dataset, Digits, Mixture, Mixture1D, Problem
+from flowsolve.analysis import law_error
+from flowsolve.integrate import Encoder, encode, invert, round_trip_error
+from flowsolve.problems import Dataset, Digits, Mixture, Mixture1D, Problem, digits_data
 from flowsolve.problems.classifier import digits_classes, digits_features
-from flowsolve.problems.digits import digits_data
-from flowsolve.solver.dense_output import hermite
+from flowsolve.solver import hermite
 from flowsolve.study import work_precision
 
 DISTANCES = (m.frechet, m.sliced_wasserstein, m.energy, m.kid, m.mmd, m.precision, m.recall)

@@ -24,7 +24,7 @@ from torch import Tensor
 
 from flowsolve import Grid, log_snr
 from flowsolve.problems import Problem
-from flowsolve.study.references import reference
+from flowsolve.study import reference
 
 Edit = tuple[str, str]
 PLAIN, SDE, LABELS = "", "noise-free SDE", "labels"

@@ -18,7 +18,7 @@ import torch
 from peer_code import LABELS, SDE, Case, Edit, errors, graded, source_file
 
 from flowsolve import Grid, karras, log_snr
-from flowsolve.analysis.order import observed_order
+from flowsolve.analysis import observed_order
 from flowsolve.problems import Mixture, Mixture1D, Problem
 
 TWO: Edit = ("D2 = (1.0 / (r0 + r1))", "D2 = (2.0 / (r0 + r1))")

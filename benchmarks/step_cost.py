@@ -1,6 +1,7 @@
 """What a step costs beside its network: flowsolve's methods, diffusers' schedulers, k-diffusion.
 
-µs/eval   CPU time of one thread, (loop - NFE x network) / NFE; all methods in turn, in random order
+µs/eval   CPU time of one thread, (loop - NFE x network) / NFE; all methods in turn, in random order.
+          On a GPU wall time, each loop timed from an idle device until it is idle again
 ops/eval  aten calls of the same loop, views and the network's own left out
 state     those of them that write a tensor of the state's size
 / same    a peer's time over that of the same method here
@@ -31,7 +32,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from flowsolve import ODE, VPSDE, DiffusionODE, EpsPrediction, Grid, Solver, log_snr, solve
-from flowsolve.integrate.cost import fit
+from flowsolve.integrate import fit
 from flowsolve_solvers import ALL, DEIS, LMS, Adams, DPMSolverM, DPMSolverPP2M, DPMSolverPPM, Euler
 
 COLUMNS = ("method", "nfe", "µs/eval", "q25", "q75", "/ Euler", "ops/eval", "state", "/ same")
@@ -68,6 +69,18 @@ class Operations(TorchDispatchMode):
         return out
 
 
+def clock(device: torch.device) -> Callable[[], float]:
+    """Seconds of this thread's CPU time; on a GPU of wall time, read when the device has done its work."""
+    if device.type != "cuda":
+        return time.thread_time
+
+    def now() -> float:
+        torch.cuda.synchronize(device)
+        return time.perf_counter()
+
+    return now
+
+
 @dataclass
 class Case:
     """A loop that returns its NFE, the name of the same method here, and what goes before."""
@@ -92,12 +105,13 @@ class Case:
     def time(self, x: Tensor) -> None:
         """One run, less as many networks."""
         self.prepare()
-        start = time.thread_time()
+        now = clock(x.device)
+        start = now()
         self.run()
-        middle = time.thread_time()
+        middle = now()
         for _ in range(self.nfe):
             network(x, x)
-        self.micros.append(1e6 * (2 * middle - start - time.thread_time()) / self.nfe)
+        self.micros.append(1e6 * (2 * middle - start - now()) / self.nfe)
 
 
 def ours(every: bool, x: Tensor, nfe: int, spacing: Callable[[int], Grid]) -> list[Case]:
@@ -131,7 +145,7 @@ def diffusers(name: str, same: Solver, x: Tensor, nfe: int, **config: Any) -> Ca
 def k_diffusion(name: str, x: Tensor, grid: Grid) -> Case:
     """A function of k_diffusion/sampling.py."""
     sampler = getattr(k_diffusion_sampling(), name)
-    sigmas = torch.tensor(grid.levels, dtype=x.dtype)
+    sigmas = torch.tensor(grid.levels, dtype=x.dtype, device=x.device)
 
     def run() -> int:
         sampler(network, x, sigmas, disable=True)
@@ -145,6 +159,8 @@ def measure(cases: list[Case], x: Tensor, repeat: int) -> list[list[str]]:
     order = random.Random(0)
     for case in cases:
         case.count(x)
+        case.time(x)  # a first time, which is not kept: kernels are loaded
+        case.micros.clear()
     for _ in range(repeat):
         for case in order.sample(cases, len(cases)):
             case.time(x)
@@ -164,12 +180,13 @@ def main() -> None:
     parser.add_argument("--nfe", type=int, default=20, help="evaluations a run, at most")
     parser.add_argument("--shape", default="1,4,64,64", help="of the float32 state")
     parser.add_argument("--repeat", type=int, default=100, help="timed runs of each method, >= 2")
+    parser.add_argument("--device", type=torch.device, default="cpu", help="cpu, cuda, cuda:1")
     parser.add_argument("--csv", type=Path, help="write the table here as well")
     args = parser.parse_args()
 
     torch.set_num_threads(1)
     torch.set_grad_enabled(False)
-    x = torch.randn([int(n) for n in args.shape.split(",")])
+    x = torch.randn([int(n) for n in args.shape.split(",")]).to(args.device)
 
     spacing = partial(log_snr, sigma_max=80.0, sigma_min=0.01)
     peers: dict[str, Callable[[str], Case]] = {
@@ -185,7 +202,9 @@ def main() -> None:
             missing.append([f"{name}: {MISSING}"])
     rows = measure(cases, x, max(2, args.repeat)) + missing
 
-    table = Table(title=f"Beside the network, {args.shape} float32, torch {torch.__version__}")
+    where = torch.cuda.get_device_name(args.device) if x.is_cuda else args.device
+    title = f"Beside the network, {args.shape} float32, torch {torch.__version__}, {where}"
+    table = Table(title=title)
     for i, column in enumerate(COLUMNS):
         table.add_column(column, justify="right" if i else "left")
     for row in rows:

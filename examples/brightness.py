@@ -19,7 +19,7 @@ from torch import Tensor
 import flowsolve as fs
 import flowsolve_solvers as S
 from flowsolve import plot
-from flowsolve.ode.guidance import Guided
+from flowsolve.ode import Guided
 from flowsolve.problems import exact_network
 
 SIDE, BRIGHT, TEXTURE = 64, 0.25, 0.15

@@ -26,7 +26,7 @@ SHOWN = (
     edit.Edit(edit.noised, scale=3.0, strength=0.3),
     edit.Edit(edit.noised, scale=3.0, strength=0.4),
     edit.Edit(edit.fresh),
-    edit.Another(),
+    edit.OtherDigit(),
 )
 
 

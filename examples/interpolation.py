@@ -19,7 +19,7 @@ from torch import Tensor
 import flowsolve as fs
 import flowsolve_solvers as S
 from flowsolve import plot, problems
-from flowsolve.ode.noise_interpolation import square
+from flowsolve.ode import square
 
 
 def lines(corners: Tensor, n: int) -> Tensor:

@@ -13,8 +13,8 @@ from safetensors.torch import save
 from torch import Tensor
 from torch.nn import functional as F
 
+from flowsolve.problems import digits_data
 from flowsolve.problems.classifier import DigitsClassifier
-from flowsolve.problems.digits import digits_data
 
 WEIGHTS = Path(__file__).parents[1] / "flowsolve/problems/classifier.safetensors"
 DATA = "Optical Recognition of Handwritten Digits (test part), Alpaydin and Kaynak, UCI 1998"

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 import flowsolve as fs
 from flowsolve import plot
-from flowsolve.ode.training import Objective, moving_average
-from flowsolve.problems.digits import digits_data
+from flowsolve.ode import Objective, moving_average
+from flowsolve.problems import digits_data
 from flowsolve.problems.unet import NO_CLASS, DigitsUNet
 from flowsolve_solvers import Heun
 

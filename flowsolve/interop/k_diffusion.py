@@ -1,11 +1,11 @@
-"""k-diffusion, ComfyUI, Forge: their denoisers as ODEs here, and solvers from here as their sample_*."""
+"""k-diffusion, ComfyUI, Forge: denoisers as ODEs, and solvers as functions like k-diffusion's sample_*."""
 
 from __future__ import annotations
 
 import inspect
 import math
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -44,21 +44,29 @@ def from_denoiser(
     return DiffusionODE(network, precondition, dtype=dtype)
 
 
+@dataclass(frozen=True)
+class _Settings:
+    """What k-diffusion's stochastic samplers take besides, under its names."""
+
+    eta: float | None = None
+    s_noise: float = 1.0
+    noise_sampler: NoiseSampler | None = None
+
+
 class _Program(Wrapped):
-    """The ODE of a program: its noise, and its callback once a step."""
+    """The ODE as a program runs it: noise comes from the program, whose callback is called once a step."""
 
     def __init__(
         self,
         ode: ODE,
         sigmas: Tensor,
-        flow: bool,
         callback: Callback | None,
-        noise_sampler: NoiseSampler | None,
-        s_noise: float,
+        settings: _Settings,
+        *,
+        flow: bool,
     ) -> None:
         super().__init__(ode)
-        self.sigmas, self.flow, self.callback = sigmas, flow, callback
-        self.noise_sampler, self.s_noise = noise_sampler, s_noise
+        self.sigmas, self.callback, self.settings, self.flow = sigmas, callback, settings, flow
         self.step, self.told = 0, -1
         self.last: tuple[Tensor, float, Tensor] | None = None
 
@@ -77,14 +85,15 @@ class _Program(Wrapped):
     def noise(self, x: Tensor, s: float, t: float) -> Tensor:
         import torch
 
-        if self.noise_sampler is None:
+        settings = self.settings
+        if settings.noise_sampler is None:
             z = torch.randn_like(x)
-        else:  # theirs are tensors; on the host, so that nothing waits for the device
-            z = self.noise_sampler(self._theirs(s), self._theirs(t))
-        return z if self.s_noise == 1 else z * self.s_noise
+        else:  # it takes tensors; they stay on the host, so that nothing waits for the device
+            z = settings.noise_sampler(self._theirs(s), self._theirs(t))
+        return z if settings.s_noise == 1 else z * settings.s_noise
 
     def end_step(self) -> None:
-        """Tell of a step that made no evaluation, as the last one of a corrector."""
+        """Call the callback for a step that made no evaluation, such as the last one of a corrector."""
         if self.told < self.step and self.callback is not None and self.last is not None:
             self._saw(*self.last)
         self.step += 1
@@ -112,16 +121,20 @@ class _Program(Wrapped):
 
 
 def as_k_sampler(solver: Solver, *, flow: bool = False) -> Callable[..., Tensor]:
-    """A function sample(model, x, sigmas, extra_args, callback, disable, ...) that runs `solver`.
+    """A function sample(model, x, sigmas, extra_args, callback, *, disable, ...) that runs `solver`.
 
-    x is x̄ at sigmas[0] = σ_0, and sigmas fall to 0 or to a level above it; with fewer than two, x comes
-    back. callback gets {"x", "i", "sigma", "sigma_hat", "denoised"} once a step, at its first
-    evaluation, which is at sigma_hat. A stochastic solver has s_noise, a factor of its noise, and
-    noise_sampler(σ, σ_next), else torch.randn_like; one with an η has eta. `disable` hides a progress
-    bar, and there is none.
+    x              x̄ at sigmas[0]
+    sigmas         falling levels, to 0 or to a level above it; with fewer than two, x is returned
+    extra_args     keyword arguments of every call of the model
+    callback       called once a step, at the step's first evaluation, with a dictionary of x, i, sigma,
+                   sigma_hat (the level of that evaluation) and denoised
+    disable        of a progress bar in k-diffusion; there is none here
+    eta            of a solver that has an η
+    s_noise        a factor of the noise of a stochastic solver
+    noise_sampler  a function (σ, σ_next) that draws its noise; torch.randn_like unless given
 
-    flow=True is for ComfyUI's flow models (SD3, Flux): sigmas are t = σ/(1+σ) and x is x_t = (1-t) x₀ + tε
-    there, and the solver runs in x̄ and σ, where it has its order.
+    flow=True is for ComfyUI's flow models (SD3, Flux). There sigmas are t = σ/(1+σ) and x is
+    x_t = (1-t) x₀ + tε. The solver runs in x̄ and σ, where it has its order.
 
     Raises StateError, GridError for sigmas that do not fall, NetworkError, and NonFiniteError.
     """
@@ -133,13 +146,14 @@ def as_k_sampler(solver: Solver, *, flow: bool = False) -> Callable[..., Tensor]
         sigmas: Tensor,
         extra_args: dict[str, Any] | None = None,
         callback: Callback | None = None,
+        *,
         disable: bool | None = None,
-        eta: float | None = None,
-        s_noise: float = 1.0,
-        noise_sampler: NoiseSampler | None = None,
+        **given: Any,
     ) -> Tensor:
         import torch
 
+        settings = _Settings(**given)
+        eta = settings.eta
         if eta is not None and not hasattr(solver, "eta"):
             raise StateError(f"{solver!r} has no η, but got eta = {eta!r}. Leave it out.")
         method = solver if eta is None else replace(solver, eta=eta)  # type: ignore[type-var]
@@ -148,7 +162,7 @@ def as_k_sampler(solver: Solver, *, flow: bool = False) -> Callable[..., Tensor]
             return x
         grid = Grid(levels, "sigmas")
         inner = from_denoiser(partial(model, **(extra_args or {})), flow=flow)
-        ode = _Program(inner, sigmas, flow, callback, noise_sampler, s_noise)
+        ode = _Program(inner, sigmas, callback, settings, flow=flow)
         with torch.no_grad():
             start = x_bar = x * (1 + grid[0]) if flow and grid[0] < math.inf else x
             for x_next in trajectory(ode, start, grid, method):
@@ -163,7 +177,9 @@ def as_k_sampler(solver: Solver, *, flow: bool = False) -> Callable[..., Tensor]
     hidden = set() if hasattr(solver, "eta") else {"eta"}
     hidden |= set() if solver.stochastic or not hidden else {"s_noise", "noise_sampler"}
     shown = inspect.signature(sample)
-    parameters = [p for p in shown.parameters.values() if p.name not in hidden]
+    parameters = [p for p in shown.parameters.values() if p.kind != p.VAR_KEYWORD]
+    more = [p for p in inspect.signature(_Settings).parameters.values() if p.name not in hidden]
+    parameters += [p.replace(kind=p.KEYWORD_ONLY) for p in more]
     sample.__signature__ = shown.replace(parameters=parameters)  # type: ignore[attr-defined]
     sample.__name__ = sample.__qualname__ = f"sample_{type(solver).__name__}"
     return sample

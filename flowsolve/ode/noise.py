@@ -27,6 +27,7 @@ def unit_noise(
     """N(0, I) of shape (len(seeds), *event), row i drawn from seed i alone.
 
     Drawn in float64 on the CPU and then cast, so that runs in float32 and float64 start at the same noise.
+    The copy to a GPU does not wait for what the GPU still has to do.
     """
     import torch
 
@@ -34,7 +35,10 @@ def unit_noise(
         torch.randn(event, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
         for seed in seeds
     ]
-    return torch.stack(draws).to(device, dtype or torch.get_default_dtype())
+    z = torch.stack(draws).to(dtype or torch.get_default_dtype())
+    if torch.device(device).type != "cuda":
+        return z.to(device)
+    return z.pin_memory().to(device, non_blocking=True)
 
 
 class Noise(ABC):

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from flowsolve import (
     DATA,
@@ -26,7 +23,6 @@ from flowsolve import (
     log_snr,
     sample,
     solve,
-    unit_noise,
 )
 from flowsolve.ode.precondition import Precondition
 from flowsolve_solvers import (
@@ -44,8 +40,16 @@ from flowsolve_solvers import (
     Midpoint,
     Torchdiffeq,
 )
+from tests.devices import (
+    network,
+    no_synchronisation,
+    noise,
+    on_each_device,
+    same,
+    strict,
+    synchronize,
+)
 
-EVENT = (1, 8, 8)
 GRID = karras(8, 20.0, 0.1)
 FIXED = [s for s in ALL if not s.adaptive]
 SOME: list[Solver] = [
@@ -72,71 +76,9 @@ PRECONDITIONS = [
     FlowPrediction(),
 ]
 
-on_each_device = pytest.mark.parametrize(
-    "device", ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)]
-)
 each_precondition = pytest.mark.parametrize(
     "precondition", PRECONDITIONS, ids=lambda p: type(p).__name__
 )
-
-
-class Small(nn.Module):
-    """A smooth convolutional network like the digits network, in 2 layers; its weights by seed."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        generator = torch.Generator().manual_seed(0)
-        self.first = nn.Conv2d(1, 8, 3, padding=1)
-        self.time = nn.Linear(1, 8)
-        self.last = nn.Conv2d(8, 1, 3, padding=1)
-        with torch.no_grad():
-            for p in self.parameters():
-                p.copy_(0.3 * torch.randn(p.shape, generator=generator))
-
-    def forward(self, x: Tensor, t: Tensor) -> Tensor:
-        hidden = self.first(x) + self.time(t[:, None].to(x.dtype))[:, :, None, None]
-        return 0.5 * x + self.last(torch.tanh(hidden))
-
-
-def network(device: str, dtype: torch.dtype = torch.float32) -> Small:
-    return Small().to(device, dtype).eval().requires_grad_(False)
-
-
-def noise(device: str, n: int = 4, dtype: torch.dtype = torch.float32) -> Tensor:
-    return unit_noise(range(n), EVENT, dtype, device)
-
-
-def synchronize(device: str) -> None:
-    if device == "cuda":
-        torch.cuda.synchronize()
-
-
-@contextmanager
-def strict(device: str) -> Iterator[None]:
-    """Float32 in float32, not TF32, so that results can be compared."""
-    if device == "cpu":
-        yield
-        return
-    before = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
-    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
-    try:
-        yield
-    finally:
-        torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = before
-
-
-@contextmanager
-def no_synchronisation(device: str) -> Iterator[None]:
-    """Anything that waits for the GPU raises RuntimeError."""
-    if device == "cpu":
-        yield
-        return
-    synchronize(device)
-    torch.cuda.set_sync_debug_mode("error")
-    try:
-        yield
-    finally:
-        torch.cuda.set_sync_debug_mode("default")
 
 
 @on_each_device
@@ -149,8 +91,7 @@ def test_same_result_as_float64_on_the_cpu(device: str, solver: Solver) -> None:
         done = sample(DiffusionODE(network(device), precondition), noise(device), GRID, solver)
     assert done.x.device.type == device
     assert done.x.dtype == torch.float32
-    largest = float(expected.abs().max())
-    torch.testing.assert_close(done.x.double().cpu(), expected, rtol=0, atol=2e-5 * largest)
+    same(done.x, expected)
 
 
 @on_each_device
@@ -161,8 +102,7 @@ def test_every_prediction(device: str, precondition: Precondition) -> None:
     with strict(device):
         ode = DiffusionODE(network(device), precondition)
         done = sample(ode, noise(device), GRID.to_zero(), Heun())
-    largest = float(expected.abs().max())
-    torch.testing.assert_close(done.x.double().cpu(), expected, rtol=0, atol=2e-5 * largest)
+    same(done.x, expected)
 
 
 @on_each_device

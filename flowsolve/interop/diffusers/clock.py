@@ -27,7 +27,7 @@ BETAS = {"linear": linear_beta, "scaled_linear": scaled_linear_beta, "sigmoid": 
 
 
 def table(c: Config, kind: Kind, between: Between | None, as_shipped: bool) -> DiscreteClock:
-    """The β's, rescaled to zero terminal SNR if asked, with the class's convention between labels."""
+    """The table of the config's β, with its class's rule between labels; zero terminal SNR if it says so."""
     usual: Between = "log_sigma"
     if kind == "ve" and c["timestep_spacing"] == "linspace" and not spaced(c):
         usual = "sigma"
@@ -65,7 +65,7 @@ def _betas(c: Config) -> DiscreteClock:
 
 
 def spaced(c: Config) -> Levels:
-    """The spacing of levels off the table that is asked for, if any."""
+    """The spacing in σ that the config asks for, or "" where levels are placed by labels."""
     if c.get("use_karras_sigmas"):
         return "karras"
     if c.get("use_exponential_sigmas") or c.get("use_lu_lambdas"):
@@ -74,7 +74,7 @@ def spaced(c: Config) -> Levels:
 
 
 def whole(name: str, c: Config, clock: Clock, kind: Kind) -> Clock:
-    """The labels of the classes that keep them in integers, rounded or truncated off the table."""
+    """The clock of the classes that keep labels as integers: between labels they are rounded or truncated."""
     levels, flow = spaced(c), bool(c.get("use_flow_sigmas"))
     if name.startswith("KDPM2") and levels == "karras":
         return labels.Labels(clock, labels.nearest)

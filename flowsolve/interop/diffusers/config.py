@@ -38,6 +38,8 @@ PREDICTIONS: dict[str, type[Precondition]] = {
 
 
 class _Wanted(NamedTuple):
+    """The options of `read_config`."""
+
     mu: float | None
     image_seq_len: int | None
     between: Between | None
@@ -83,7 +85,7 @@ def read_config(
 
 
 def _open(source: object) -> tuple[str, dict[str, Any]]:
-    """The class name and the keys."""
+    """The scheduler's class name, and the keys of its config."""
     if isinstance(source, str | Path):
         path = Path(source)
         path = path / "scheduler_config.json" if path.is_dir() else path
@@ -163,13 +165,13 @@ def _spacing(name: str, c: Mapping[str, Any], kind: Kind, clock: DiscreteClock) 
     first = c.get("set_alpha_to_one") is False or c.get("final_sigmas_type") == "sigma_min"
     spacing = TableSpacing(
         clock,
-        "ve" if kind == "ve" else "dpm" if kind == "dpm" else "ddim",
-        c.get("timestep_spacing", "linspace"),
-        c.get("steps_offset", 0),
-        spaced(c),
-        "first" if first or name == "DEISMultistepScheduler" else "zero",
-        c.get("sigma_max"),
-        c.get("sigma_min"),
+        variant="ddim" if kind == "flow" else kind,
+        spacing=c.get("timestep_spacing", "linspace"),
+        steps_offset=c.get("steps_offset", 0),
+        levels=spaced(c),
+        final="first" if first or name == "DEISMultistepScheduler" else "zero",
+        sigma_max=c.get("sigma_max"),
+        sigma_min=c.get("sigma_min"),
         rising=name == "DDIMInverseScheduler",
     )
     if c.get("interpolation_type") == "log_linear":
@@ -191,7 +193,8 @@ def _solver_flow(
     spacing: Callable[[int], Grid] = SolverFlowSpacing(shift, T, final)
     if name.startswith("UniPC"):
         top = 17 * 2.0**-24 if wanted.as_shipped else 0.0  # 1 - 1e-6 in float32
-        spacing = FlowSpacing(shift, "open", c["shift_terminal"], final=final, top=top, T=T)
+        terminal = c["shift_terminal"]
+        spacing = FlowSpacing(shift, "open", terminal=terminal, final=final, top=top, T=T)
         if c["use_karras_sigmas"]:
             table_clock = table(c, "dpm", wanted.between, wanted.as_shipped)
             spacing = TableSpacing(table_clock, "dpm", levels="karras", final=final)
@@ -204,8 +207,9 @@ def _flow(
     """The FlowMatch schedulers."""
     T = c["num_train_timesteps"]
     twice = wanted.as_shipped and not c.get("use_dynamic_shifting") and wanted.ends_at == "1/T"
+    terminal = c.get("shift_terminal")
     spacing = FlowSpacing(
-        shift, wanted.ends_at, c.get("shift_terminal"), spaced(c), T=T, twice=twice
+        shift, wanted.ends_at, terminal=terminal, levels=spaced(c), T=T, twice=twice
     )
     clock = FlowClock(scale=T)
     return Reading(name, FlowPrediction(clock), spacing, flow_start, _limits(c), report)

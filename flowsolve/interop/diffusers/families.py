@@ -1,4 +1,4 @@
-"""What diffusers' schedulers can be told, with their own defaults, and what of it a grid has no use for."""
+"""The keys of each scheduler class's config with that class's defaults, and which keys are not used here."""
 
 from __future__ import annotations
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from flowsolve.errors import GridError
-from flowsolve.schedule import timesteps as subsequence
 from flowsolve.schedule.discrete import DiscreteClock
 from flowsolve.schedule.flow_shift import flow_uniform, odds
 from flowsolve.schedule.grid import Grid, Spacing
 from flowsolve.schedule.spacings import karras, log_snr
+from flowsolve.schedule.timesteps import Final, leading, linspace, trailing
 from flowsolve.schedule.tuned import beta
 
 Levels = Literal["", "karras", "exponential", "beta"]
@@ -21,12 +21,16 @@ SPACED: dict[str, Spacing] = {"karras": karras, "exponential": log_snr, "beta": 
 
 @dataclass(frozen=True)
 class TableSpacing:
-    """Levels of a table ᾱ_t: labels by `spacing`, or `levels` between two of its σ; then 0 or σ_0.
+    """The levels of a table ᾱ_t that a scheduler takes, and then 0 or the table's first σ_0.
 
-    variant  "ddim", "dpm", or "ve" (Euler, Heun, LMS, KDPM2: linspace unrounded, σ linear between)
-    keep     the labels left after `lambda_min_clipped`
+    spacing     how labels are placed: "leading", "trailing" or "linspace", with `steps_offset`
+    levels      a spacing in σ instead, between two levels of the table, or sigma_max and sigma_min
+    variant     the class's own rule: "ddim", "dpm", or "ve" (Euler, Heun, LMS, KDPM2: linspace without
+                rounding, σ linear between labels)
+    final       "zero" for a last step to 0, "first" for one to σ_0
+    keep        how many labels are left after `lambda_min_clipped`; None: all
     log_linear  Euler's interpolation_type: n steps even in log σ over the whole table, none to 0
-    rising   turn the grid around (DDIMInverse)
+    rising      turn the grid around (DDIMInverse)
     """
 
     clock: DiscreteClock
@@ -34,7 +38,7 @@ class TableSpacing:
     spacing: str = "leading"
     steps_offset: int = 0
     levels: Levels = ""
-    final: subsequence.Final = "zero"
+    final: Final = "zero"
     sigma_max: float | None = None
     sigma_min: float | None = None
     keep: int | None = None
@@ -60,7 +64,7 @@ class TableSpacing:
         return grid.reversed() if self.rising else grid
 
     def _ends(self, n: int) -> tuple[float, float]:
-        """Of the whole table for the DPM-Solver family, of the labelled levels for the others."""
+        """The ends of `levels`: those of the table for the DPM-Solver family, else of the labelled levels."""
         if self.variant == "dpm" or self.log_linear:
             return self.clock.sigma(len(self.clock.alphas_cumprod) - 1), self.clock.sigma(0)
         labelled = self._labelled(n)
@@ -74,9 +78,9 @@ class TableSpacing:
             labels = (round(keep - i * (T / n)) - 1 for i in range(n))
             return [self.clock.sigma(t) for t in labels if t >= 0]
         if self.spacing == "trailing":
-            grid = subsequence.trailing(n, clock=short)
+            grid = trailing(n, clock=short)
         elif self.spacing == "leading":
-            grid = subsequence.leading(
+            grid = leading(
                 n,
                 clock=short,
                 steps_offset=self.steps_offset,
@@ -84,9 +88,9 @@ class TableSpacing:
             )
         elif self.variant == "ve":
             linear = replace(short, between="sigma")
-            grid = subsequence.linspace(n, clock=linear, variant="euler")
+            grid = linspace(n, clock=linear, variant="euler")
         else:
-            grid = subsequence.linspace(n, clock=short, variant=self.variant)
+            grid = linspace(n, clock=short, variant=self.variant)
         return list(grid[:-1])
 
 
@@ -94,11 +98,12 @@ class TableSpacing:
 class FlowSpacing:
     """Flow matching's levels t' = shift t/(1 + (shift-1)t), t even from 1 to an end; then t = 0.
 
-    end       "1/T", or "1/n" (which pipelines like Flux pass), or "open": n + 1 even ones from 1 to
-              1/T, of which the lowest is left out (UniPC)
-    levels    another spacing, in t', between the ends of these
-    final     "first" for no step to 0
-    top       where above 0, the first level is t' = 1 - top, and not σ = ∞
+    end       "1/T", or "1/n", which pipelines such as Flux's pass; or "open": n + 1 even values from 1 to
+              1/T without the lowest one (UniPC)
+    terminal  shift_terminal of the config, if it is set
+    levels    another spacing, in t', between the ends of these levels
+    final     "zero" for a last step to 0, "first" for none
+    top       above 0: the first level is t' = 1 - top in place of σ = ∞
     twice     shift the end twice, as FlowMatchEulerDiscreteScheduler does
     """
 
@@ -106,7 +111,7 @@ class FlowSpacing:
     end: Literal["1/T", "1/n", "open"] = "1/T"
     terminal: float | None = None
     levels: Levels = ""
-    final: subsequence.Final = "zero"
+    final: Final = "zero"
     top: float = 0.0
     T: int = 1000
     twice: bool = False
@@ -131,14 +136,14 @@ class FlowSpacing:
 
 @dataclass(frozen=True)
 class SolverFlowSpacing:
-    """DPM-Solver's and DEIS's own flow levels: 1 - t even from 1 to 1/T in n steps, shifted.
+    """The flow levels of diffusers' DPM-Solver and DEIS: t even from 1 - 1/T down in n steps, shifted.
 
-    They begin at t' < 1, a finite σ, and leave out t = 0; then 0, unless final is "first".
+    They begin below t = 1, at a finite σ. After the n levels comes 0, unless final is "first".
     """
 
     shift: float = 1.0
     T: int = 1000
-    final: subsequence.Final = "zero"
+    final: Final = "zero"
 
     def __call__(self, n: int) -> Grid:
         """The grid of n evaluations of a one-evaluation method."""

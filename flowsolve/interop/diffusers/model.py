@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from flowsolve.ode.condition import Condition
     from flowsolve.schedule.grid import Grid
 
-# what the pipeline of each multiplies the scheduler's timestep by
+# what the pipeline of each class multiplies the scheduler's timestep by
 LABEL_SCALES = {
     **dict.fromkeys(("UNet2DModel", "UNet2DConditionModel", "UNet3DConditionModel"), 1.0),
     **dict.fromkeys(("DiTTransformer2DModel", "Transformer2DModel", "PixArtTransformer2DModel"), 1.0),

@@ -20,7 +20,7 @@ def flow_start(sigma: float) -> float:
 
 @dataclass(frozen=True)
 class Limits:
-    """What the config wants done to x₀: clipping to ±clip, or dynamic thresholding. None: nothing.
+    """What the config does to x₀: clipping to ±clip, or dynamic thresholding. None stands for neither.
 
     clip             the range of clip_sample
     threshold_ratio  the quantile of |x₀|; it takes precedence over clip
@@ -34,8 +34,8 @@ class Limits:
     def around(self, ode: ODE, keep_eps: Grid | None = None) -> ODE:
         """The ODE under these limits, or itself without any.
 
-        keep_eps  the grid that Euler() walks, for what DDIM of diffusers does unless told
-                  use_clipped_model_output: the network's ε beside the limited x₀. None: ε follows x₀.
+        keep_eps  None: ε follows the limited x₀. The grid that Euler() walks: the network's ε beside the
+                  limited x₀, as DDIM of diffusers has it unless use_clipped_model_output is set
         """
         if self.threshold_ratio is not None:
             return Threshold(ode, self.threshold_ratio, self.threshold_max, keep_eps=keep_eps)
@@ -46,7 +46,7 @@ class Limits:
 class Reading:
     """A scheduler's config in flowsolve's terms.
 
-    suggested     the scheduler's class name; which solver that is, docs/diffusers.md says
+    suggested     the scheduler's class name; docs/diffusers.md says which solver that is
     precondition  what the network predicts, with the clock of its labels
     spacing       n -> Grid of n evaluations of a one-evaluation method: `sample(nfe=)` takes it
     start         unit noise times start(σ₀) is x̄ at the first level (`sample(start=)`)

@@ -9,7 +9,7 @@ from typing import Any
 from flowsolve.errors import ScheduleError
 from flowsolve.interop.diffusers.families import CHOICES, FAMILIES, IGNORED, family_of
 
-WAYS = ("use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas", "use_lu_lambdas")
+LEVEL_KEYS = ("use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas", "use_lu_lambdas")
 
 
 @dataclass(frozen=True)
@@ -40,28 +40,28 @@ def checked(name: str, given: Mapping[str, Any]) -> tuple[dict[str, Any], Report
     keys = family_of(name).keys
     known = {key: value for key, value in given.items() if key in keys}
     for key, value in known.items():
-        _value(name, key, value, keys[key])
+        _check_value(name, key, value, keys[key])
     c = {**keys, **known}
-    _agree(name, c)
-    moot = {key: why for group, why in _moot(name, c) for key in group}
+    _check_agreement(name, c)
+    idle = {key: why for group, why in _without_effect(name, c) for key in group}
     elsewhere = {key for family in FAMILIES.values() for key in family.keys}
     ignored, unknown = {}, []
     for key in given:
         if key in keys:
-            if key in moot:
-                ignored[key] = moot[key]
+            if key in idle:
+                ignored[key] = idle[key]
         elif key in IGNORED:
             ignored[key] = IGNORED[key]
         elif key in elsewhere:
             ignored[key] = f"{name} does not have it"
         else:
             unknown.append(key)
-    used = tuple(key for key in known if key not in moot)
-    assumed = {key: value for key, value in keys.items() if key not in given and key not in moot}
+    used = tuple(key for key in known if key not in idle)
+    assumed = {key: value for key, value in keys.items() if key not in given and key not in idle}
     return c, Report(used, ignored, tuple(unknown), assumed)
 
 
-def _value(name: str, key: str, value: Any, default: object) -> None:
+def _check_value(name: str, key: str, value: Any, default: object) -> None:
     """Raise ScheduleError unless the value is one that the key can have."""
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if key in CHOICES:
@@ -78,9 +78,9 @@ def _value(name: str, key: str, value: Any, default: object) -> None:
         raise ScheduleError(f"{name}: {key} = {value!r} is not {wanted}.")
 
 
-def _agree(name: str, c: Mapping[str, Any]) -> None:
+def _check_agreement(name: str, c: Mapping[str, Any]) -> None:
     """Raise ScheduleError for settings that contradict each other."""
-    both = [key for key in WAYS if c.get(key)]
+    both = [key for key in LEVEL_KEYS if c.get(key)]
     if len(both) > 1:
         raise ScheduleError(f"{name}: {' and '.join(both)} are both set; levels have one spacing.")
     if c.get("invert_sigmas"):
@@ -106,13 +106,13 @@ def _agree(name: str, c: Mapping[str, Any]) -> None:
         raise ScheduleError(f"{name}: shift_terminal belongs to use_flow_sigmas, which is not set.")
 
 
-def _moot(name: str, c: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], str]]:
+def _without_effect(name: str, c: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], str]]:
     """Keys that other settings leave without effect, and why."""
     if c.get("trained_betas") is not None:
         yield ("beta_start", "beta_end", "beta_schedule"), "trained_betas gives the table"
     elif c.get("beta_schedule") in ("squaredcos_cap_v2", "laplace", "exp"):
         yield ("beta_start", "beta_end"), f"{c['beta_schedule']} has no ends of β"
-    levels = any(c.get(key) for key in WAYS)
+    levels = any(c.get(key) for key in LEVEL_KEYS)
     if c.get("use_flow_sigmas") and not levels:
         betas = (
             "beta_start",

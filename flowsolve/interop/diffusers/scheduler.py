@@ -1,7 +1,7 @@
 """Any solver as a scheduler of diffusers.
 
-`FlowsolveScheduler` and diffusers' `SchedulerMixin` are attributes of this module which import
-diffusers when they are asked for, so that saved pipelines find both here.
+Saved pipelines look for `FlowsolveScheduler` and `SchedulerMixin` in this module. Both are attributes of it
+that import diffusers when they are asked for.
 """
 
 from __future__ import annotations
@@ -29,7 +29,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 NAME = "FlowsolveScheduler"
-OURS = "_flowsolve"  # what we add to the config; diffusers hands on keys that begin with _
+OURS = (
+    "_flowsolve"  # the key that is added to the config; diffusers passes on keys that begin with _
+)
 CALLABLES = ("spacing", "wrap")
 
 
@@ -48,7 +50,7 @@ def as_scheduler(
 
     config   the scheduler that the pipeline has, its config with `_class_name`, or a path
     spacing  n -> Grid; by default the timesteps are spaced as the config says
-    wrap     a wrapper of the ODE; by default clipping or thresholding, if the config has them
+    wrap     a function that wraps the ODE; by default clipping or thresholding, if the config has them
     inverse  from data to noise (the role of DDIMInverseScheduler)
     reading  options of `read_config`: mu, image_seq_len, between, as_shipped, ends_at
 
@@ -60,7 +62,7 @@ def as_scheduler(
 
 
 def _with_name(config: object) -> dict[str, Any]:
-    """The config of another scheduler, its class name with it, and nothing of ours."""
+    """The config of a scheduler with its class name, without what this package adds to it."""
     if isinstance(config, str | Path):
         config = scheduler_class().load_config(config)
     keys = getattr(config, "config", config)
@@ -85,7 +87,7 @@ def _needs_mu(n: int) -> Grid:
 
 
 class FromConfig(Stepping):
-    """A Stepping made of a solver and a diffusers config, in which `scheduler_class` stores them."""
+    """A Stepping of a solver and a diffusers config; `scheduler_class` stores both in its own config."""
 
     config: Mapping[str, Any]
 
@@ -142,7 +144,10 @@ class FromConfig(Stepping):
             self.sigmas = (self.sigmas / (1 + self.sigmas)).nan_to_num(1.0)
 
     def levels(self, sigmas: Sequence[float]) -> Grid:
-        """As that scheduler takes them: σ with the last one, or a flow's t, to be shifted, without."""
+        """The grid of `sigmas` as the scheduler takes them.
+
+        They are all levels σ with the last one. For a flow they are t before the shift, without the last 0.
+        """
         spacing = self._read.spacing
         if not isinstance(self.precondition, FlowPrediction):
             return super().levels(sigmas)
@@ -169,7 +174,7 @@ class FromConfig(Stepping):
 
 @cache
 def scheduler_class() -> Any:
-    """FlowsolveScheduler: the above as diffusers' mixins want it.  Raises ImportError without them."""
+    """FlowsolveScheduler: `FromConfig` with diffusers' mixins.  Raises ImportError without diffusers."""
     try:
         from diffusers import ConfigMixin, SchedulerMixin
         from diffusers.schedulers.scheduling_utils import KarrasDiffusionSchedulers
@@ -194,7 +199,7 @@ def scheduler_class() -> Any:
         def from_config(
             cls, config: Any = None, return_unused_kwargs: bool = False, **kwargs: Any
         ) -> Any:
-            """Of its own config, or with solver= of another's; other keywords change the config."""
+            """From its own config, or with solver= from that of another; other keywords change the config."""
             ours = dict((getattr(config, "config", config) or {}).get(OURS, {}))
             solver = kwargs.pop("solver", None) or make_solver(ours.get("solver", ""))
             missing = [name for name in ours.get("callables", ()) if name not in kwargs]

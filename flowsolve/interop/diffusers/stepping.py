@@ -33,13 +33,13 @@ class StepOutput(NamedTuple):
 
 
 class Stepping:
-    """x_t = α x̄ in and out; a timestep for each evaluation, in the order of the method.
+    """A solver as diffusers calls its schedulers: states are x_t = α x̄, one timestep for each evaluation.
 
     solver        any method with a table, stochastic ones too
     precondition  what the network's answers mean
     spacing       n -> Grid, for `set_timesteps(n)`
     start         x̄ = start(σ₀) noise; pipelines multiply their noise by `init_noise_sigma` = α start(σ₀)
-    wrap          a wrapper of the ODE, such as a clipping one
+    wrap          a function that wraps the ODE, for example in `Clip`
     inverse       walk the grid upwards, from its last level above 0
 
     Raises TableError for methods that choose their evaluations by what they see.
@@ -81,9 +81,12 @@ class Stepping:
         timesteps: Sequence[float] | None = None,
         sigmas: Sequence[float] | None = None,
     ) -> None:
-        """A fresh run over spacing(n), over these labels and then the spacing's end, or these levels.
+        """Begin a new run, over one of three grids.
 
-        `timesteps` then has a label for each evaluation, so more than n where a step makes several.
+        num_inference_steps  n, for spacing(n);  timesteps: labels, the spacing's last level is added;
+                             sigmas: levels
+
+        `self.timesteps` then has a label for each evaluation: more than n if a step makes several.
         """
         import torch
 
@@ -146,7 +149,7 @@ class Stepping:
         self._begin, self._run = begin_index, None
 
     def scale_model_input(self, sample: Tensor, timestep: object = None) -> Tensor:
-        """The sample: x_t is what these networks see."""
+        """The sample as it is: these networks see x_t."""
         return sample
 
     def step(
@@ -154,6 +157,7 @@ class Stepping:
         model_output: Tensor,
         timestep: float | Tensor,
         sample: Tensor,
+        *,
         eta: float | None = None,
         use_clipped_model_output: bool | None = None,
         generator: Generators = None,
@@ -163,7 +167,7 @@ class Stepping:
         """The state at which the network is evaluated next, or the end of the grid.
 
         model_output  the network's answer at this timestep;  sample: x_t there, both (B, *event)
-        eta           a solver's own affair: refused unless 0 or the solver's
+        eta           refused unless it is 0 or the solver's own η
         generator     for the noise of stochastic methods;  variance_noise: that noise itself
 
         Raises StateError for a timestep that is not the next one, and after the last.

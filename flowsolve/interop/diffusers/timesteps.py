@@ -1,4 +1,4 @@
-"""What pipelines hand in: which evaluation a timestep is, where a run begins, noise from generators."""
+"""What pipelines pass to a scheduler: a timestep, the place where a run begins, generators for its noise."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ cached = lru_cache(maxsize=64)(recurrence)
 def position(
     timestep: float | Tensor, timesteps: Tensor, labels: Sequence[float]
 ) -> list[int] | None:
-    """The numbers that a timestep may have; None where only reading the device could tell.
+    """Which evaluations a timestep may mean; None if only a read of the device could tell.
 
-    An element of the tensor `timesteps`, which pipelines walk through, is known by its place in memory.
+    Pipelines pass elements of the tensor `timesteps`. Such an element is recognised by its place in memory.
     """
     import torch
 
@@ -41,9 +41,9 @@ def position(
 
 
 def begun(solver: Solver, whole: Recurrence, index: int) -> Recurrence:
-    """The method begun anew at evaluation `index`, with no past, as image-to-image begins.
+    """The method begun at evaluation `index` without a past, as image-to-image pipelines begin.
 
-    Raises StateError where it would then make other evaluations than those that are left.
+    Raises StateError if it would then make other evaluations than those that are left.
     """
     if index == 0:
         return whole
@@ -68,7 +68,7 @@ def upwards(grid: Grid) -> Grid:
 
 
 def drawn(x: Tensor, generator: Generators) -> Tensor:
-    """N(0, I) like x, in the order of diffusers: on the generator's device, sample by sample if many."""
+    """N(0, I) like x as diffusers draws it: on the generator's device, one sample for each of a list."""
     import torch
 
     if isinstance(generator, list):

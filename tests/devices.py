@@ -1,0 +1,96 @@
+"""What tests on several devices share: a network, a start, TF32 switched off, a guard against waiting."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from flowsolve import unit_noise
+
+EVENT = (1, 8, 8)
+
+on_each_device = pytest.mark.parametrize(
+    "device", ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)]
+)
+
+
+class Small(nn.Module):
+    """A smooth convolutional network like the digits network, in 2 layers; its weights by seed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        generator = torch.Generator().manual_seed(0)
+        self.first = nn.Conv2d(1, 8, 3, padding=1)
+        self.time = nn.Linear(1, 8)
+        self.last = nn.Conv2d(8, 1, 3, padding=1)
+        with torch.no_grad():
+            for p in self.parameters():
+                p.copy_(0.3 * torch.randn(p.shape, generator=generator))
+
+    def forward(self, x: Tensor, t: Tensor, c: Tensor | None = None) -> Tensor:
+        hidden = self.first(x) + self.time(t[:, None].to(x.dtype))[:, :, None, None]
+        if c is not None:
+            hidden = hidden + c.to(x.dtype)[:, None, None, None]
+        return 0.5 * x + self.last(torch.tanh(hidden))
+
+
+def network(device: str, dtype: torch.dtype = torch.float32) -> Small:
+    return Small().to(device, dtype).eval().requires_grad_(False)
+
+
+def noise(device: str, n: int = 4, dtype: torch.dtype = torch.float32) -> Tensor:
+    return unit_noise(range(n), EVENT, dtype, device)
+
+
+def synchronize(device: str) -> None:
+    if device == "cuda":
+        torch.cuda.synchronize()
+
+
+@contextmanager
+def strict(device: str) -> Iterator[None]:
+    """Float32 in float32, not TF32, so that results can be compared."""
+    if device == "cpu":
+        yield
+        return
+    convolution, product = torch.backends.cudnn, torch.backends.cuda.matmul
+    if hasattr(convolution, "conv"):  # torch 2.9 warns where allow_tf32 is set
+        places = [(convolution.conv, "fp32_precision"), (product, "fp32_precision")]
+        value: object = "ieee"
+    else:
+        places, value = [(convolution, "allow_tf32"), (product, "allow_tf32")], False
+    before = [getattr(*place) for place in places]
+    for place in places:
+        setattr(*place, value)
+    try:
+        yield
+    finally:
+        for place, old in zip(places, before, strict=True):
+            setattr(*place, old)
+
+
+@contextmanager
+def no_synchronisation(device: str) -> Iterator[None]:
+    """Anything that waits for the GPU raises RuntimeError."""
+    if device == "cpu":
+        yield
+        return
+    synchronize(device)
+    with warnings.catch_warnings():  # the mode says once that it is a prototype
+        warnings.filterwarnings("ignore", "Synchronization debug mode is a prototype")
+        torch.cuda.set_sync_debug_mode("error")
+    try:
+        yield
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+
+
+def same(got: Tensor, expected: Tensor, tolerance: float = 2e-5) -> None:
+    """`got`, float32 on any device, is `expected`, float64 on the CPU, relative to its largest value."""
+    largest = float(expected.abs().max())
+    torch.testing.assert_close(got.double().cpu(), expected, rtol=0, atol=tolerance * largest)
