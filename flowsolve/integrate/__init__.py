@@ -45,4 +45,5 @@ from flowsolve.integrate.likelihood import vp_prior as vp_prior
 from flowsolve.integrate.options import Options as Options
 from flowsolve.integrate.sdedit import EditOptions as EditOptions
 from flowsolve.integrate.sdedit import partial_start as partial_start
+from flowsolve.integrate.sdedit import steps_kept as steps_kept
 from flowsolve.integrate.solution import Solution as Solution

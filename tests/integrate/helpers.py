@@ -8,23 +8,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from flowsolve import (
-    ODE,
-    SIGMA,
-    VPSDE,
-    DiffusionODE,
-    EpsPrediction,
-    Grid,
-    Solver,
-    karras,
-    log_snr,
-)
+from flowsolve import ODE, SIGMA, VPSDE, DiffusionODE, EpsPrediction, Grid, Solver, karras, log_snr
 from flowsolve.problems import Mixture
-from flowsolve_solvers import (
-    ALL,
-    Scipy,
-    Torchdiffeq,
-)
+from flowsolve_solvers import ALL, Scipy, Torchdiffeq
 
 PROBLEM = Mixture()
 X = PROBLEM.start(range(4), torch.float64)

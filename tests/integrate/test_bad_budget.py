@@ -5,25 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from flowsolve import (
-    Grid,
-    log_snr,
-    sample,
-    solve,
-)
-from flowsolve.errors import (
-    BudgetError,
-    GridError,
-)
-from flowsolve_solvers import (
-    RK4,
-    Adams,
-    DPMSolver3,
-    Euler,
-    Heun,
-    Scipy,
-    Torchdiffeq,
-)
+from flowsolve import Grid, log_snr, sample, solve
+from flowsolve.errors import BudgetError, GridError
+from flowsolve_solvers import RK4, Adams, DPMSolver3, Euler, Heun, Scipy, Torchdiffeq
 from tests.helpers import says
 from tests.integrate.helpers import Decay
 

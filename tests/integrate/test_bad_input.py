@@ -5,23 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from flowsolve import (
-    LOG_SIGMA,
-    Grid,
-    karras,
-    sample,
-    solve,
-)
-from flowsolve.errors import (
-    StateError,
-)
+from flowsolve import LOG_SIGMA, Grid, karras, sample, solve
+from flowsolve.errors import StateError
 from flowsolve.problems import Mixture1D
-from flowsolve_solvers import (
-    Adams,
-    Euler,
-    Heun,
-    Torchdiffeq,
-)
+from flowsolve_solvers import Adams, Euler, Heun, Torchdiffeq
 from tests.helpers import says
 from tests.integrate.helpers import Decay
 

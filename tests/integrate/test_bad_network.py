@@ -8,25 +8,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from flowsolve import (
-    DATA,
-    VPSDE,
-    DiffusionODE,
-    EpsPrediction,
-    Grid,
-    sample,
-    solve,
-)
-from flowsolve.errors import (
-    FlowsolveError,
-    NetworkError,
-    ScheduleError,
-)
-from flowsolve_solvers import (
-    Adams,
-    Euler,
-    Heun,
-)
+from flowsolve import DATA, VPSDE, DiffusionODE, EpsPrediction, Grid, sample, solve
+from flowsolve.errors import FlowsolveError, NetworkError, ScheduleError
+from flowsolve_solvers import Adams, Euler, Heun
 from tests.helpers import says
 from tests.integrate.helpers import network_of
 

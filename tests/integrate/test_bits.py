@@ -8,16 +8,11 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from flowsolve import (
-    karras,
-)
+from flowsolve import karras
 from flowsolve.errors import StateError
-from flowsolve.integrate.bits import bits_per_dim, dequantise
-from flowsolve.integrate.likelihood import log_prob, vp_prior
+from flowsolve.integrate import bits_per_dim, dequantise, log_prob, vp_prior
 from flowsolve.problems import Digits, Mixture1D
-from flowsolve_solvers import (
-    DPMSolverPP2M,
-)
+from flowsolve_solvers import DPMSolverPP2M
 from tests.helpers import says
 
 X = torch.ones(3, 2)

@@ -24,25 +24,9 @@ from flowsolve import (
 from flowsolve.errors import BudgetError
 from flowsolve.integrate.cost import cost
 from flowsolve.problems import exact_network
-from flowsolve_solvers import (
-    LMS,
-    RK4,
-    Adams,
-    DPMSolver3,
-    DPMSolverPP2M,
-    Euler,
-    Heun,
-)
+from flowsolve_solvers import LMS, RK4, Adams, DPMSolver3, DPMSolverPP2M, Euler, Heun
 from tests.helpers import Asked
-from tests.integrate.helpers import (
-    ADAPTIVE,
-    GRID,
-    PROBLEM,
-    X,
-    each,
-    every,
-    spacing,
-)
+from tests.integrate.helpers import ADAPTIVE, GRID, PROBLEM, X, each, every, spacing
 
 
 @pytest.mark.parametrize("grid", [GRID, GRID.to_zero(), GRID.from_infinity().to_zero()], ids=str)

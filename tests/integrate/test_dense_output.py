@@ -31,12 +31,11 @@ from flowsolve import (
     uniform,
     unit_noise,
 )
-from flowsolve.analysis.order import observed_order
-from flowsolve.analysis.table import Replay
+from flowsolve.analysis import Replay, observed_order
 from flowsolve.errors import GridError, StateError
-from flowsolve.ode.noise import WithNoise
+from flowsolve.ode import WithNoise
 from flowsolve.problems import Digits, Gaussian, Mixture, Mixture1D
-from flowsolve.solver.dense_output import hermite
+from flowsolve.solver import hermite
 from flowsolve_solvers import (
     ALL,
     LMS,

@@ -11,31 +11,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from flowsolve import (
-    ODE,
-    Grid,
-    Solver,
-    karras,
-    sample,
-    solve,
-    ve_start,
-    vp_start,
-)
+from flowsolve import ODE, Grid, Solver, karras, sample, solve, ve_start, vp_start
 from flowsolve.errors import GridError, StateError
 from flowsolve.problems import Mixture1D
-from flowsolve_solvers import (
-    Adams,
-    DPMSolver3,
-    Euler,
-    Heun,
-    UniPC,
-)
-from tests.integrate.helpers import (
-    GRID,
-    PROBLEM,
-    X,
-    each,
-)
+from flowsolve_solvers import Adams, DPMSolver3, Euler, Heun, UniPC
+from tests.integrate.helpers import GRID, PROBLEM, X, each
 
 
 def test_starts() -> None:

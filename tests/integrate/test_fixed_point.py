@@ -8,31 +8,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from flowsolve import (
-    LOG_SIGMA,
-    ODE,
-    Grid,
-    Solver,
-    linear_beta,
-    log_snr,
-    sample,
-    solve,
-    uniform_t,
-)
+from flowsolve import LOG_SIGMA, ODE, Grid, Solver, linear_beta, log_snr, sample, solve, uniform_t
 from flowsolve.errors import ConvergenceError, StateError
-from flowsolve.integrate.fixed_point import Inversion, invert
-from flowsolve.integrate.inversion import round_trip_error
+from flowsolve.integrate import Inversion, invert, round_trip_error
 from flowsolve.problems import Mixture, Mixture1D
-from flowsolve_solvers import (
-    LMS,
-    RK4,
-    DDIMInverse,
-    DPMSolverPP2M,
-    Euler,
-    Heun,
-    Scipy,
-    UniPC,
-)
+from flowsolve_solvers import LMS, RK4, DDIMInverse, DPMSolverPP2M, Euler, Heun, Scipy, UniPC
 
 P, Q = Mixture(), Mixture1D()
 CLOCK = linear_beta(between="log_sigma")

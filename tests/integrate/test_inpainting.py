@@ -24,7 +24,7 @@ from flowsolve import (
     unit_noise,
 )
 from flowsolve.errors import StateError
-from flowsolve.ode.base import ODE
+from flowsolve.ode import ODE
 from flowsolve.problems import Digits, Gaussian, Mixture
 from flowsolve_solvers import RK4, Adams, DDIMEta, DPMSolverPP2M, Euler, Heun, UniPC
 from tests.helpers import Asked, says

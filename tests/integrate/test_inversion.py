@@ -31,19 +31,9 @@ from flowsolve import (
     uniform_t,
 )
 from flowsolve.errors import GridError, NonFiniteError, StateError
-from flowsolve.integrate.fixed_point import invert
-from flowsolve.integrate.inversion import encode, round_trip_error
+from flowsolve.integrate import encode, invert, round_trip_error
 from flowsolve.problems import Mixture, Mixture1D, exact_network
-from flowsolve_solvers import (
-    LMS,
-    RK4,
-    DDIMEta,
-    DDIMInverse,
-    DPMSolver3,
-    DPMSolverPP2M,
-    Euler,
-    Heun,
-)
+from flowsolve_solvers import LMS, RK4, DDIMEta, DDIMInverse, DPMSolver3, DPMSolverPP2M, Euler, Heun
 
 P, Q = Mixture(), Mixture1D()
 CLOCK = linear_beta(between="log_sigma")

@@ -26,19 +26,9 @@ from flowsolve import (
     solve,
     unit_noise,
 )
-from flowsolve.integrate.bits import dequantise
-from flowsolve.integrate.likelihood import log_prob, ve_prior, vp_prior
-from flowsolve.problems import Gaussian, Mixture, Mixture1D
-from flowsolve.problems.as_network import exact_network
-from flowsolve_solvers import (
-    ALL,
-    RK4,
-    DPMSolverPP2M,
-    Euler,
-    Heun,
-    Scipy,
-    Torchdiffeq,
-)
+from flowsolve.integrate import dequantise, log_prob, ve_prior, vp_prior
+from flowsolve.problems import Gaussian, Mixture, Mixture1D, exact_network
+from flowsolve_solvers import ALL, RK4, DPMSolverPP2M, Euler, Heun, Scipy, Torchdiffeq
 
 FINE = RK4(LOG_SIGMA)
 MIXTURE = Mixture()

@@ -9,24 +9,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from flowsolve import (
-    ODE,
-    VPSDE,
-    Clip,
-    DiffusionODE,
-    EpsPrediction,
-    Guided,
-    VPrediction,
-    log_snr,
-)
+from flowsolve import ODE, VPSDE, Clip, DiffusionODE, EpsPrediction, Guided, VPrediction, log_snr
 from flowsolve.errors import GridError, NetworkError, NonFiniteError, StateError
-from flowsolve.integrate.likelihood import Likelihood, log_prob
-from flowsolve.problems import Mixture
-from flowsolve.problems.as_network import exact_network
-from flowsolve_solvers import (
-    DDIMEta,
-    Heun,
-)
+from flowsolve.integrate import Likelihood, log_prob
+from flowsolve.problems import Mixture, exact_network
+from flowsolve_solvers import DDIMEta, Heun
 from tests.helpers import says
 
 MIXTURE = Mixture()

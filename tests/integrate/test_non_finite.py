@@ -10,23 +10,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from flowsolve import (
-    ODE,
-    Grid,
-    Solver,
-    sample,
-    solve,
-)
-from flowsolve.errors import (
-    NonFiniteError,
-)
-from flowsolve_solvers import (
-    DPMSolverPP2M,
-    Euler,
-    Heun,
-    Scipy,
-    Torchdiffeq,
-)
+from flowsolve import ODE, Grid, Solver, sample, solve
+from flowsolve.errors import NonFiniteError
+from flowsolve_solvers import DPMSolverPP2M, Euler, Heun, Scipy, Torchdiffeq
 from tests.helpers import says
 from tests.integrate.helpers import GRID as KARRAS
 from tests.integrate.helpers import PROBLEM, Decay

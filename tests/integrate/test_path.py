@@ -22,20 +22,9 @@ from flowsolve import (
     solve,
 )
 from flowsolve.problems import exact_network
-from flowsolve_solvers import (
-    LMS,
-    DPMSolverPP2M,
-    Euler,
-    Heun,
-    Torchdiffeq,
-)
+from flowsolve_solvers import LMS, DPMSolverPP2M, Euler, Heun, Torchdiffeq
 from tests.helpers import Asked
-from tests.integrate.helpers import (
-    GRID,
-    PROBLEM,
-    X,
-    every,
-)
+from tests.integrate.helpers import GRID, PROBLEM, X, every
 
 
 def network_ode() -> DiffusionODE:

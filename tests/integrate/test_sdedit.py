@@ -19,8 +19,7 @@ from flowsolve import (
     ve_start,
 )
 from flowsolve.errors import GridError, NonFiniteError, StateError
-from flowsolve.integrate.driver import sample
-from flowsolve.integrate.sdedit import steps_kept
+from flowsolve.integrate import sample, steps_kept
 from flowsolve.problems import Gaussian, Mixture
 from flowsolve_solvers import DDIMEta, DPMSolverPP2M, Euler, Heun
 from tests.helpers import says

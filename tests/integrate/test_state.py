@@ -17,22 +17,10 @@ from flowsolve import (
     solve,
     unit_noise,
 )
-from flowsolve.ode.noise import SeededNoise, WithNoise
+from flowsolve.ode import SeededNoise, WithNoise
 from flowsolve.problems import Mixture, Mixture1D
-from flowsolve_solvers import (
-    ALL,
-    STOCHASTIC,
-    Heun,
-    Scipy,
-    Torchdiffeq,
-)
-from tests.integrate.helpers import (
-    GRID,
-    PROBLEM,
-    X,
-    each,
-    every,
-)
+from flowsolve_solvers import ALL, STOCHASTIC, Heun, Scipy, Torchdiffeq
+from tests.integrate.helpers import GRID, PROBLEM, X, each, every
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16, torch.float16])

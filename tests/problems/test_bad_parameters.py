@@ -9,11 +9,8 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from flowsolve.errors import (
-    NameUnknown,
-)
-from flowsolve.problems import Dataset, Gaussian, Mixture, Mixture1D
-from flowsolve.problems.catalogue import find_problem
+from flowsolve.errors import NameUnknown
+from flowsolve.problems import Dataset, Gaussian, Mixture, Mixture1D, find_problem
 from tests.helpers import says
 
 WEIGHTS = "a mixture needs positive weights that sum to 1, one for each component, but got "
