@@ -271,7 +271,7 @@ def inpaint() -> None:
         for solver, repeats, jump in steps:
             known = torch.full((n, 2), value, dtype=torch.float64)
             how = fs.Repaint(solver, repeats, range(n), jump)
-            x = fs.inpaint(problem, known, mask, noise, grid, how)
+            x = fs.inpaint(problem, known, mask, noise, grid=grid, solver=how)
             u, err = x.x[:, 0], float(x.x[:, 0].std()) / n**0.5
             w = (u.sort().values - exact.sort().values).abs().mean()
             print(how.solver, repeats, jump, x.nfe, f"{u.mean():.3f} ± {err:.3f}",

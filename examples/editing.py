@@ -38,7 +38,7 @@ if __name__ == "__main__":
     args = parser.parse_args()
     grid = fs.tau_linear(args.steps, clock=Digits().clock)
     digits = edit.Originals(args.images, grid, S.DDIM())
-    for row in collect(edit.edits(digits, settings=SHOWN)):
+    for row in collect(edit.edits(digits, ways=SHOWN)):
         print(
             f"{row.edit:28} distance {row.distance:.3f} ± {row.distance_error:.3f}  "
             f"correlation {row.correlation:.2f} ± {row.correlation_error:.2f}  "

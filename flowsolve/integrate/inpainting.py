@@ -79,6 +79,7 @@ def inpaint(
     known: Tensor,
     mask: Tensor,
     noise: Tensor,
+    *,
     grid: Grid | Iterable[float],
     solver: Solver,
     **options: Unpack[EditOptions],

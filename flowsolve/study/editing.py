@@ -92,12 +92,12 @@ class EditRow(Row):
 def edits(
     originals: Originals,
     classify: Classifier | None = None,
-    some: Iterable[Edit | OtherDigit] = EDITS,
+    ways: Iterable[Edit | OtherDigit] = EDITS,
 ) -> list[Task[EditRow]]:
     """Tasks for `collect`, one an edit.
 
     classify  (n, 1, 8, 8) -> classes (n,), int64: the shipped classifier unless told otherwise
-    some      the edits to measure, all of EDITS unless told otherwise
+    ways      the edits to measure, all of EDITS unless told otherwise
     """
     from flowsolve.problems.classifier import digits_classes
 
@@ -111,7 +111,7 @@ def edits(
             ),
             partial(_measured, originals, edit, classify or digits_classes),
         )
-        for edit in some
+        for edit in ways
     ]  # fmt: skip
 
 

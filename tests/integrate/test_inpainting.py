@@ -38,7 +38,7 @@ GRID = karras(9, 10.0, 0.05).to_zero()
 @pytest.mark.parametrize("solver", [Euler(), Heun(), DPMSolverPP2M(), Adams(3), UniPC(3)], ids=repr)
 def test_the_known_part_runs_straight_to_the_data(solver: Solver) -> None:
     """data + σ noise at every node, for one step and many, in either chart; the hole may hold NaN."""
-    done = inpaint(MIXTURE, KNOWN, MASK, NOISE, GRID, solver, keep=1)
+    done = inpaint(MIXTURE, KNOWN, MASK, NOISE, grid=GRID, solver=solver, keep=1)
     for point in done.path:
         want = KNOWN[:, 1] + point.sigma * NOISE[:, 1]
         torch.testing.assert_close(point.x[:, 1], want, rtol=0, atol=1e-13)
@@ -47,7 +47,7 @@ def test_the_known_part_runs_straight_to_the_data(solver: Solver) -> None:
 
 
 def test_from_infinity_and_from_a_guess() -> None:
-    done = inpaint(MIXTURE, KNOWN, MASK, NOISE, GRID.from_infinity(), Euler(), keep=1)
+    done = inpaint(MIXTURE, KNOWN, MASK, NOISE, grid=GRID.from_infinity(), solver=Euler(), keep=1)
     torch.testing.assert_close(done.path[1].x[:, 1], KNOWN[:, 1] + 10 * NOISE[:, 1])
     guess = KNOWN.nan_to_num(0.3)
     held = Known(MIXTURE, KNOWN, MASK)
@@ -59,12 +59,14 @@ def test_from_infinity_and_from_a_guess() -> None:
 def test_masks_of_one_sample_of_all_and_of_nothing() -> None:
     each = torch.zeros(8, 2, dtype=torch.bool)
     each[::2, 1] = True
-    x = inpaint(MIXTURE, KNOWN, each, NOISE, GRID, Heun()).x
-    torch.testing.assert_close(x[::2], inpaint(MIXTURE, KNOWN, MASK, NOISE, GRID, Heun()).x[::2])
+    x = inpaint(MIXTURE, KNOWN, each, NOISE, grid=GRID, solver=Heun()).x
+    torch.testing.assert_close(
+        x[::2], inpaint(MIXTURE, KNOWN, MASK, NOISE, grid=GRID, solver=Heun()).x[::2]
+    )
     free = solve(MIXTURE, 10 * NOISE, Grid(GRID[:-1]), Heun()).x
     torch.testing.assert_close(x[1::2], MIXTURE.x0(free, GRID[-2])[1::2])
     whole = KNOWN.nan_to_num(0.3)
-    all_of_it = inpaint(MIXTURE, whole, torch.tensor(True), NOISE, GRID, Heun()).x
+    all_of_it = inpaint(MIXTURE, whole, torch.tensor(True), NOISE, grid=GRID, solver=Heun()).x
     torch.testing.assert_close(all_of_it, whole)
 
 
@@ -107,7 +109,7 @@ def unknown(solver: Solver) -> tuple[float, float]:
     """The mean of the unknown coordinate of PLANE given the other, and its standard error."""
     known = torch.full((MANY, 2), VALUE, dtype=torch.float64)
     noise = unit_noise(range(MANY), (2,), torch.float64)
-    x = inpaint(PLANE, known, MASK, noise, STEPS, solver).x[:, 0]
+    x = inpaint(PLANE, known, MASK, noise, grid=STEPS, solver=solver).x[:, 0]
     return float(x.mean()), float(x.std()) / math.sqrt(MANY)
 
 
@@ -226,8 +228,10 @@ def test_a_memory_starts_anew_in_each_part_and_only_if_repeated() -> None:
 def test_a_stochastic_method_and_batches() -> None:
     """DDPM with the x₀ replaced, repeated; a sample alone is the same as in its batch."""
     solver = Repaint(DDIMEta(1.0), 3, range(8))
-    x = inpaint(MIXTURE, KNOWN, MASK, NOISE, GRID, solver).x
-    alone = inpaint(MIXTURE, KNOWN[3:4], MASK, NOISE[3:4], GRID, Repaint(DDIMEta(1.0), 3, [3])).x
+    x = inpaint(MIXTURE, KNOWN, MASK, NOISE, grid=GRID, solver=solver).x
+    alone = inpaint(
+        MIXTURE, KNOWN[3:4], MASK, NOISE[3:4], grid=GRID, solver=Repaint(DDIMEta(1.0), 3, [3])
+    ).x
     torch.testing.assert_close(x[3:4], alone)
     torch.testing.assert_close(x[:, 1], KNOWN[:, 1])
     assert (solver.stochastic, solver.order, solver.adaptive) == (True, 1, False)
@@ -240,7 +244,9 @@ def test_half_a_digit() -> None:
     mask = torch.zeros(8, 8, dtype=torch.bool)
     mask[:4] = True
     noise = unit_noise(range(4), digits.event)
-    done = inpaint(digits, known, mask, noise, karras(9, 150.0, 0.02).to_zero(), DPMSolverPP2M())
+    done = inpaint(
+        digits, known, mask, noise, grid=karras(9, 150.0, 0.02).to_zero(), solver=DPMSolverPP2M()
+    )
     torch.testing.assert_close(done.x[..., :4, :], known[..., :4, :], rtol=0, atol=0)
     assert float((done.x - known)[..., 4:, :].abs().amax((1, 2, 3)).min()) > 0.1
     assert done.nfe == 10
@@ -266,12 +272,13 @@ def test_errors() -> None:
     says(
         StateError,
         "noise of (1, 2)",
-        lambda: inpaint(MIXTURE, KNOWN, MASK, NOISE[:1], GRID, Euler()),
+        lambda: inpaint(MIXTURE, KNOWN, MASK, NOISE[:1], grid=GRID, solver=Euler()),
     )
     for options in ({"repeats": 0}, {"repeats": 2.0}, {"repeats": 2, "jump": True}):
         ((name, value),) = [(k, v) for k, v in options.items() if k == "jump" or len(options) == 1]
         says(ValueError, f"Repaint: {name} is a whole number from 1, but got {value!r}.",
              lambda options=options: Repaint(Euler(), seeds=[0], **options))  # fmt: skip
     says(StateError, "solver must be a Solver instance", lambda: Repaint("ddim", 2, [0]))  # type: ignore[arg-type]
+    two = Repaint(Euler(), 2, [0, 1])
     says(StateError, "there are 2 seeds for 8 samples",
-         lambda: inpaint(MIXTURE, KNOWN, MASK, NOISE, GRID, Repaint(Euler(), 2, [0, 1])))  # fmt: skip
+         lambda: inpaint(MIXTURE, KNOWN, MASK, NOISE, grid=GRID, solver=two))  # fmt: skip

@@ -22,7 +22,9 @@ RUNS: dict[str, Callable[..., object]] = {
     "partial_start": lambda ode, **options: partial_start(
         ode, X, X, GRID, Euler(), strength=0.5, **options
     ),
-    "inpaint": lambda ode, **options: inpaint(ode, X, MASK, X, GRID, Euler(), **options),
+    "inpaint": lambda ode, **options: inpaint(
+        ode, X, MASK, X, grid=GRID, solver=Euler(), **options
+    ),
 }
 each_run = pytest.mark.parametrize("name", RUNS)
 

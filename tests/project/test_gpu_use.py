@@ -256,7 +256,7 @@ def test_edits(device: str) -> None:
     done = partial_start(ode, data, noise(device), GRID, Heun(), strength=0.5)
     mask = torch.zeros(EVENT, dtype=torch.bool, device=device)
     mask[..., :4] = True
-    part = inpaint(ode, data, mask, noise(device), GRID.to_zero(), DPMSolverPP2M())
+    part = inpaint(ode, data, mask, noise(device), grid=GRID.to_zero(), solver=DPMSolverPP2M())
     assert done.x.device.type == part.x.device.type == device
     torch.testing.assert_close(part.x[..., :4], data[..., :4], rtol=0, atol=1e-4)
 

@@ -99,7 +99,7 @@ def test_rows_are_computed_one_by_one_and_found_again(tmp_path: Path) -> None:
 
 
 def test_the_classes_are_the_shipped_classifiers_unless_told() -> None:
-    row = collect(edits(DIGITS, some=[OtherDigit()]))[0]
+    row = collect(edits(DIGITS, ways=[OtherDigit()]))[0]
     x = OtherDigit()(DIGITS).x
     assert row.right == float((digits_classes(x) == DIGITS.targets).float().mean())
 
