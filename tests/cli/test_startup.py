@@ -30,15 +30,15 @@ def test_what_needs_no_torch_loads_none(args: list[str], tmp_path: Path) -> None
     assert made.stdout
 
 
-@pytest.mark.parametrize("args", [["--help"], ["solvers"]], ids=" ".join)
-def test_it_answers_at_once(args: list[str], tmp_path: Path) -> None:
+@pytest.mark.parametrize(("command", "limit"), [("--help", 0.25), ("solvers", 0.3)])
+def test_it_answers_at_once(command: str, limit: float, tmp_path: Path) -> None:
     seconds: list[float] = []
-    while len(seconds) < 15 and (len(seconds) < 5 or min(seconds) >= 0.3):
+    while len(seconds) < 15 and (len(seconds) < 5 or min(seconds) >= limit):
         begin = time.perf_counter()
-        done(*args, cwd=tmp_path, run=outside)
+        done(command, cwd=tmp_path, run=outside)
         seconds.append(time.perf_counter() - begin)
-    print(f"flowsolve {args[0]}: {min(seconds):.3f} s, best of {len(seconds)}")
-    assert min(seconds) < 0.3
+    print(f"flowsolve {command}: {min(seconds):.3f} s, best of {len(seconds)}")
+    assert min(seconds) < limit
 
 
 def test_lists(tmp_path: Path) -> None:
