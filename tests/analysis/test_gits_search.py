@@ -28,7 +28,7 @@ from flowsolve.errors import GridError, NonFiniteError, StateError
 from flowsolve.problems import Dataset, Mixture, Mixture1D, Problem
 from flowsolve.schedule.gits_published import GITS_TABLES
 from flowsolve.solver.base import OneStep, Solver
-from flowsolve.study.error import work_precision
+from flowsolve.study import work_precision
 from flowsolve.study.references import reference
 from flowsolve_solvers import DDPM, IPNDM, LMS, DPMSolverPP2M, Euler, Heun, Midpoint, Scipy, UniPC
 

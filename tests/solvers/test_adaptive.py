@@ -10,7 +10,7 @@ from flowsolve import LOG_SIGMA, SIGMA, Grid, Solver, karras, log_snr, solve
 from flowsolve.errors import BudgetError
 from flowsolve.problems import Gaussian, Mixture, Mixture1D
 from flowsolve.schedule.variable import Variable
-from flowsolve.study.error import Study, convergence
+from flowsolve.study import Study, convergence
 from flowsolve_solvers import RK4, Scipy, Torchdiffeq
 
 PROBLEMS = [Mixture1D(sigma_max=1.0, sigma_min=0.2), Mixture(sigma_max=1.0, sigma_min=0.2)]

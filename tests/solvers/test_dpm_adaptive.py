@@ -14,7 +14,7 @@ from flowsolve import ODE, VPSDE, DiffusionODE, EpsPrediction, Grid, karras, log
 from flowsolve.errors import BudgetError, GridError, NonFiniteError
 from flowsolve.problems import Mixture, Mixture1D, exact_network
 from flowsolve.solver.plugins import make_solver
-from flowsolve.study.error import work_precision
+from flowsolve.study import work_precision
 from flowsolve_solvers import DPMSolverAdaptive, Scipy
 from tests.helpers import ConstantNoise
 

@@ -13,7 +13,7 @@ from flowsolve import DATA, Grid, OneStep, karras, log_snr, sample, solve
 from flowsolve.errors import BudgetError
 from flowsolve.integrate.cost import cost, fit
 from flowsolve.problems import Mixture, Mixture1D
-from flowsolve.study.error import convergence
+from flowsolve.study import convergence
 from flowsolve_solvers import (
     LMS,
     RES2S,

@@ -36,7 +36,7 @@ from flowsolve.integrate.cost import cost, fit
 from flowsolve.problems import Mixture, Mixture1D, Problem
 from flowsolve.solver.chart import Chart
 from flowsolve.solver.weights import adams_weights
-from flowsolve.study.error import convergence
+from flowsolve.study import convergence
 from flowsolve_solvers import (
     ALL,
     IPNDM,

@@ -21,8 +21,8 @@ from flowsolve.problems import Mixture, Mixture1D, Problem
 from flowsolve.schedule.grid import Spacing
 from flowsolve.solver.chart import NOISE
 from flowsolve.solver.weights import adams_weights
+from flowsolve.study import Study, convergence
 from flowsolve.study.certificate import measuring_steps
-from flowsolve.study.error import Study, convergence
 from flowsolve_solvers import ALL, LMS, Adams, Heun
 
 PROBLEMS = [Mixture1D(sigma_max=1.0, sigma_min=0.2), Mixture(sigma_max=1.0, sigma_min=0.2)]

@@ -138,7 +138,7 @@ def test_noise_comes_back_from_a_sample_and_its_second_state(solver: Solver) -> 
 
 @each
 def test_the_ends(solver: Solver) -> None:
-    """A step of `walk` at an end leaves no second state there, and is not undone."""
+    """A step of `trajectory` at an end leaves no second state there, and is not undone."""
     flow = DiffusionODE(exact_network(PROBLEM, FlowPrediction()), FlowPrediction())
     top = GRID.from_infinity()
     up = encode(flow, X, top, solver)
@@ -158,7 +158,7 @@ def test_the_ends(solver: Solver) -> None:
 
 
 @pytest.mark.parametrize("solver", [BDIA(), OBELM()], ids=repr)
-def test_the_first_step_up_from_zero_is_that_of_walk(solver: Solver) -> None:
+def test_the_first_step_up_from_zero_is_that_of_trajectory(solver: Solver) -> None:
     got = solve(PROBLEM, X, Grid([1.0, 0.0]).reversed(), solver)
     torch.testing.assert_close(got.x, DDIMInverse().step(PROBLEM, X, 0.0, 1.0), **EXACT)
     assert got.second is not None

@@ -21,8 +21,8 @@ from flowsolve import (
 )
 from flowsolve.problems import Mixture, Mixture1D
 from flowsolve.schedule.grid import Spacing
+from flowsolve.study import convergence
 from flowsolve.study.certificate import measuring_steps
-from flowsolve.study.error import convergence
 from flowsolve_solvers import (
     BDIA,
     EDICT,

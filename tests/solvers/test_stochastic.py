@@ -43,7 +43,7 @@ UNIT = PROBLEM.start(SEEDS, torch.float64) / PROBLEM.sigma_max
 GRID = karras(6, 10.0, 0.05)
 
 
-class Asked(Wrapped):
+class NoiseAsked(Wrapped):
     """No noise, and a note of what was asked for."""
 
     def __init__(self, ode: ODE) -> None:
@@ -82,7 +82,7 @@ def test_nfe(solver: Solver, n: int) -> None:
 def test_noise_is_asked_for_once_and_inside_the_step(solver: Solver) -> None:
     """One interval a step (two, side by side, where a stage is noisy too), and EDM's in the last."""
     assert solver.stochastic
-    ode, grid = Asked(PROBLEM), GRID.to_zero()
+    ode, grid = NoiseAsked(PROBLEM), GRID.to_zero()
     sample(ode, UNIT, grid, solver)
     want = [*pairwise(grid)] if isinstance(solver, EDM) else [*pairwise(GRID)]
     if isinstance(solver, DPMSolverPPSDE):
@@ -187,7 +187,7 @@ def test_edm_churns_before_the_step_to_0() -> None:
 
 def test_larger_variance_draws_nothing_in_the_last_step() -> None:
     """T-35: diffusers' fixed_large adds √β noise to the final x₀ unless the grid ends at t = 0."""
-    ode = Asked(PROBLEM)
+    ode = NoiseAsked(PROBLEM)
     sample(ode, UNIT, GRID.to_zero(), DDPM(True))
     assert ode.intervals == [*pairwise(GRID)]
     x = UNIT * 2
