@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 
 import pytest
+import torch
 from torch import Tensor
 
-from flowsolve import ODE, Wrapped
+from flowsolve import ODE, Grid, SeededNoise, Solver, WithNoise, solve
+from flowsolve.ode import Wrapped
+from flowsolve.problems import Mixture1D
+from flowsolve_solvers import DPMSolverPPSDE
 
 
 def says(kind: type[Exception], text: str, call: Callable[[], object]) -> Exception:
@@ -37,3 +42,54 @@ class Asked(Wrapped):
     @property
     def calls(self) -> int:
         return len(self.levels)
+
+
+class ConstantData(ODE):
+    """x₀ never changes."""
+
+    def __init__(self, x0: Tensor | float) -> None:
+        self.data = x0
+
+    def eps(self, x: Tensor, sigma: float) -> Tensor:
+        return (x - self.data) / sigma
+
+
+class ConstantNoise(ODE):
+    """ε is 0.7 everywhere."""
+
+    def eps(self, x: Tensor, sigma: float) -> Tensor:
+        return torch.full_like(x, 0.7)
+
+
+def noisy(ode: ODE, seeds: Sequence[int] = range(8)) -> WithNoise:
+    return WithNoise(ode, SeededNoise(seeds))
+
+
+# Gaussian data, on which every method is an affine map of x_T and its noises
+MEAN, VARIANCE = 0.6, 0.09
+LINE = Mixture1D((1.0,), (MEAN,), (math.sqrt(VARIANCE),))
+
+
+class UnitNoises(Wrapped):
+    """The k-th noise that is asked for is the unit vector of sample k + 2."""
+
+    def __init__(self, ode: ODE) -> None:
+        super().__init__(ode)
+        self.drawn = 0
+
+    def noise(self, x: Tensor, s: float, t: float) -> Tensor:
+        out = torch.zeros_like(x)
+        out[2 + self.drawn] = 1.0
+        self.drawn += 1
+        return out
+
+
+def end_moments(solver: Solver, grid: Grid) -> tuple[float, float]:
+    """Mean and variance at the end, of the exact law at the start, from the map's own coefficients."""
+    draws = 2 if isinstance(solver, DPMSolverPPSDE) else 1
+    x = torch.zeros(2 + draws * grid.steps, dtype=torch.float64)
+    x[1] = 1.0
+    end = solve(UnitNoises(LINE), x, grid, solver).x
+    origin, slope, noises = end[0], end[1] - end[0], end[2:] - end[0]
+    variance = slope**2 * (VARIANCE + grid[0] ** 2) + noises.square().sum()
+    return float(origin + slope * MEAN), float(variance)

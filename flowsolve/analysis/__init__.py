@@ -7,10 +7,11 @@ step_response  the weights of each step of a stochastic method
 order          Slope, the observed order: log error against log steps
 weak_order     the weak error of a stochastic method (of the law of its samples), by quadrature
 strong_order   its strong error, on one Brownian path
-step_cost      operations on tensors, and states alive at once, besides the network's (loads torch: not
-               re-exported)
+step_cost      operations on tensors, and states alive at once, besides the network's
 dmn_bound      dmn, the grid of least error bound
 gits_search    gits, grids by dynamic programming along a trajectory
+
+weak_order, strong_order and step_cost load numpy or torch, and are not re-exported here.
 """
 
 from flowsolve.analysis.dmn_bound import dmn as dmn
@@ -27,9 +28,6 @@ from flowsolve.analysis.stages import recurrence as recurrence
 from flowsolve.analysis.step_response import Step as Step
 from flowsolve.analysis.step_response import noise_levels as noise_levels
 from flowsolve.analysis.step_response import responses as responses
-from flowsolve.analysis.strong_order import path_slope as path_slope
 from flowsolve.analysis.table import Replay as Replay
 from flowsolve.analysis.table import Table as Table
 from flowsolve.analysis.table import tabulate as tabulate
-from flowsolve.analysis.weak_order import law_error as law_error
-from flowsolve.analysis.weak_order import law_slope as law_slope

@@ -29,8 +29,8 @@ def error_bound(
 
     If the denoiser errs by at most e(σ) at level σ, x̄_N errs by at most this under the exponential
     Adams method (data chart, polynomials in log σ) with 1, 2, ..., `points` points rising at the
-    start and falling again at the end. It holds nothing of the method's own error.
-    split  in so many first steps weights count by size one by one, before they add up to W_k
+    start and falling again at the end. The method's own error is not in it.
+    split  in the first `split` steps W_k adds up |weights|, so that they cannot cancel
     """
     weights = [0.0] * (len(grid) - 1)
     for i, (s, t) in enumerate(pairwise(grid)):
@@ -52,8 +52,8 @@ def dmn(n: int, sigma_max: float, sigma_min: float, points: int = 3, error: str 
 
     SciPy's SLSQP on the lengths of the steps in log σ, from even ones; the first 3 steps are split.
     Xue's code splits them for n <= 7 only, but without it the least bound has all levels but a few
-    near σ_min, and what is found depends on the start. The bound is blind to the method's own error:
-    its grids lie below `log_snr` in the bound, and above it in the error of two-point and
+    near σ_min, and what is found depends on the start. The method's own error is not in the bound:
+    these grids are better than `log_snr` in the bound, and worse in the error of two-point and
     three-point methods on this package's exact problems. Measure on yours.
     """
     fractions = ramp(n, sigma_max, sigma_min, "dmn")
@@ -91,7 +91,7 @@ def dmn(n: int, sigma_max: float, sigma_min: float, points: int = 3, error: str 
 
 
 def _polished(best: list[float], bound: Callable[[Sequence[float]], float]) -> list[float]:
-    """One level at a time by a few percent, while it helps: SLSQP may stop at a kink of |W|."""
+    """`best` with single levels moved by a few percent while that helps: SLSQP may stop at a kink of |W|."""
     least = bound(best)
     for factor in (1.05, 1.02, 1.01):
         better = True

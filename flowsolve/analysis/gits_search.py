@@ -47,7 +47,7 @@ class GITS:
 
     @property
     def __name__(self) -> str:
-        """The name of its grids, as a function that is a spacing has one."""
+        """The name that its grids get, as from a spacing that is a function."""
         options = [f"coeff={self.coeff:g}"] * (self.coeff != 1.15)
         options += [f"metric={self.metric}"] * (self.metric != "dev")
         return f"gits({', '.join(options)})" if options else "gits"

@@ -1,4 +1,4 @@
-"""The observed order of convergence: a slope, where it can honestly be read off."""
+"""The observed order of convergence: the slope of log error, over the steps where it is constant."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def observed_order(steps: Sequence[int], errors: Sequence[float], floor: float =
     """The slope of log(error) against log(steps) over the asymptotic range.
 
     Errors at or below `floor` are dropped, and so are the finest ones while they do not fall (that
-    is round-off, or a reference reached). Then the range is the longest run of finest points whose
+    is round-off, or the error of the reference). Then the range is the longest run of finest points whose
     pairwise slopes agree to 0.15 with the finest, at most four points; a least-squares line there.
     If not even the two finest slopes agree, the answer is the finest one, unsettled.
     """

@@ -100,11 +100,11 @@ def _plan(run: BasisRun, data: bool, reach: int) -> list[Stage] | None:
         draws = tuple((g.number, g.s, g.t) for g in run.noises if number < g.number < end)
         in_x0 = data or math.isinf(sigma)
         stages.append(Stage(sigma, number, in_x0, draws, weights[0], used, frozenset()))
-    return list(_living(stages))
+    return list(_with_keep(stages))
 
 
 def _combination(target: Vector, vectors: Sequence[Vector]) -> list[float] | None:
-    """Weights on the fewest first vectors that give the target; None if all of them do not."""
+    """Weights of the target on as many of `vectors`, in order, as it takes; None if all are too few."""
     import numpy as np
 
     size = float(np.linalg.norm(target))
@@ -120,8 +120,8 @@ def _combination(target: Vector, vectors: Sequence[Vector]) -> list[float] | Non
     return None
 
 
-def _living(stages: Sequence[Stage]) -> Iterator[Stage]:
-    """Each stage with the numbers that a later one needs and that exist by then."""
+def _with_keep(stages: Sequence[Stage]) -> Iterator[Stage]:
+    """Each stage with its `keep`: the numbers known by then that a later stage uses."""
     for i, stage in enumerate(stages):
         newest = max([stage.number, *(number for number, *_ in stage.draws)])
         later = {j for other in stages[i + 1 :] for j, _ in other.weights if j <= newest}

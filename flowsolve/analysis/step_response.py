@@ -6,14 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
-
 from flowsolve.analysis.basis import Kind, count_vectors, respond, run_on
 from flowsolve.errors import TableError
 from flowsolve.schedule.grid import Grid
 from flowsolve.solver.base import Solver
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
 ROUNDING = 1e-10
@@ -96,5 +95,5 @@ def _relative(row: NDArray[np.float64], x: NDArray[np.float64]) -> Combination:
     scale = float(row[0] / x[0]) if x[0] else 0.0
     rest = row - scale * x
     rest[0] = 0.0
-    left = np.flatnonzero(np.abs(rest) > ROUNDING)
+    (left,) = (abs(rest) > ROUNDING).nonzero()
     return Combination(scale, {int(k): float(rest[k]) for k in left})

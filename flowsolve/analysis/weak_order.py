@@ -27,7 +27,7 @@ Array = NDArray[np.float64]
 
 PROBLEM = Mixture1D(sigma_max=1.0, sigma_min=0.2)
 
-STEPS, FINEST = (80, 160, 320), 1280
+STEPS = (80, 160, 320, 640, 1280)
 FUNCTIONS: tuple[Callable[[Array], Array], ...] = (
     lambda x: x * x,
     lambda x: np.sin(2 * x),
@@ -39,15 +39,15 @@ POINTS, DEGREE, HERMITE = 241, 2, 5
 def law_slope(solver: Solver, spacing: Spacing = log_snr) -> Slope:
     """The weak order: the slope of `law_error` against steps, from σ = 1 to 0.2.
 
-    At 80, 160 and 320 steps, and then at 640 and 1280 if the slope has not settled, as where the
-    leading term of the error is small beside the next one.
+    At 80, 160 and 320 steps, and on to 640 and 1280 while the slope has not settled, as happens where
+    the leading term of the error is small beside the next one.
     """
     steps, errors = list[int](), list[float]()
-    for n in (*STEPS, *(2**k * STEPS[-1] for k in range(1, 3))):
+    for n in STEPS:
         steps.append(n)
         errors.append(law_error(solver, spacing(n, PROBLEM.sigma_max, PROBLEM.sigma_min)))
         slope = observed_order(steps, errors)
-        if n >= STEPS[-1] and slope.settled:
+        if n >= 320 and slope.settled:
             break
     return slope
 
@@ -100,8 +100,8 @@ class _AtEnd:
 class _Expectation:
     """u(x, e) = Σ_p S_p(x + b·e) e^p, S splines, e the memory less the answers of the exact ε or x₀ at x.
 
-    b is what moving x must be to move the end of the step as much as e moves it: u depends on e mostly
-    through x + b·e, and the polynomial in e has little left to approximate.
+    b·e is the shift of x that moves the end of the step as far as e does. u depends on e mostly through
+    x + b·e, and little is left for the polynomial in e.
     """
 
     memory: tuple[tuple[int, Kind], ...]

@@ -1,4 +1,4 @@
-"""SA-Solver: Adams methods with noise. The SDE of η has weights of the ODE in σ^(1+η).   Xue et al. 2023."""
+"""SA-Solver: Adams methods with noise, whose weights are those of the ODE in σ^(1+η).   Xue et al. 2023."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ def test_zero_is_reached_by_a_ddim_step_or_by_the_method(solver: Solver) -> None
         # the level of `near` is reached otherwise if it is not the last: corrected, or at full order
         other = isinstance(solver, UniPC) or getattr(solver, "lower_order_final", False)
         torch.testing.assert_close(end, tail, rtol=0.1, atol=0.15 if other else 0.05)
-        if isinstance(solver, Euler | Adams):  # the others: test_multistep_family
+        if isinstance(solver, Euler | Adams):  # the others: test_multistep
             own_step = isinstance(solver, Adams) and solver.points > 1
             assert ((end - tail).abs().max() > 1e-6) == own_step  # Euler's is the DDIM step
 

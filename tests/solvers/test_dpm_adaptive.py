@@ -16,6 +16,7 @@ from flowsolve.problems import Mixture, Mixture1D, exact_network
 from flowsolve.solver.plugins import make_solver
 from flowsolve.study import work_precision
 from flowsolve_solvers import DPMSolverAdaptive, Scipy
+from tests.helpers import ConstantNoise
 
 PROBLEM, WIDE = Mixture(), Mixture1D()
 X = PROBLEM.start(range(5), torch.float64)
@@ -229,12 +230,8 @@ def test_ends_of_sample() -> None:
 def test_a_step_that_is_exact_at_once() -> None:
     """ε constant: no error at all, and no division by it."""
 
-    class Constant(ODE):
-        def eps(self, x: Tensor, sigma: float) -> Tensor:
-            return torch.full_like(x, 0.7)
-
     for solver in KINDS:
-        got = solve(Constant(), X, ENDS, solver).x
+        got = solve(ConstantNoise(), X, ENDS, solver).x
         torch.testing.assert_close(got, X + 0.7 * (0.05 - 10), rtol=1e-12, atol=1e-12)
 
 

@@ -22,6 +22,7 @@ from flowsolve.solver.chart import Chart
 from flowsolve.solver.weights import phi
 from flowsolve.study.references import reference
 from flowsolve_solvers import RES2S, RES3S, DPMSolver2, DPMSolver3, DPMSolverPP2S
+from tests.helpers import ConstantData
 
 HS = [1e-3, 0.03, 0.4, 1.0, 2.5, 5.0]
 RES = [RES2S(), RES2S(c2=0.8), RES2S(c2=1.0), RES3S(), RES3S(c2=0.4, c3=0.8), RES3S(0.5, 1)]
@@ -176,13 +177,8 @@ def test_the_last_condition_of_order_3_is_weak(solver: OneStep, chart: Chart) ->
 @pytest.mark.parametrize("solver", RES, ids=repr)
 def test_constant_data_take_one_step(solver: OneStep) -> None:
     point = torch.tensor([0.3, -2.0], dtype=torch.float64)
-
-    class Constant(ODE):
-        def eps(self, x: Tensor, sigma: float) -> Tensor:
-            return (x - point) / sigma
-
     x = torch.tensor([[5.0, 7.0], [-1.0, 30.0]], dtype=torch.float64)
-    got = solve(Constant(), x, [10, 0.1], solver).x
+    got = solve(ConstantData(point), x, [10, 0.1], solver).x
     torch.testing.assert_close(got, point + (x - point) * 0.01, rtol=1e-12, atol=1e-12)
 
 

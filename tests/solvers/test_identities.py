@@ -7,18 +7,13 @@ preserving path, and know nothing of x̄, the charts or `adams_weights`.
 from __future__ import annotations
 
 import math
-import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from mpmath import mp
 from numpy.typing import NDArray
 from scipy.integrate import quad
 from torch import Tensor
@@ -34,22 +29,16 @@ from flowsolve import (
     Grid,
     Solver,
     karras,
-    log_snr,
     solve,
     tabulate,
     uniform,
     uniform_t,
 )
 from flowsolve.problems import Gaussian, Mixture, Mixture1D
-from flowsolve.schedule.variable import Variable
-from flowsolve.solver.chart import Chart
-from flowsolve.solver.weights import adams_weights
 from flowsolve_solvers import (
-    ALL,
     DEIS,
     IPNDMV,
     LMS,
-    RK4,
     Adams,
     DPMSolver2,
     DPMSolver3,
@@ -58,9 +47,6 @@ from flowsolve_solvers import (
     DPMSolverPP2S,
     DPMSolverPPM,
     Euler,
-    EulerInT,
-    EulerInVariance,
-    FlowHeun,
     RhoAB,
 )
 
@@ -302,256 +288,6 @@ def test_2m_and_exact_weights() -> None:
 
     for n in (20, 40, 80):
         assert math.log2(difference(n) / difference(2 * n)) == pytest.approx(2, abs=0.1)
-
-
-LOOSE = [
-    s
-    for s in ALL
-    if isinstance(s, EulerInT | EulerInVariance) or "RK4(variable=LOG_SIGMA)" in repr(s)
-]
-CONSISTENT = [s for s in ALL if s not in LOOSE]
-
-
-def deviation(solver: Solver, grid: Grid) -> float:
-    """The largest departure from weight 1 on x̄_T and from row sums σ - σ_T, probes and answer."""
-    table = tabulate(solver, grid)
-    rows = np.array(table.row_sums) - (np.array([*table.sigmas, grid[-1]]) - grid[0])
-    return float(max(abs(table.matrix[:, 0] - 1).max(), abs(rows).max()))
-
-
-@by_grid
-@pytest.mark.parametrize("solver", CONSISTENT, ids=repr)
-def test_tables_are_consistent(solver: Solver, grid: Grid) -> None:
-    assert deviation(solver, grid) < 1e-12 * grid[0]
-    table = tabulate(solver, grid)
-    for row, level in zip(table.nodes, grid[1:], strict=True):
-        assert row[0] == pytest.approx(1, abs=1e-12)
-        assert sum(row[1:]) == pytest.approx(level - grid[0], abs=1e-12 * grid[0])
-
-
-@pytest.mark.parametrize("solver", [EulerInT(), EulerInVariance(), RK4(LOG_SIGMA)], ids=repr)
-def test_methods_that_approximate_the_integral(solver: Solver) -> None:
-    """They integrate dσ/dτ by their own rule, so the answer's row is right to their order only."""
-
-    def last(n: int) -> float:
-        table = tabulate(solver, log_snr(n, 5, 0.1))
-        return abs(table.answer[0] - 1) + abs(table.row_sums[-1] - (0.1 - 5))
-
-    errors = [last(n) for n in (40, 80, 160)]
-    slopes = [math.log2(a / b) for a, b in pairwise(errors)]
-    assert slopes == pytest.approx([solver.order] * 2, abs=0.2)
-
-
-@pytest.mark.parametrize("solver", [s for s in LOOSE if isinstance(s, Adams)], ids=repr)
-def test_a_start_that_approximates_the_integral(solver: Adams) -> None:
-    """Three steps of RK4 in log σ leave h⁵ each, and Adams adds nothing."""
-    errors = [deviation(solver, log_snr(n, 5, 0.1)) for n in (40, 80, 160)]
-    # the inner stages are the loosest rows: a half step by Euler's rule, h² of σ
-    slopes = [math.log2(a / b) for a, b in pairwise(errors)]
-    assert min(slopes) > 1.8
-
-    def last(n: int) -> float:
-        return abs(tabulate(solver, log_snr(n, 5, 0.1)).row_sums[-1] + 4.9)
-
-    assert math.log2(last(40) / last(80)) == pytest.approx(5, abs=0.4)
-
-
-def closed_form(chart: Chart, variable: Variable, k: int, s: float, t: float) -> float:
-    """∫_s^t τ(σ)^k du: in log σ by parts, ∫ L^k e^(±L) dL, and in σ by powers."""
-    if variable == SIGMA:
-        power = k + (0 if chart == NOISE else -2)
-        factor = 1 if chart == NOISE else -1
-        if power == -1:
-            return factor * math.log(t / s)
-        return factor * (t ** (power + 1) - s ** (power + 1)) / (power + 1)
-    sign = 1 if chart == NOISE else -1  # u = e^(sign L), so ∫ L^k du = [L^k u] - k ∫ L^(k-1) u dL
-    ends = math.log(t) ** k * t**sign - math.log(s) ** k * s**sign
-    return ends if k == 0 else ends - sign * k * closed_form(chart, variable, k - 1, s, t)
-
-
-@pytest.mark.parametrize("moulton", [False, True], ids=["bashforth", "moulton"])
-@pytest.mark.parametrize("variable", [SIGMA, LOG_SIGMA], ids=repr)
-@pytest.mark.parametrize("chart", [NOISE, DATA], ids=repr)
-@pytest.mark.parametrize("points", [1, 2, 3, 4, 5])
-def test_adams_moments(points: int, chart: Chart, variable: Variable, moulton: bool) -> None:
-    """Polynomials in τ of degree < points are integrated exactly, on random levels, up and down."""
-    rng = random.Random(points)
-    for _ in range(20):
-        levels = sorted((math.exp(rng.uniform(-3, 3)) for _ in range(points + 1)), reverse=True)
-        if rng.random() < 0.5:
-            levels.reverse()
-        *past, t = levels
-        s = past[-1]
-        nodes = tuple([*past[1:], t] if moulton else past)
-        w = adams_weights(chart, variable, nodes, s, t)
-        for k in range(len(nodes)):
-            terms = [a * variable.tau(n) ** k for a, n in zip(w, nodes, strict=True)]
-            exact = closed_form(chart, variable, k, s, t)
-            scale = max(map(abs, [*terms, exact, (t if chart == NOISE else 1 / t), 1.0]))
-            assert math.fsum(terms) == pytest.approx(exact, abs=2e-12 * scale)
-
-
-def exact_weights(
-    chart: Chart, variable: Variable, nodes: list[float], s: float, t: float
-) -> list[Any]:
-    """∫ ℓ_j du to 50 digits, by the powers of τ - τ(s)."""
-    log = variable == LOG_SIGMA
-    at = [mp.log(mp.mpf(n) / s) if log else mp.mpf(n) - s for n in nodes]
-    length = mp.log(mp.mpf(t) / s) if log else mp.mpf(t) - s
-    sign = 1 if chart == NOISE else -1
-    moments = [
-        # ∫ y^m e^(±y) dy by its series, times du/dσ at s
-        mp.mpf(s) ** sign * sign
-        * mp.nsum(lambda i, m=m: sign**i * length ** (m + i + 1) / (mp.factorial(i) * (m + i + 1)), [0, 60])
-        if log
-        else length ** (m + 1) / (m + 1)
-        for m in range(len(nodes))
-    ]  # fmt: skip
-    weights = []
-    for j, a in enumerate(at):
-        powers = [mp.mpf(1)]
-        for k, b in enumerate(at):
-            if k != j:
-                powers = [
-                    (x - b * y) / (a - b)
-                    for x, y in zip([mp.mpf(0), *powers], [*powers, mp.mpf(0)], strict=True)
-                ]
-        weights.append(mp.fdot(powers, moments))
-    return weights
-
-
-@pytest.mark.parametrize(
-    ("chart", "variable"), [(NOISE, SIGMA), (NOISE, LOG_SIGMA), (DATA, LOG_SIGMA)], ids=repr
-)
-def test_adams_weights_on_irregular_grids(chart: Chart, variable: Variable) -> None:
-    """1,000 grids whose steps in log σ are 1e-3 to 1e3 of the one taken, of 0.01 to 2: each weight to 1e-9."""
-    worst = 0.0
-
-    @settings(max_examples=1000, deadline=None)
-    @given(
-        st.floats(-4, 4),
-        st.floats(math.log(1e-2), math.log(2)),
-        st.lists(st.floats(-3, 3), min_size=1, max_size=3),
-    )
-    def each(start: float, width: float, ratios: list[float]) -> None:
-        nonlocal worst
-        s, h = math.exp(start), math.exp(width)
-        nodes = [s]
-        for r in ratios:
-            nodes.append(nodes[-1] * math.exp(min(h * 10**r, 3)))
-        t = s * math.exp(-h)
-        with mp.workdps(50):
-            exact = exact_weights(chart, variable, nodes, s, t)
-            for got, want in zip(
-                adams_weights(chart, variable, tuple(nodes), s, t), exact, strict=True
-            ):
-                worst = max(worst, float(abs(got - want) / abs(want)))
-        assert worst < 1e-9
-
-    each()
-
-
-@pytest.mark.parametrize(("ratio", "loss"), [(1e-3, 1e-10), (1e-6, 1e-7), (1e-9, 1e-4)])
-def test_the_loss_of_adams_weights_beyond(ratio: float, loss: float) -> None:
-    """Nodes so close lose their difference to the rounding of log σ: about 1e-13 over the ratio."""
-    for s in (0.02, 1.3, 77.0):
-        nodes, t = [s, s * math.exp(0.1 * ratio), s * math.exp(0.2)], s * math.exp(-0.1)
-        with mp.workdps(50):
-            exact = exact_weights(DATA, LOG_SIGMA, nodes, s, t)
-            got = adams_weights(DATA, LOG_SIGMA, tuple(nodes), s, t)
-            assert max(abs(a - b) / abs(b) for a, b in zip(got, exact, strict=True)) < loss
-
-
-def test_adams_moments_in_a_clocks_time() -> None:
-    """∫ t(σ)^k dσ = ∫ t^k σ'(t) dt, by scipy in t."""
-    nodes, t = (5.0, 7.0, 12.0), 3.5
-    w = adams_weights(NOISE, ClockTime(CLOCK), nodes, 5.0, t)
-    for k in range(3):
-        exact, _ = quad(lambda u, k=k: u**k * CLOCK.rate(u), CLOCK.t(5.0), CLOCK.t(t), epsrel=1e-13)
-        got = math.fsum(a * CLOCK.t(n) ** k for a, n in zip(w, nodes, strict=True))
-        assert got == pytest.approx(exact, rel=1e-12)
-
-
-def test_textbook_weights() -> None:
-    """Adams-Bashforth and Adams-Moulton on a uniform grid in σ."""
-    at = [10.0 - 0.5 * k for k in range(6)]
-    s, t = at[4], at[5]
-    h = t - s
-    past = (at[4], at[3], at[2], at[1])
-    bashforth = {
-        1: [1],
-        2: [3 / 2, -1 / 2],
-        3: [23 / 12, -16 / 12, 5 / 12],
-        4: [55 / 24, -59 / 24, 37 / 24, -9 / 24],
-    }
-    moulton = {1: [1], 2: [1 / 2, 1 / 2], 3: [5 / 12, 8 / 12, -1 / 12]}
-    moulton[4] = [9 / 24, 19 / 24, -5 / 24, 1 / 24]
-    for k in range(1, 5):
-        ab = [w / h for w in adams_weights(NOISE, SIGMA, past[:k], s, t)]
-        am = [w / h for w in adams_weights(NOISE, SIGMA, (t, *past[: k - 1]), s, t)]
-        assert ab == pytest.approx(bashforth[k], abs=1e-13)
-        assert am == pytest.approx(moulton[k], abs=1e-13)
-
-
-def test_weights_down_to_zero() -> None:
-    """LMS's last step may end at σ = 0: ∫ there is a polynomial's, exact."""
-    w = adams_weights(NOISE, SIGMA, (1.0, 2.0), 1.0, 0.0)
-    assert w == pytest.approx((-1.5, 0.5), abs=1e-14)
-
-
-# only a clock knows a scale, and a flow, whose σ/(1+σ) has a half at σ = 1
-SCALE_FREE = [s for s in ALL if "VPSDE" not in repr(s) and not isinstance(s, EulerInT | FlowHeun)]
-
-
-@pytest.mark.parametrize("c", [0.01, 3.0])
-@pytest.mark.parametrize("solver", SCALE_FREE, ids=repr)
-def test_scaling(solver: Solver, c: float) -> None:
-    """Data and levels scaled by c: the same flow, scaled."""
-    small = Mixture1D()
-    big = Mixture1D(
-        means=tuple(c * m for m in small.means), deviations=tuple(c * d for d in small.deviations)
-    )
-    x = small.start(range(4), torch.float64)
-    grid = Grid(IRREGULAR[2:])
-    one = solve(small, x, grid, solver).x
-    two = solve(big, c * x, Grid(c * s for s in grid), solver).x
-    torch.testing.assert_close(two, c * one, rtol=1e-10, atol=1e-12 * c)
-
-
-DATA_METHODS = [
-    s
-    for s in ALL
-    if isinstance(s, DPMSolverPP2M | DPMSolverPP2S)
-    or (isinstance(s, Euler | Adams) and s.chart == DATA and getattr(s, "start", None) is None)
-]
-
-
-@pytest.mark.parametrize("solver", DATA_METHODS, ids=repr)
-def test_constant_data_take_one_step(solver: Solver) -> None:
-    """If x₀ never changes, the data chart's slope is constant: exact on any grid, even one step."""
-    point = torch.tensor([0.3, -2.0], dtype=torch.float64)
-
-    class Constant(ODE):
-        def eps(self, x: Tensor, sigma: float) -> Tensor:
-            return (x - point) / sigma
-
-    x = torch.tensor([[5.0, 7.0], [-1.0, 30.0]], dtype=torch.float64)
-    for grid in (Grid([10, 0.1]), Grid([10, 3, 2, 1.5, 0.1])):
-        got = solve(Constant(), x, grid, solver).x
-        torch.testing.assert_close(got, point + (x - point) * 0.01, rtol=1e-12, atol=1e-12)
-
-
-@pytest.mark.parametrize("solver", CONSISTENT, ids=repr)
-def test_constant_noise_is_exact(solver: Solver) -> None:
-    """If ε never changes, so is every method of weight 1 and row sums Δσ, whatever its chart."""
-
-    class Constant(ODE):
-        def eps(self, x: Tensor, sigma: float) -> Tensor:
-            return torch.full_like(x, 0.7)
-
-    x = torch.tensor([5.0, -1.0], dtype=torch.float64)
-    got = solve(Constant(), x, IRREGULAR, solver).x
-    torch.testing.assert_close(got, x + 0.7 * (0.05 - 14.6), rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("problem", [Gaussian(), Mixture1D(), Mixture()], ids=lambda p: p.name)

@@ -1,4 +1,4 @@
-"""PNDM, PLMS, iPNDM, UniPC and the published DPM-Solver: orders, identities, evaluations.
+"""PNDM, PLMS, iPNDM, UniPC, the published DPM-Solver and grid_singlestep: orders, identities, evaluations.
 
 The configurations in ALL go through the tests of every method; here are those that are another
 method's twin, and what is particular to the family.
@@ -94,7 +94,7 @@ TWINS: dict[Solver, int] = {
 @pytest.mark.parametrize("spacing", SPACINGS)
 @pytest.mark.parametrize("problem", PROBLEMS, ids=lambda p: p.name)
 @pytest.mark.parametrize("solver", TWINS, ids=repr)
-def test_order(solver: Solver, problem: Problem, spacing: object) -> None:
+def test_order_of_the_twins(solver: Solver, problem: Problem, spacing: object) -> None:
     assert solver not in ALL
     assert solver.order == TWINS[solver]
     result = convergence(solver, problem, steps=(160, 320, 640), spacing=spacing, seeds=range(8))  # type: ignore[arg-type]
@@ -299,7 +299,7 @@ def test_lower_order_final_counts_the_step_to_zero() -> None:
         (lambda: UniPC(2, variant="bh3"), "variant = 'bh3'."),
     ],
 )  # fmt: skip
-def test_errors(make: object, text: str) -> None:
+def test_bad_points_and_variants(make: object, text: str) -> None:
     with pytest.raises(ValueError, match=text.replace(".", r"\.")):
         make()  # type: ignore[operator]
 

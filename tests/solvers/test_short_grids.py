@@ -1,4 +1,4 @@
-"""One, two and three steps, and half-precision states: the right answer or an error, never NaN."""
+"""Grids of one, two and three steps, and the step to σ = 0: every method comes near the exact answer."""
 
 from __future__ import annotations
 
@@ -25,20 +25,6 @@ def test_short_grids(solver: Solver, steps: int) -> None:
     to_zero = sample(PROBLEM, x, karras(steps, 1.0, 0.2).to_zero(), solver).x
     assert bool(to_zero.isfinite().all())
     assert bool(sample(PROBLEM, x, Grid([1.0, 0.0]), solver).x.isfinite().all())
-
-
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
-@pytest.mark.parametrize("solver", ALL, ids=repr)
-def test_half_precision_states(solver: Solver, dtype: torch.dtype) -> None:
-    """Within a few roundings per evaluation of the float64 answer from the same rounded start."""
-    x = PROBLEM.start(SEEDS, dtype)
-    grid = karras(8, 1.0, 0.2)
-    got = solve(PROBLEM, x, grid, solver)
-    exact = solve(PROBLEM, x.double(), grid, solver).x
-    assert got.x.dtype == dtype
-    worst = float((got.x.double() - exact).abs().max())
-    unit = torch.finfo(dtype).eps
-    assert worst < 3 * unit * got.nfe**0.5 * float(exact.abs().max()), worst / unit
 
 
 @pytest.mark.parametrize("solver", ALL, ids=repr)

@@ -1,4 +1,4 @@
-"""Plans: which method takes which step, what they cost, their order, and k-diffusion's dpm_fast."""
+"""Plan and DPMSolverFast: which method takes which step, costs, orders, and k-diffusion's dpm_fast."""
 
 from __future__ import annotations
 
