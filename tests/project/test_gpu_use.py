@@ -34,7 +34,7 @@ from flowsolve import (
     sample,
     unit_noise,
 )
-from flowsolve.analysis.step_cost import metered
+from flowsolve.analysis import metered
 from flowsolve.cli import main
 from flowsolve.integrate import log_prob
 from flowsolve.interop import as_k_sampler, from_denoiser, from_edm, from_velocity
