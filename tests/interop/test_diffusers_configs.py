@@ -1,48 +1,22 @@
-"""Configs of diffusers' schedulers, and models that look like diffusers', read without diffusers."""
+"""Scheduler configs of diffusers, read without diffusers: what they hold, and what is refused."""
 
 from __future__ import annotations
 
 import json
 import math
-import os
-import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
 
 import flowsolve as fs
-from flowsolve.errors import GridError, MissingExtra, NetworkError, ScheduleError
-from flowsolve.interop.diffusers import from_diffusers, load, read_config
+from flowsolve.errors import GridError, ScheduleError
+from flowsolve.interop.diffusers import read_config
 from flowsolve.interop.diffusers.families import FAMILIES, IGNORED
 from flowsolve_solvers import Euler
-
-ROOT = Path(__file__).parents[2]
-SD15 = {
-    "_class_name": "PNDMScheduler",
-    "_diffusers_version": "0.6.0",
-    "beta_end": 0.012,
-    "beta_schedule": "scaled_linear",
-    "beta_start": 0.00085,
-    "num_train_timesteps": 1000,
-    "set_alpha_to_one": False,
-    "skip_prk_steps": True,
-    "steps_offset": 1,
-    "trained_betas": None,
-    "clip_sample": False,
-}
-
-
-def config(name: str, **keys: object) -> dict[str, object]:
-    return {"_class_name": f"{name}Scheduler", **keys}
-
-
-# --- what a reading holds --------------------------------------------------------------------------
+from tests.interop.diffusers_helpers import SD15, EulerDiscreteScheduler, config
 
 
 def test_stable_diffusion_15() -> None:
@@ -178,9 +152,6 @@ def test_inversion_rises() -> None:
     assert fs.solve(ode, torch.ones(1, 2), usual, Euler()).nfe == 9
 
 
-# --- as shipped, and as it should be ----------------------------------------------------------------
-
-
 def last_time(reading: Any, n: int = 10) -> float:
     s = reading.spacing(n)[-2]
     return float(s / (1 + s))
@@ -241,9 +212,6 @@ def test_continuous_labels_are_edms() -> None:
     assert isinstance(read_config(c).clock, fs.EDMClock)
 
 
-# --- files ------------------------------------------------------------------------------------------
-
-
 def test_a_file_or_its_folder(tmp_path: Path) -> None:
     (tmp_path / "scheduler_config.json").write_text(json.dumps(SD15))
     for source in (tmp_path, str(tmp_path / "scheduler_config.json")):
@@ -252,10 +220,6 @@ def test_a_file_or_its_folder(tmp_path: Path) -> None:
     for bad in ("other.json", "absent.json"):
         with pytest.raises(ScheduleError, match="is not a scheduler config that can be read"):
             read_config(tmp_path / bad)
-
-
-class EulerDiscreteScheduler:
-    config: Mapping[str, Any] = {"beta_schedule": "scaled_linear"}
 
 
 class FlowMatchEulerDiscreteScheduler:
@@ -268,8 +232,6 @@ def test_a_live_scheduler() -> None:
     with pytest.raises(ScheduleError, match=r"set_shift\(5\.0\) was called on this scheduler"):
         read_config(FlowMatchEulerDiscreteScheduler())
 
-
-# --- refused ----------------------------------------------------------------------------------------
 
 zero_snr = {"rescale_betas_zero_snr": True}
 flow = {"use_flow_sigmas": True, "prediction_type": "flow_prediction"}
@@ -329,160 +291,3 @@ def test_refused(what: str) -> None:
     with pytest.raises(ScheduleError) as error:
         read_config(source, **options)
     assert text in str(error.value)
-
-
-# --- models that look like diffusers' -----------------------------------------------------------------
-
-
-class UNet2DModel:
-    """ε = x/2 beside as many channels of a variance, if asked; it notes its labels."""
-
-    dtype = torch.float32
-
-    def __init__(self, out: int = 3, **config: Any) -> None:
-        self.config = SimpleNamespace(in_channels=3, out_channels=out, **config)
-        self.labels: list[float] = []
-
-    def __call__(
-        self, x: Tensor, timestep: Tensor, return_dict: bool, **given: Any
-    ) -> tuple[Tensor]:
-        assert not return_dict
-        self.labels.append(float(timestep[0]))
-        answer = x / 2 + given.get("shift", 0)
-        return (torch.cat([answer] * (self.config.out_channels // 3), dim=1),)
-
-
-class FluxTransformer2DModel(UNet2DModel):
-    pass
-
-
-class SomethingNew(UNet2DModel):
-    pass
-
-
-def test_a_model_in_five_lines() -> None:
-    model = UNet2DModel()
-    m = from_diffusers(
-        model, config("DDIM", clip_sample=False), condition={"shift": torch.zeros(2, 1, 1, 1)}
-    )
-    result = fs.sample(m.ode, torch.ones(2, 3, 4, 4), m.spacing, Euler(), nfe=10, start=m.start)
-    assert result.nfe == 10
-    assert model.labels == pytest.approx([900.0 - 100 * i for i in range(10)])
-
-
-def test_fluxs_labels_go_from_0_to_1() -> None:
-    model = FluxTransformer2DModel()
-    m = from_diffusers(model, config("FlowMatchEulerDiscrete"))
-    fs.sample(m.ode, torch.ones(1, 3, 4, 4), m.spacing(2), Euler())
-    assert model.labels == pytest.approx([1.0, 0.001])
-
-
-def test_a_learned_variance_is_dropped_when_said() -> None:
-    m = from_diffusers(UNet2DModel(6), SD15, learned_variance=True)
-    x = torch.ones(1, 3, 4, 4)
-    torch.testing.assert_close(m.ode.eps(x, 1.0), x * math.sqrt(0.5) / 2)
-
-
-MODELS: dict[str, tuple[Any, Any, dict[str, Any], str]] = {
-    "no model": (3, SD15, {}, "3 is not a diffusers model: it is not callable with a config."),
-    "unsaid variance": (UNet2DModel(6), SD15, {}, "this UNet2DModel answers 6 channels to 3"),
-    "no variance": (UNet2DModel(), SD15, {"learned_variance": True},
-                    "takes 3 channels and answers 3 with learned_variance=True"),
-    "inpainting": (UNet2DModel(9), SD15, {}, "takes 3 channels and answers 9: not a state and its"),
-    "new": (SomethingNew(), SD15, {}, "SomethingNew is not known here, so neither is the label"),
-    "flow with betas": (FluxTransformer2DModel(), SD15, {}, "predicts a flow, but PNDMScheduler"),
-    "no guidance": (UNet2DModel(guidance_embeds=True), SD15, {}, "(guidance_embeds): give condition="),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("what", MODELS)
-def test_models_refused(what: str) -> None:
-    model, scheduler, options, text = MODELS[what]
-    with pytest.raises(NetworkError) as error:
-        from_diffusers(model, scheduler, **options)
-    assert text in str(error.value)
-
-
-def test_a_compiled_model_is_known_by_what_was_compiled() -> None:
-    class Compiled(UNet2DModel):
-        _orig_mod = FluxTransformer2DModel()
-
-    model = Compiled()
-    from_diffusers(model, config("FlowMatchEulerDiscrete")).ode.eps(torch.ones(1, 3, 4, 4), 1.0)
-    assert model.labels == pytest.approx([0.5])
-
-
-def test_a_new_class_with_its_label_scale() -> None:
-    model = SomethingNew()
-    m = from_diffusers(model, SD15, label_scale=0.5)
-    m.ode.eps(torch.ones(1, 3, 4, 4), 1.0)
-    assert model.labels[0] == pytest.approx(m.reading.clock.t(1.0) / 2)
-
-
-# --- imports --------------------------------------------------------------------------------------
-
-
-def test_no_diffusers_before_it_is_needed() -> None:
-    code = (
-        "import flowsolve, flowsolve.interop.diffusers, sys; "
-        "print([m for m in ('diffusers', 'torch', 'matplotlib', 'scipy') if m in sys.modules])"
-    )
-    path = os.pathsep.join([str(ROOT), str(ROOT / "solvers")])
-    ran = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": path}, check=True,
-    )  # fmt: skip
-    assert ran.stdout.strip() == "[]"
-
-
-class Stub:
-    """As much of diffusers as `load` asks for; it notes what it was asked."""
-
-    class ModelMixin:
-        pass
-
-    class UNet2DModel(UNet2DModel, ModelMixin):
-        asked: ClassVar[list[object]] = []
-
-        @classmethod
-        def from_pretrained(cls, path: object, **options: object) -> Stub.UNet2DModel:
-            cls.asked = [path, options]
-            return cls()
-
-        def to(self, device: object) -> Stub.UNet2DModel:
-            return self
-
-        def eval(self) -> Stub.UNet2DModel:
-            return self
-
-    class DiffusionPipeline:
-        @staticmethod
-        def load_config(name: str) -> dict[str, object]:
-            assert name == "someone/something"
-            return {"unet": ["diffusers", "UNet2DModel"],
-                    "scheduler": ["diffusers", "EulerDiscreteScheduler"]}  # fmt: skip
-
-    class EulerDiscreteScheduler(EulerDiscreteScheduler):
-        @classmethod
-        def from_pretrained(cls, name: str, subfolder: str) -> Stub.EulerDiscreteScheduler:
-            assert (name, subfolder) == ("someone/something", "scheduler")
-            return cls()
-
-
-def test_a_name_on_the_hub_goes_through_diffusers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "diffusers", Stub)  # type: ignore[arg-type]
-    m = load("someone/something")
-    assert m.reading.suggested == "EulerDiscreteScheduler"
-    options = {
-        "subfolder": "unet", "torch_dtype": None, "use_safetensors": True, "local_files_only": False,
-    }  # fmt: skip
-    assert Stub.UNet2DModel.asked == ["someone/something", options]
-    load("someone/something", allow_pickle=True)
-    assert Stub.UNet2DModel.asked == ["someone/something", {**options, "use_safetensors": None}]
-
-
-def test_load_says_which_extra_it_needs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setitem(sys.modules, "diffusers", None)
-    with pytest.raises(MissingExtra, match=r"pip install 'flowsolve\[diffusers\]'") as error:
-        load(tmp_path)
-    assert isinstance(error.value, ImportError)

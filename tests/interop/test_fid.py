@@ -14,7 +14,8 @@ from torch import Tensor
 
 from flowsolve import unit_noise
 from flowsolve.errors import FlowsolveError, MissingExtra, NetworkError, SamplesError
-from flowsolve.interop.fid import inception_features, to_uint8
+from flowsolve.interop import inception_features
+from flowsolve.interop.fid import to_uint8
 from flowsolve.metrics import frechet
 
 IMAGES = (unit_noise(range(60), (3, 5, 5)) / 2).clamp(-1, 1)

@@ -32,9 +32,9 @@ from flowsolve import (
     vp_start,
 )
 from flowsolve.errors import GridError, NetworkError, StateError, TableError
-from flowsolve.interop.diffusers.reading import Limits
+from flowsolve.interop.diffusers import Limits
 from flowsolve.interop.diffusers.stepping import Stepping
-from flowsolve.ode.precondition import Precondition
+from flowsolve.ode import Precondition
 from flowsolve.problems import Mixture, exact_network
 from flowsolve_solvers import (
     ALL,

@@ -22,9 +22,9 @@ from flowsolve import (
     sample,
     vp_start,
 )
-from flowsolve.ode.precondition import Precondition
+from flowsolve.ode import Precondition
 from flowsolve.problems import Mixture, exact_network
-from flowsolve.schedule.discrete import DiscreteClock
+from flowsolve.schedule import DiscreteClock
 
 PROBLEM = Mixture()
 NOISE = torch.randn(6, *PROBLEM.event, generator=torch.Generator().manual_seed(1)).double()

@@ -18,7 +18,7 @@ from torch import Tensor
 from benchmarks.peer_code import Double
 from flowsolve import DATA, LOG_SIGMA, ClockTime, Grid, Solver, leading, linspace, trailing
 from flowsolve import NOISE as NOISE_CHART
-from flowsolve.schedule.discrete import DiscreteClock
+from flowsolve.schedule import DiscreteClock
 from flowsolve_solvers import (
     LMS,
     PLMS,

@@ -17,7 +17,8 @@ from torch.utils.data import Dataset
 
 from flowsolve import unit_noise
 from flowsolve.errors import NetworkError
-from flowsolve.interop.fid import inception_features, to_uint8
+from flowsolve.interop import inception_features
+from flowsolve.interop.fid import to_uint8
 from flowsolve.metrics import frechet
 from tests.parity.helpers import note
 

@@ -11,8 +11,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.peer_code import k_diffusion_sampling
-from flowsolve import DATA, LOG_SIGMA, Grid, Solver, karras, log_snr, sample, trailing
-from flowsolve.schedule.discrete import linear_beta
+from flowsolve import DATA, LOG_SIGMA, Grid, Solver, karras, linear_beta, log_snr, sample, trailing
 from flowsolve_solvers import (
     LMS,
     Adams,

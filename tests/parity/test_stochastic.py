@@ -21,10 +21,19 @@ import torch
 from torch import Tensor
 
 from benchmarks.peer_code import k_diffusion_sampling
-from flowsolve import ODE, Grid, Solver, karras, sample, solve
+from flowsolve import (
+    ODE,
+    BrownianNoise,
+    Grid,
+    Noise,
+    Solver,
+    WithNoise,
+    Wrapped,
+    karras,
+    sample,
+    solve,
+)
 from flowsolve.integrate.endpoints import trajectory
-from flowsolve.ode.base import Wrapped
-from flowsolve.ode.noise import BrownianNoise, Noise, WithNoise
 from flowsolve.problems import Mixture
 from flowsolve_solvers import (
     DDPM,

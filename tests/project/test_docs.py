@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from flowsolve.analysis.strong_order import STRONG_ORDER
-from flowsolve.solver.plugins import provided
+from flowsolve.solver import provided
 from flowsolve.study import certificate as certify
 from flowsolve_solvers import ALL, STOCHASTIC
 

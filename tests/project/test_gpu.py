@@ -24,7 +24,7 @@ from flowsolve import (
     sample,
     solve,
 )
-from flowsolve.ode.precondition import Precondition
+from flowsolve.ode import Precondition
 from flowsolve_solvers import (
     ALL,
     LMS,

@@ -6,6 +6,7 @@ that import diffusers when they are asked for.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -27,6 +28,9 @@ from flowsolve.solver.plugins import make_solver
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
+
+# diffusers takes the module that a saved pipeline names from what is imported already; this is its old name
+sys.modules.setdefault("flowsolve.interop.scheduler", sys.modules[__name__])
 
 NAME = "FlowsolveScheduler"
 OURS = (
