@@ -6,7 +6,12 @@ trajectories   paths over the density, in x_t and in x̄
 fields         the ε-field of a problem in two dimensions
 grids          where the levels of grids lie; coefficient tables
 samples        sheets of images, scatter plots
-quality, consistency, interpolation, likelihood, round_trip, editing: the figures of these experiments
+quality        distance to data against evaluations; Table 1
+consistency    the distance between samples of one x_T, against steps
+interpolation  samples from between two noises
+likelihood     log p against evaluations
+round_trip     what round trips lose, against steps
+editing        edited images under their originals
 """
 
 from flowsolve.plot.axes import save as save

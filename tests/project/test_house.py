@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import ast
 import importlib
+import os
+import re
+import shutil
 import statistics
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -239,6 +244,51 @@ def test_a_face_re_exports_in_the_form_that_checkers_read(room: str) -> None:
             and room != "flowsolve.cli"
         ):
             assert all(a.asname == a.name for a in node.names), ast.unparse(node)
+
+
+# --- an experiment is three files -----------------------------------------------------------------
+
+EXPERIMENTS = {
+    # its file in study and plot: its commands
+    "quality": ["quality", "table1"],
+    "consistency": ["consistency"],
+    "interpolation": ["interpolate"],
+    "likelihood": ["likelihood"],
+    "round_trip": ["table2"],
+    "editing": ["edit"],
+}
+TAKEN_OUT = """
+import flowsolve.plot, flowsolve.study
+from flowsolve.cli import commands, main
+print(flowsolve.__file__)
+print(*commands.names())
+raise SystemExit(main(["--help"]))
+"""
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_the_house_does_not_notice_that_an_experiment_is_gone(name: str, tmp_path: Path) -> None:
+    gone = [f"study/{name}.py", f"plot/{name}.py"]
+    gone += [f"cli/commands/{command}.py" for command in EXPERIMENTS[name]]
+    house = tmp_path / "flowsolve"
+    shutil.copytree(ROOT / "flowsolve", house, ignore=shutil.ignore_patterns("__pycache__"))
+    for file in gone:
+        (house / file).unlink()
+    for face in (house / "study" / "__init__.py", house / "plot" / "__init__.py"):
+        lines = face.read_text(encoding="utf-8").splitlines(keepends=True)
+        kept = [line for line in lines if not re.search(rf"\b{name}\b", line)]
+        assert 2 <= len(lines) - len(kept) <= 6
+        face.write_text("".join(kept), encoding="utf-8")
+    path = os.pathsep.join([str(tmp_path), str(ROOT / "solvers")])
+    ran = subprocess.run(
+        [sys.executable, "-W", "error", "-c", TAKEN_OUT], cwd=tmp_path, capture_output=True, text=True,
+        env={**os.environ, "PYTHONPATH": path}, check=False,
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stderr
+    at, commands = ran.stdout.splitlines()[:2]
+    assert at == str(house / "__init__.py")
+    assert "compare" in commands.split()
+    assert not {*EXPERIMENTS[name]} & {*commands.split()}
 
 
 # --- names ----------------------------------------------------------------------------------------
