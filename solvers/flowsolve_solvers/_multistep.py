@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 class Multistep(Solver):
     """z_t = z_s + Σ_j weights(nodes, s, t)_j F(nodes_j), on the newest `points` nodes.
 
-    chart        what z and F are (`Chart`)
-    start        takes the first `start_steps` steps, and shares the evaluation at each node
+    chart              what z and F are: x̄ and ε (NOISE), or x̄/σ and x₀ (DATA)
+    start              takes the first `start_steps` steps, and shares the evaluation at each node
     lower_order_final  at most as many points as steps are left; a step to σ = 0 is then DDIM's
     """
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["DPMSolverAdaptive"]
 
 Stats = dict[str, int]
-_SLIVER = 1e-5  # a step that would leave less than this of an interval, in log σ, goes to its end
+_LEAST = 1e-5  # a step that would leave less than this of an interval, in log σ, goes to its end
 
 
 class _Control(NamedTuple):
@@ -99,21 +99,21 @@ class DPMSolverAdaptive(Solver):
         if grid[0] < grid[-1]:
             raise GridError(f"{self!r} goes down the grid only, but this one rises.")
         size = 1 if self.batch == "each" else len(x)
-        walkers = [_Walker(self, ode, x[i : i + size], grid) for i in range(0, len(x), size)]
+        steppers = [_Stepper(self, ode, x[i : i + size], grid) for i in range(0, len(x), size)]
         for s, t in pairwise(grid):
-            for walker in walkers:
+            for stepper in steppers:
                 try:
-                    walker.walk(s, t)
+                    stepper.advance(s, t)
                 except BudgetError as error:
-                    if len(walkers) > 1:  # samples stand at different σ: the last level of all
+                    if len(steppers) > 1:  # samples stand at different σ: the last level of all
                         error.x, error.sigma = x, s
                     raise
-            x = walkers[0].x if len(walkers) == 1 else torch.cat([w.x for w in walkers])
+            x = steppers[0].x if len(steppers) == 1 else torch.cat([one.x for one in steppers])
             yield x
         return {
-            "accepted": sum(w.accepted for w in walkers),
-            "rejected": sum(w.rejected for w in walkers),
-            "nfe_max": max(w.nfe for w in walkers),
+            "accepted": sum(one.accepted for one in steppers),
+            "rejected": sum(one.rejected for one in steppers),
+            "nfe_max": max(one.nfe for one in steppers),
         }
 
     def _propose(self, control: _Control, error: float) -> tuple[bool, _Control]:
@@ -133,8 +133,8 @@ class DPMSolverAdaptive(Solver):
 
 
 @dataclass
-class _Walker:
-    """The state of one sample (or of the whole batch) between two steps."""
+class _Stepper:
+    """One sample, or the whole batch, on its way down the grid."""
 
     solver: DPMSolverAdaptive
     ode: ODE
@@ -151,13 +151,14 @@ class _Walker:
         self.sigma, self.x_prev = self.grid[0], self.x
         self.control = _Control(self.solver.h_init)
 
-    def walk(self, s: float, t: float) -> None:
+    def advance(self, s: float, t: float) -> None:
+        """From s to the level t exactly."""
         eps: Tensor | None = None
         while s > t:
             start, whole = self.control, math.log(s / t)
             h = start.h
-            clipped = whole <= h + _SLIVER
-            if self.solver.controller == "i":  # it goes on from the step that was made
+            clipped = whole <= h + _LEAST
+            if self.solver.controller == "i":  # its next h follows from the step made, not from h
                 start = start._replace(h=min(h, whole))
             to = t if clipped else s * math.exp(-h)
             if eps is None:
@@ -172,7 +173,7 @@ class _Walker:
                 self.control = self.control if clipped and t != self.grid[-1] else control
                 continue
             self.rejected += 1
-            while whole <= control.h + _SLIVER:  # would be the same trial, whose error is known
+            while whole <= control.h + _LEAST:  # would be the same trial, whose error is known
                 _, control = self.solver._propose(control, error)
             self.control = control
 
