@@ -20,7 +20,7 @@ from torch import Tensor
 import flowsolve as fs
 import flowsolve_solvers as S
 from flowsolve import metrics as m
-from flowsolve.analysis import law_error
+from flowsolve.analysis.weak_order import law_error
 from flowsolve.integrate import Encoder, encode, invert, round_trip_error
 from flowsolve.problems import Dataset, Digits, Mixture, Mixture1D, Problem, digits_data
 from flowsolve.problems.classifier import digits_classes, digits_features
