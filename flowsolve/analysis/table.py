@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-Weights = tuple[float, ...]
+WeightRow = tuple[float, ...]
 
 
 @dataclass(frozen=True)
@@ -39,18 +39,18 @@ class Table:
 
     solver: str
     order: int
-    levels: Weights
-    sigmas: Weights
-    probes: tuple[Weights, ...]
-    nodes: tuple[Weights, ...]
+    levels: WeightRow
+    sigmas: WeightRow
+    probes: tuple[WeightRow, ...]
+    nodes: tuple[WeightRow, ...]
 
     @property
-    def answer(self) -> Weights:
+    def answer(self) -> WeightRow:
         """The weights of the final state: on x̄_T, then on each ε."""
         return self.nodes[-1]
 
     @property
-    def row_sums(self) -> Weights:
+    def row_sums(self) -> WeightRow:
         """Σ of the ε-weights of each probe, then of the answer: σ_k - σ_T and σ_end - σ_T."""
         return tuple(math.fsum(row[1:]) for row in (*self.probes, self.answer))
 

@@ -26,7 +26,7 @@ from flowsolve.plot.interpolation import along_interpolation as along_interpolat
 from flowsolve.plot.likelihood import likelihood_vs_nfe as likelihood_vs_nfe
 from flowsolve.plot.quality import quality_vs_nfe as quality_vs_nfe
 from flowsolve.plot.quality import table1 as table1
-from flowsolve.plot.round_trip import round_trips as round_trips
+from flowsolve.plot.round_trip import round_trips_vs_steps as round_trips_vs_steps
 from flowsolve.plot.samples import along_path as along_path
 from flowsolve.plot.samples import images as images
 from flowsolve.plot.samples import scatter as scatter

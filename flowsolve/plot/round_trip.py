@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from flowsolve.study.round_trip import RoundTripRow
 
 
-def round_trips(rows: Sequence[RoundTripRow]) -> Figure:
+def round_trips_vs_steps(rows: Sequence[RoundTripRow]) -> Figure:
     """Root mean squared error against S, a line for each way; solid in the first dtype, dashed in others."""
     figure, axes = new(8.5, 5.2)
     ways, dtypes = ([*dict.fromkeys(getattr(r, k) for r in rows)] for k in ("way", "dtype"))

@@ -46,8 +46,8 @@ from flowsolve.study.runner import Task as Task
 from flowsolve.study.runner import collect as collect
 from flowsolve.study.samples import Drawn as Drawn
 from flowsolve.study.samples import draw as draw
-from flowsolve.study.settings import Run as Run
 from flowsolve.study.settings import Settings as Settings
+from flowsolve.study.settings import Setup as Setup
 from flowsolve.study.studies import Study as Study
 from flowsolve.study.studies import convergence as convergence
 from flowsolve.study.studies import work_precision as work_precision

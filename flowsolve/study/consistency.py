@@ -15,7 +15,7 @@ from flowsolve.metrics.estimate import Estimate, jackknife
 from flowsolve.study.results import Row
 from flowsolve.study.runner import Task
 from flowsolve.study.samples import draw
-from flowsolve.study.settings import Run, Settings
+from flowsolve.study.settings import Settings, Setup
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -117,7 +117,7 @@ def consistency(
 
     The rows of the largest S come first: their samples are drawn once and kept for all others.
     """
-    run, most = Run.of(settings, seeds=range(64), start=vp_start), max(steps)
+    run, most = Setup.of(settings, seeds=range(64), start=vp_start), max(steps)
     made = {n: grids(n) for n in steps}
     kept: dict[tuple[str, int], tuple[Tensor, int]] = {}
 

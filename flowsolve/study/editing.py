@@ -25,7 +25,7 @@ from flowsolve.study.editing_methods import inverted as inverted
 from flowsolve.study.editing_methods import noised as noised
 from flowsolve.study.results import Row
 from flowsolve.study.runner import Task
-from flowsolve.study.settings import Run
+from flowsolve.study.settings import Setup
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -101,7 +101,7 @@ def edits(
     """
     from flowsolve.problems.classifier import digits_classes
 
-    common = Run.of({"dtype": originals.noise.dtype}).stamp(Digits())
+    common = Setup.of({"dtype": originals.noise.dtype}).stamp(Digits())
     return [
         Task(
             EditRow(

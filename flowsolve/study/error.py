@@ -14,7 +14,7 @@ from flowsolve.study.cases import Case
 from flowsolve.study.references import Reference, reference
 from flowsolve.study.results import Row
 from flowsolve.study.runner import Task
-from flowsolve.study.settings import Run
+from flowsolve.study.settings import Setup
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -70,7 +70,7 @@ class ErrorRow(Row):
         return f"rmse {self.rmse:.3e}  nfe {self.nfe}  {self.seconds:.2f} s"
 
 
-def error_tasks(cases: Sequence[Case], problem: Problem, run: Run) -> list[Task[ErrorRow]]:
+def error_tasks(cases: Sequence[Case], problem: Problem, run: Setup) -> list[Task[ErrorRow]]:
     """Tasks for `collect`: every case, on one block of seeds after the other.
 
     The reference of a block is made when its first row is; if it fails, so does the run. A method that

@@ -14,7 +14,7 @@ from flowsolve.metrics.estimate import Estimate
 from flowsolve.ode.noise_interpolation import slerp
 from flowsolve.study.results import Row
 from flowsolve.study.runner import Task
-from flowsolve.study.settings import Run, Settings
+from flowsolve.study.settings import Settings, Setup
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from flowsolve.schedule.grid import Grid
     from flowsolve.solver.base import Solver
 
-Path = Callable[["Tensor", "Tensor", float], "Tensor"]
+Curve = Callable[["Tensor", "Tensor", float], "Tensor"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,14 +67,14 @@ def line(x: Tensor, y: Tensor, t: float) -> Tensor:
     return x.lerp(y, t)
 
 
-PATHS: dict[str, Path] = {"slerp": slerp, "line": line}
+PATHS: dict[str, Curve] = {"slerp": slerp, "line": line}
 
 
 def between(
     problem: Problem,
     solver: Solver,
     grid: Grid,
-    run: Run,
+    run: Setup,
     *,
     path: str,
     t: float,
@@ -111,7 +111,7 @@ def interpolation(
 
     The distance is to `problem.data()`.
     """
-    run = replace(Run.of(settings), seeds=range(2 * pairs))
+    run = replace(Setup.of(settings), seeds=range(2 * pairs))
     data = problem.data()
 
     def measure(row: InterpolationRow) -> InterpolationRow:

@@ -14,7 +14,7 @@ from flowsolve.integrate.likelihood import log_prob, vp_prior
 from flowsolve.metrics.estimate import Estimate
 from flowsolve.study.results import Row
 from flowsolve.study.runner import Task
-from flowsolve.study.settings import Run, Settings
+from flowsolve.study.settings import Settings, Setup
 
 if TYPE_CHECKING:
     from flowsolve.problems.base import Problem
@@ -92,7 +92,7 @@ def likelihood(
     """
     import torch
 
-    run = replace(Run.of(settings, block=64), seeds=range(samples))
+    run = replace(Setup.of(settings, block=64), seeds=range(samples))
     data = problem.data()
     if not 2 <= samples <= len(data):
         raise SamplesError(f"likelihood needs 2 to {len(data)} samples of the data, not {samples}.")

@@ -17,7 +17,7 @@ from flowsolve.study.references import reference
 from flowsolve.study.results import Row
 from flowsolve.study.runner import Task
 from flowsolve.study.samples import draw
-from flowsolve.study.settings import Run, Settings
+from flowsolve.study.settings import Settings, Setup
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -111,7 +111,7 @@ def quality(
     """
     import torch
 
-    run = Run.of(settings, seeds=range(500))
+    run = Setup.of(settings, seeds=range(500))
     data, n = problem.data(), len(run.seeds)
     if min(n, len(data) // 2) < 4:
         raise SamplesError(
@@ -170,7 +170,7 @@ def _fields(found: dict[str, Estimate]) -> dict[str, Any]:
     return {**values, **errors, "frechet_bias": found["frechet"].bias}
 
 
-def _error(problem: Problem, x: Tensor, grid: Grid, run: Run) -> dict[str, Any]:
+def _error(problem: Problem, x: Tensor, grid: Grid, run: Setup) -> dict[str, Any]:
     """Against a reference for each block of seeds, as the samples were drawn."""
     import torch
 

@@ -16,7 +16,7 @@ from flowsolve.metrics.estimate import Estimate
 from flowsolve.study.references import reference
 from flowsolve.study.results import Row
 from flowsolve.study.runner import Task
-from flowsolve.study.settings import Run, Settings, Start
+from flowsolve.study.settings import Settings, Setup, Start
 
 if TYPE_CHECKING:
     import torch
@@ -114,11 +114,11 @@ def round_trips(
         raise SamplesError(f"round trips need 2 to {len(data)} samples of the data, not {samples}.")
     made = {n: grids(n) for n in steps}
     runs = [
-        replace(Run.of(settings, block=64, start=vp_start), seeds=range(samples), dtype=dtype)
+        replace(Setup.of(settings, block=64, start=vp_start), seeds=range(samples), dtype=dtype)
         for dtype in dtypes or (torch.float64,)
     ]
 
-    def measure(way: Way, run: Run, row: RoundTripRow) -> RoundTripRow:
+    def measure(way: Way, run: Setup, row: RoundTripRow) -> RoundTripRow:
         grid = made[row.S]
         errors, ups, downs, converged, off = [], [0], [0], [], []
         for part in run.blocks():

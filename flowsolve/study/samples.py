@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from flowsolve.integrate.driver import sample
 from flowsolve.ode.noise import SeededNoise, WithNoise
 from flowsolve.study import cache
-from flowsolve.study.settings import Run
+from flowsolve.study.settings import Setup
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -32,7 +32,7 @@ def draw(
     problem: Problem,
     solver: Solver,
     grid: Grid,
-    run: Run,
+    run: Setup,
     folder: str | Path | None = None,
 ) -> Drawn:
     """`sample`, one sample a seed, block by block; a stochastic method's noise is its seed's too.
@@ -49,7 +49,7 @@ def draw(
     return Drawn(torch.cat([part.x for part in parts]), max(part.nfe for part in parts))
 
 
-def _block(problem: Problem, solver: Solver, grid: Grid, run: Run, folder: Path | None) -> Drawn:
+def _block(problem: Problem, solver: Solver, grid: Grid, run: Setup, folder: Path | None) -> Drawn:
     stamp = run.stamp(problem)
     notes = {
         "problem": f"{problem!r} {problem.digest}", "solver": repr(solver),

@@ -39,7 +39,7 @@ class Settings(TypedDict, total=False):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Run:
+class Setup:
     """The Settings of one study, all of them."""
 
     seeds: Sequence[int]
@@ -50,7 +50,7 @@ class Run:
     cached: bool
 
     @staticmethod
-    def of(settings: Settings, **defaults: Unpack[Settings]) -> Run:
+    def of(settings: Settings, **defaults: Unpack[Settings]) -> Setup:
         """The settings given, over the study's defaults, over those of all studies.
 
         Raises TypeError for a word that is no setting, ValueError for a block of no samples.
@@ -70,7 +70,7 @@ class Run:
             raise ValueError(f"block must be at least 1 sample, but got {words['block']!r}.")
         if isinstance(words["dtype"], str):
             words["dtype"] = getattr(torch, words["dtype"])
-        return Run(**{**words, "device": torch.device(words["device"])})
+        return Setup(**{**words, "device": torch.device(words["device"])})
 
     @property
     def seeds_text(self) -> str:
@@ -78,7 +78,7 @@ class Run:
         whole = [*self.seeds] == [*range(self.seeds[0], self.seeds[-1] + 1)]
         return f"{self.seeds[0]}-{self.seeds[-1]}" if whole else ",".join(map(str, self.seeds))
 
-    def blocks(self) -> Iterator[Run]:
+    def blocks(self) -> Iterator[Setup]:
         """The same for the first `block` seeds, for the next, and so on."""
         for i in range(0, len(self.seeds), self.block):
             yield replace(self, seeds=self.seeds[i : i + self.block])

@@ -17,7 +17,7 @@ from flowsolve.study.cases import budget_cases, steps_case
 from flowsolve.study.error import ErrorRow, error_tasks
 from flowsolve.study.results import read_jsonl, write_csv
 from flowsolve.study.runner import Task, collect
-from flowsolve.study.settings import Run, Settings
+from flowsolve.study.settings import Settings, Setup
 
 if TYPE_CHECKING:
     from flowsolve.problems.base import Problem
@@ -138,7 +138,7 @@ def convergence(
             f"{solver!r} chooses its own steps, so it has no order in their number. Use "
             "work_precision, which runs it at several tolerances."
         )
-    run = Run.of(settings, seeds=range(16), dtype="float64")
+    run = Setup.of(settings, seeds=range(16), dtype="float64")
     cases = [steps_case(solver, problem, spacing, n) for n in steps]
     rows = collect(error_tasks(cases, problem, replace(run, block=len(run.seeds))))
     for row in rows:
@@ -195,4 +195,4 @@ def work_precision_tasks(
         for case in budget_cases(solver, problem, spacing, nfe, tolerances)
     ]
     cases = [*{(c.label, c.spacing, c.asked): c for c in cases}.values()]  # no point twice
-    return error_tasks(cases, problem, Run.of(settings, seeds=range(256)))
+    return error_tasks(cases, problem, Setup.of(settings, seeds=range(256)))

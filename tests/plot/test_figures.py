@@ -29,11 +29,11 @@ from flowsolve.study.interpolation import InterpolationRow
 from flowsolve.study.likelihood import LikelihoodRow
 from flowsolve.study.quality import QualityRow
 from flowsolve.study.round_trip import RoundTripRow
-from flowsolve.study.settings import Run
+from flowsolve.study.settings import Setup
 from flowsolve_solvers import DDIMEta, DPMSolver3, DPMSolverPP2M, Euler, Heun
 
 GRID = karras(9, 10.0, 0.05)
-COMMON = Run.of({"dtype": torch.float32}).stamp(Mixture())
+COMMON = Setup.of({"dtype": torch.float32}).stamp(Mixture())
 
 
 def made_quality() -> list[QualityRow]:
@@ -48,7 +48,7 @@ def made_quality() -> list[QualityRow]:
 
 def made_round_trips() -> list[RoundTripRow]:
     return [
-        RoundTripRow(**Run.of({"dtype": dtype}).stamp(Mixture()), way=way, grid="karras", S=n, samples=9,
+        RoundTripRow(**Setup.of({"dtype": dtype}).stamp(Mixture()), way=way, grid="karras", S=n, samples=9,
                      mse=1 / n**2)
         for dtype in (torch.float64, torch.float32)
         for way in NAMES
@@ -147,8 +147,8 @@ FIGURES: dict[str, Callable[[], Figure]] = {
     "quality": lambda: plot.quality_vs_nfe(made_quality()),
     "quality, nothing": lambda: plot.quality_vs_nfe(()),
     "consistency": lambda: plot.consistency_vs_steps(made_consistency()),
-    "round_trips": lambda: plot.round_trips(made_round_trips()),
-    "round_trips, nothing": lambda: plot.round_trips(()),
+    "round_trips": lambda: plot.round_trips_vs_steps(made_round_trips()),
+    "round_trips, nothing": lambda: plot.round_trips_vs_steps(()),
     "interpolation": lambda: plot.along_interpolation(made_interpolation()),
     "likelihood": lambda: plot.likelihood_vs_nfe(made_likelihood()),
     "sheet": lambda: plot.sheet(torch.zeros(2, 4, 1, 8, 8), ["a", "b"], [*"1212"], "S", 2),

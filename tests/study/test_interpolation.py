@@ -12,7 +12,7 @@ from flowsolve.problems import Digits, Mixture, NetworkProblem
 from flowsolve.schedule.spacings import karras
 from flowsolve.study.interpolation import between, interpolation
 from flowsolve.study.runner import collect
-from flowsolve.study.settings import Run
+from flowsolve.study.settings import Setup
 from flowsolve_solvers import (
     Euler,
 )
@@ -35,6 +35,6 @@ def test_the_arc_keeps_the_noise_and_the_line_does_not() -> None:
     for t in (0.0, 1.0):
         assert found["slerp", t].energy == pytest.approx(found["line", t].energy, rel=1e-4)
     assert all(r.nfe == 4 and r.energy_error > 0 for r in rows)
-    noise, x, _ = between(problem, Euler(), grid, Run.of({"seeds": [3, 4]}), path="slerp", t=0.0)
+    noise, x, _ = between(problem, Euler(), grid, Setup.of({"seeds": [3, 4]}), path="slerp", t=0.0)
     torch.testing.assert_close(noise, unit_noise([3], problem.event, torch.float32))
     assert x.shape == (1, 1, 8, 8)

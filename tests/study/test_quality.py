@@ -19,7 +19,7 @@ from flowsolve.study.cases import Case
 from flowsolve.study.quality import QualityRow, quality
 from flowsolve.study.runner import collect
 from flowsolve.study.samples import draw
-from flowsolve.study.settings import Run
+from flowsolve.study.settings import Setup
 from flowsolve.study.studies import work_precision
 from flowsolve_solvers import (
     DDIM,
@@ -71,7 +71,10 @@ def test_the_frechet_distance_is_of_the_features_given() -> None:
     assert {r.features for r in rows} == {"first"}
     order = torch.randperm(600, generator=torch.Generator().manual_seed(0))
     x = draw(
-        PROBLEM, Heun(), log_snr(20, 10, 0.05), Run.of({"seeds": range(50), "dtype": torch.float64})
+        PROBLEM,
+        Heun(),
+        log_snr(20, 10, 0.05),
+        Setup.of({"seeds": range(50), "dtype": torch.float64}),
     ).x
     assert rows[1].frechet == frechet(x, PROBLEM.data()[order[50:]], first).value
     plain = measured(Heun(), seeds=range(50))
@@ -140,7 +143,7 @@ def test_the_shape_of_table_1_on_digits() -> None:
             problem,
             solver,
             grid,
-            Run.of({"seeds": range(samples), "block": 500, "start": vp_start}),
+            Setup.of({"seeds": range(samples), "block": 500, "start": vp_start}),
         ).x
         found = frechet(x, real)
         return found.corrected, found.error

@@ -12,7 +12,7 @@ import torch
 from flowsolve.problems import Mixture, NetworkProblem
 from flowsolve.study.results import Row, read_jsonl
 from flowsolve.study.runner import Task, collect
-from flowsolve.study.settings import Run
+from flowsolve.study.settings import Setup
 
 MIXTURE = Mixture()
 PROBLEM = NetworkProblem(MIXTURE, (2,), 10.0, 0.05, data=MIXTURE.data()[:600], digest="600")
@@ -47,7 +47,7 @@ class Squares:
         return replace(row, square=float(row.number**2))
 
     def tasks(self, n: int = 4) -> list[Task[Square]]:
-        common = Run.of({"dtype": torch.float64}).stamp(MIXTURE)
+        common = Setup.of({"dtype": torch.float64}).stamp(MIXTURE)
         return [Task(Square(**common, number=i), self) for i in range(n)]
 
 

@@ -15,7 +15,7 @@ from flowsolve.schedule.grid import Grid
 from flowsolve.schedule.spacings import log_snr
 from flowsolve.solver.base import Solver
 from flowsolve.study.samples import Drawn, draw
-from flowsolve.study.settings import Run
+from flowsolve.study.settings import Setup
 from flowsolve_solvers import (
     DDIMEta,
     Euler,
@@ -29,12 +29,12 @@ PROBLEM = NetworkProblem(MIXTURE, (2,), 10.0, 0.05, data=MIXTURE.data()[:600], d
 @pytest.mark.parametrize("solver", [Heun(), DDIMEta()], ids=repr)
 def test_samples_are_those_of_their_seeds_whatever_the_block(solver: Heun, tmp_path: Path) -> None:
     grid = log_snr(8, 10, 0.05).to_zero()
-    whole = draw(MIXTURE, solver, grid, Run.of({"seeds": range(7), "dtype": torch.float64}))
+    whole = draw(MIXTURE, solver, grid, Setup.of({"seeds": range(7), "dtype": torch.float64}))
     parts = draw(
         MIXTURE,
         solver,
         grid,
-        Run.of({"seeds": range(7), "block": 3, "dtype": torch.float64}),
+        Setup.of({"seeds": range(7), "block": 3, "dtype": torch.float64}),
         tmp_path,
     )
     torch.testing.assert_close(parts.x, whole.x, rtol=1e-13, atol=1e-13)
@@ -53,7 +53,7 @@ def test_samples_on_disk_are_found_by_all_that_they_depend_on(tmp_path: Path) ->
     grid = log_snr(4, 10, 0.05)
 
     def make(solver: Solver, grid: Grid, seeds: range, **options: Any) -> Drawn:
-        return draw(Loud(), solver, grid, Run.of({"seeds": seeds, **options}), tmp_path)
+        return draw(Loud(), solver, grid, Setup.of({"seeds": seeds, **options}), tmp_path)
 
     first = make(Euler(), grid, range(4))
     assert Loud.calls == 4

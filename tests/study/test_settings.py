@@ -9,7 +9,7 @@ import torch
 
 from flowsolve import ve_start, vp_start
 from flowsolve.problems import Mixture1D
-from flowsolve.study import Run, convergence, work_precision
+from flowsolve.study import Setup, convergence, work_precision
 from flowsolve_solvers import Euler, Heun
 from tests.helpers import says
 
@@ -17,27 +17,27 @@ from tests.helpers import says
 def test_what_is_given_goes_over_the_default_of_the_study_and_that_over_the_default_of_all() -> (
     None
 ):
-    run = Run.of({"seeds": range(3), "device": "cpu"}, seeds=range(9), dtype="float64")
-    assert run == Run(
+    run = Setup.of({"seeds": range(3), "device": "cpu"}, seeds=range(9), dtype="float64")
+    assert run == Setup(
         seeds=range(3), block=256, dtype=torch.float64, device=torch.device("cpu"), start=ve_start,
         cached=True,
     )  # fmt: skip
-    assert Run.of({"dtype": torch.bfloat16, "start": vp_start}).dtype == torch.bfloat16
+    assert Setup.of({"dtype": torch.bfloat16, "start": vp_start}).dtype == torch.bfloat16
     nothing: Any = {"dtype": None}  # as a caller passes what was left open
-    assert Run.of(nothing, dtype="float64").dtype == torch.float64
+    assert Setup.of(nothing, dtype="float64").dtype == torch.float64
 
 
 def test_blocks_hold_all_seeds_in_their_order() -> None:
-    parts = [*Run.of({"seeds": range(2, 9), "block": 3}).blocks()]
+    parts = [*Setup.of({"seeds": range(2, 9), "block": 3}).blocks()]
     assert [[*part.seeds] for part in parts] == [[2, 3, 4], [5, 6, 7], [8]]
     assert [part.seeds_text for part in parts] == ["2-4", "5-7", "8-8"]
-    assert Run.of({"seeds": [0, 3]}).seeds_text == "0,3"
-    whole = Run.of({"seeds": range(2, 9)}).noise((2,))
+    assert Setup.of({"seeds": [0, 3]}).seeds_text == "0,3"
+    whole = Setup.of({"seeds": range(2, 9)}).noise((2,))
     assert torch.equal(torch.cat([part.noise((2,)) for part in parts]), whole)
 
 
 def test_the_stamp_says_what_was_run_and_on_what() -> None:
-    stamp = Run.of({"dtype": "float16"}).stamp(Mixture1D())
+    stamp = Setup.of({"dtype": "float16"}).stamp(Mixture1D())
     assert (stamp["problem"], stamp["dtype"], stamp["device"]) == ("mixture_1d", "float16", "cpu")
     assert stamp["torch"] == torch.__version__
 

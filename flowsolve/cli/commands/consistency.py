@@ -39,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
     from flowsolve.plot.samples import sheet
     from flowsolve.study.consistency import consistency
     from flowsolve.study.samples import draw
-    from flowsolve.study.settings import Run
+    from flowsolve.study.settings import Setup
 
     kept = folder.path / "samples"
     tasks = consistency(solvers, problem, args.steps, grids, folder=kept, **settings)
@@ -49,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
     if len(problem.event) == 3:
         columns = [(s, n) for s in solvers for n in sorted(args.steps)]
         drawn = [
-            draw(problem, s, grids(n), Run.of(settings), kept).x[: args.shown] for s, n in columns
+            draw(problem, s, grids(n), Setup.of(settings), kept).x[: args.shown] for s, n in columns
         ]
         images = sheet(
             torch.stack(drawn, 1), [f"x_T {i}" for i in range(len(drawn[0]))],

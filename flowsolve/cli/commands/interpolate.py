@@ -46,14 +46,14 @@ def run(args: argparse.Namespace) -> int:
     from flowsolve.plot.interpolation import along_interpolation
     from flowsolve.plot.samples import sheet
     from flowsolve.study.interpolation import PATHS, between, interpolation
-    from flowsolve.study.settings import Run
+    from flowsolve.study.settings import Setup
 
     tasks = interpolation(problem, solver, grid, pairs=args.pairs, points=args.points, **settings)
     rows = measured(folder, tasks, repr(problem))
     folder.figure("interpolation", along_interpolation(rows))
     files = ["interpolation.png", ".svg"]
     if len(problem.event) == 3:
-        few = Run.of(settings, seeds=range(2 * args.shown))
+        few = Setup.of(settings, seeds=range(2 * args.shown))
         parts = [(path, i / (args.points - 1)) for path in PATHS for i in range(args.points)]
         drawn = [between(problem, solver, grid, few, path=path, t=t)[1] for path, t in parts]
         pairs = sheet(
@@ -61,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
             [f"{t:.2g}" for _, t in parts], "t:   " + "   |   ".join(PATHS), args.points,
         )  # fmt: skip
         folder.figure("pairs", pairs)
-        corners = square(Run.of(settings, seeds=range(4)).noise(problem.event), args.points)
+        corners = square(Setup.of(settings, seeds=range(4)).noise(problem.event), args.points)
         x = sample(problem, corners.flatten(0, 1), grid, solver).x
         at = [f"{i / (args.points - 1):.2g}" for i in range(args.points)]
         folder.figure("square", sheet(x.reshape(corners.shape), at, at, "slerp of four x_T"))

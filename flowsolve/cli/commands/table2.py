@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
         dtypes=[getattr(torch, name) for name in args.dtype], block=args.block, device=device,
     )  # fmt: skip
     rows = measured(folder, tasks, repr(problem))
-    folder.figure("table2", figures.round_trips(rows))
+    folder.figure("table2", figures.round_trips_vs_steps(rows))
     most = f"S = {args.steps[-1]}"
     head = [
         "up and down",
