@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 from flowsolve._version import __version__
 from flowsolve.integrate.driver import ve_start
+from flowsolve.integrate.options import check_names
 from flowsolve.ode.noise import unit_noise
 
 if TYPE_CHECKING:
@@ -57,10 +58,7 @@ class Setup:
         """
         import torch
 
-        unknown = [*{*settings} - Settings.__annotations__.keys()]
-        if unknown:
-            known = ", ".join(Settings.__annotations__)
-            raise TypeError(f"there is no setting {unknown[0]!r}: the settings are {known}.")
+        check_names(settings, Settings)
         every = Settings(
             seeds=(), block=256, dtype="float32", device="cpu", start=ve_start, cached=True
         )

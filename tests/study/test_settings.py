@@ -49,7 +49,7 @@ def test_the_stamp_says_what_was_run_and_on_what() -> None:
 def test_a_word_that_is_no_setting_and_a_block_of_nothing(study: Any) -> None:
     says(
         TypeError,
-        "there is no setting 'seed': the settings are seeds, block, dtype, device, start, cached.",
+        "there is no option 'seed'. The options are seeds, block, dtype, device, start, cached.",
         lambda: study(seed=3),
     )
     says(ValueError, "block must be at least 1 sample, but got 0.", lambda: study(block=0))
