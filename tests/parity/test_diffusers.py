@@ -113,7 +113,7 @@ def run(name: str, n: int, kind: str = "epsilon", step: Any = None, **config: An
 
 
 def compare(
-    title: str, peer: Peer, solver: Solver, grid: Grid, kind: str = "epsilon", tol: float = TIGHT
+    title: str, peer: Peer, solver: Solver, grid: Grid, *, kind: str = "epsilon", tol: float = TIGHT
 ) -> None:
     """The same evaluations and the same end."""
     if peer.sigmas:  # theirs is the level list with repetitions for second stages
@@ -294,7 +294,7 @@ def test_state_for_state(case: Case) -> None:
         for n in case.nfes:
             peer = run(case.name, n, kind, step=case.step, **case.config)
             solver = case.solver if isinstance(case.solver, Solver) else case.solver(n)
-            compare(title(case), peer, solver, case.grid(n, peer.clock), kind)
+            compare(title(case), peer, solver, case.grid(n, peer.clock), kind=kind)
 
 
 SHIPPED = [c for c in CASES if c.name not in ("LMSDiscreteScheduler",) or c.step == {"order": 4}]
@@ -312,7 +312,7 @@ def test_as_shipped_in_float32(case: Case) -> None:
         "DEIS" in case.name or case.config.get("predict_x0") is False
     )
     tol = 1e-5 if three else SINGLE
-    compare(f"float32 {title(case)}", peer, solver, levels, kind, tol=tol)
+    compare(f"float32 {title(case)}", peer, solver, levels, kind=kind, tol=tol)
 
 
 # ------------------------------------------------------------------- deviations, by design or theirs
@@ -428,7 +428,7 @@ def test_their_singlestep(algorithm: str, order: int) -> None:
             grid = linspace(
                 n, clock=peer.clock, variant="dpm", final="zero" if final == "zero" else "first"
             )
-            compare(f"DPMSolverSinglestep({order}, {algorithm})", peer, solver, grid, kind)
+            compare(f"DPMSolverSinglestep({order}, {algorithm})", peer, solver, grid, kind=kind)
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -68,3 +68,28 @@ def test_solvers_are_found_by_name_without_an_installation(tmp_path: Path) -> No
     assert "[flowsolve.solvers]\nflowsolve = flowsolve_solvers\n" in (
         info / "entry_points.txt"
     ).read_text("utf-8")
+
+
+def test_a_program_that_does_not_end_is_stopped_and_may_still_report(tmp_path: Path) -> None:
+    file = tmp_path / "report"
+    program = (
+        "import pathlib, time\n"
+        "try:\n    time.sleep(60)\n"
+        f"except KeyboardInterrupt:\n    pathlib.Path({str(file)!r}).write_text('so far')\n"
+    )
+    code = (
+        "import os, sys; sys.path.insert(0, 'benchmarks'); import gpu_check; "
+        f"code, seconds = gpu_check.start(['-c', {program!r}], dict(os.environ), 2.0); "
+        "assert code == 0 and 2 <= seconds < 20, (code, seconds)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        check=False,
+        timeout=60,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "stopped after 2 s" in done.stdout
+    assert file.read_text() == "so far"
