@@ -17,7 +17,7 @@ test: $(STAMP)  ## every test that this machine can run
 
 parity: $(PEERS)/.installed  ## the same numbers as diffusers, k-diffusion, torch-fidelity, which .venv never sees
 	PYTHONPATH=$(PEERS) $(BIN)/python -c "from diffusers import DDIMScheduler; import torchsde"
-	PYTHONPATH=$(PEERS) $(BIN)/python -m pytest -rs -m parity
+	PYTHONPATH=$(PEERS) $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile -rs -m parity
 
 gpu:  ## the tests marked gpu and the step's cost, on a CUDA device; nothing is installed; WHEELS=folder
 	PYTHONPATH=.:solvers $(PYTHON) benchmarks/gpu_check.py $(if $(WHEELS),--wheels $(WHEELS))
