@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -35,16 +36,24 @@ def test_what_needs_no_torch_loads_none(args: list[str], tmp_path: Path) -> None
 def test_it_answers_at_once(
     command: str, limit: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With bytecode from the first run on, as where it is installed."""
+    """In CPU time, which other work on the machine stretches less than the clock; both are printed.
+
+    With bytecode from the first run on, as where it is installed.
+    """
     monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "")
     monkeypatch.setenv("PYTHONPYCACHEPREFIX", str(tmp_path / "bytecode"))
-    seconds: list[float] = []
-    while len(seconds) < 15 and (len(seconds) < 5 or min(seconds) >= limit):
-        begin = time.perf_counter()
+    clock: list[float] = []
+    cpu: list[float] = []
+    while len(cpu) < 15 and (len(cpu) < 5 or min(cpu) >= limit):
+        begin, used = time.perf_counter(), os.times()
         done(command, cwd=tmp_path, run=outside)
-        seconds.append(time.perf_counter() - begin)
-    print(f"flowsolve {command}: {min(seconds):.3f} s, best of {len(seconds)}")
-    assert min(seconds) < limit
+        now = os.times()
+        clock.append(time.perf_counter() - begin)
+        cpu.append(
+            now.children_user - used.children_user + now.children_system - used.children_system
+        )
+    print(f"flowsolve {command}: {min(clock):.3f} s, {min(cpu):.3f} s of CPU, best of {len(cpu)}")
+    assert min(cpu) < limit
 
 
 def test_lists(tmp_path: Path) -> None:
