@@ -67,7 +67,7 @@ class Slope:
 
         self.calls += 1
         with torch.no_grad():
-            eps = self.problem.eps(x.to(self.x), sigma).to("cpu").double()
+            eps = self.problem.eps(x.to(self.x), sigma).to("cpu", torch.float64, copy=True)
         if self._watch is not None:
             self._watch(self.calls, self.agreement)
         if not bool(eps.isfinite().all()):
@@ -91,13 +91,15 @@ class Slope:
         self._begun, self._most = self.calls, max(1000, 10 * (self.calls - self._begun))
 
     def noise(self) -> float:
-        """The RMS of the noise in σ ε at the higher end, relative to 1 + the RMS of x̄ there.
+        """The RMS of the noise in σ ε relative to 1 + the RMS of x̄: the larger of those at both ends."""
+        x = self.x.to("cpu").double() / self.s
+        return max(self._noise(x * sigma, sigma) for sigma in (self.s, self.t))
 
-        It is the second difference of ε along x̄ (1 ± h), which is h² ε'' ≈ 1e-14 of a smooth ε. h begins at
-        a unit of float32 in the last place, and grows while that changes nothing.
+    def _noise(self, x: Tensor, sigma: float) -> float:
+        """The second difference of ε along x (1 ± h), which is h² ε'' ≈ 1e-14 of a smooth ε.
+
+        h begins at a unit of float32 in the last place, and grows while that changes nothing.
         """
-        sigma = max(self.s, self.t)
-        x = self.x.to("cpu").double() * (sigma / self.s)
         middle = self.eps(x, sigma)
         for h in (2.0**-23, 2.0**-10, 2.0**-7):
             up, down = (self.eps(x * f, sigma) for f in (1 + h, 1 - h))

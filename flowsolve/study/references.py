@@ -66,8 +66,8 @@ def reference(
     after  a less accurate reference of the same, from which to go on
     limit  evaluations that it may take
 
-    The noise of ε, by rounding or dropout, is measured before (three evaluations); two answers are asked to
-    agree to a hundred times of it at most. Where they agree no better than before, the best is returned,
+    The noise of ε, by rounding or dropout, is measured before (six evaluations); two answers are asked to
+    agree to ten times that at most. Where they agree no better than before, the best is returned,
     with its `err` above the tolerance. Kept on disk under a key of everything it depends on. Raises
     NonFiniteError, and BudgetError if ε is too noisy, or if no two answers were had within the limit.
     """
@@ -131,13 +131,13 @@ def _integrated(slope: Slope, tolerance: float, after: Reference | None) -> Refe
     noise = slope.noise()
     if noise > NOISY:
         raise _gave_up(slope, f"its answers to one input differ by {noise:.0%}")
-    tolerance = max(tolerance, 100 * noise)
+    tolerance = max(tolerance, 10 * noise)
     if after is None:
         before, rtol = None, _decade(min(1e-3, tolerance))
     elif after.agrees(tolerance):
         return after
     else:
-        before, rtol = after.x, max(after.rtol / 10, 1e-13)
+        before, rtol = after.x, _decade(max(after.rtol / 10, 1e-13))
     best, stale = after, 0
     while True:
         try:
@@ -153,9 +153,12 @@ def _integrated(slope: Slope, tolerance: float, after: Reference | None) -> Refe
                 how = f"{name} in log σ, rtol {10 * rtol:.0e} against {rtol:.0e}"
                 best = Reference(y, err, how, rtol)
             slope.agreement = best.err / rms(best.x)
-            if best.agrees(tolerance) or rtol <= max(noise, 1e-13) or stale == 2:
+            least = (
+                noise if best.agrees(30 * noise) else noise / 10
+            )  # below it, steps follow the noise
+            if best.agrees(tolerance) or rtol <= max(least, 1e-13) or stale == 2:
                 return best
-        before, rtol = y, max(rtol / 10, 1e-13)
+        before, rtol = y, _decade(max(rtol / 10, 1e-13))
 
 
 def _decade(rtol: float) -> float:
