@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 from flowsolve.errors import NetworkError
@@ -124,9 +125,12 @@ def _weight(network: Network) -> Tensor | None:
     """A parameter of a Module whose floating parameters have one dtype: it changes with the Module's."""
     import torch
 
-    if not isinstance(network, torch.nn.Module):
+    while isinstance(network, partial):
+        network = network.func
+    module = getattr(network, "__self__", network)  # of a bound method
+    if not isinstance(module, torch.nn.Module):
         return None
-    weights = [p for p in network.parameters() if p.is_floating_point()]
+    weights = [p for p in module.parameters() if p.is_floating_point()]
     dtypes = {p.dtype for p in weights}
     return weights[0] if len(dtypes) == 1 and weights[0].dtype.itemsize > 1 else None
 

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from flowsolve import VPSDE, DiffusionODE, EpsPrediction, Guided, karras, sample
 from flowsolve.errors import NetworkError
+from flowsolve.interop.k_diffusion import from_denoiser
 from flowsolve_solvers import DPMSolverPP2M
 
 K = EpsPrediction(VPSDE())
@@ -28,7 +29,7 @@ class Net(nn.Module):
             for p in self.parameters():
                 p.copy_(0.3 * torch.randn(p.shape, generator=generator))
 
-    def forward(self, x: Tensor, t: Tensor) -> Tensor:
+    def forward(self, x: Tensor, t: Tensor, extra: int = 0) -> Tensor:
         self.asked.append((x.dtype, t.dtype))
         out: Tensor = self.layer(x)
         return out
@@ -75,9 +76,13 @@ def test_a_module_that_is_moved_to_another_dtype_is_followed() -> None:
     assert [x for x, _ in net.asked] == [torch.float32, torch.float16, torch.float64]
 
 
-def test_wrappers_and_compiled_modules_too() -> None:
+def test_wrappers_partial_functions_and_methods_too() -> None:
     net = network(torch.float16)
     Guided(DiffusionODE(net, K), DiffusionODE(net, K), 2.0).eps(X, 2.0)
+    DiffusionODE(net.forward, K).eps(X, 2.0)
+    from_denoiser(lambda x, sigma: net(x.half(), sigma).to(x), dtype=torch.float32).eps(X, 2.0)
+    from_denoiser(net, extra=1).eps(X, 2.0)
+    assert len(net.asked) == 5
     assert {x for x, _ in net.asked} == {torch.float16}
 
 
