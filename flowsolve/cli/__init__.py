@@ -6,6 +6,7 @@ options     options that several commands share, made into what they name
 spacings    grids by name
 output      the folder of results; tables: what is printed
 experiment  rows as they come, tables, and what is left behind
+reference_progress  how far a reference is
 """
 
 from flowsolve.cli.parser import main as main

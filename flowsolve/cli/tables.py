@@ -13,6 +13,8 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from flowsolve.cli.reference_progress import reference_progress
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -114,13 +116,17 @@ def coefficients(t: Table) -> RichTable:
 
 @contextmanager
 def progress(out: Console, what: str) -> Iterator[Callable[[Row, int, int], None]]:
-    """A callback for rows: a bar with the time left on a terminal, else one line for each row."""
+    """A callback for rows: a bar with the time left on a terminal, else one line for each row.
+
+    References show how far they are in the bar, or in a line every 5 seconds on standard error.
+    """
     if not out.is_terminal:
 
         def line(row: Row, done: int, total: int) -> None:
             print(f"[{done}/{total}] {row.name}  {row.error or row.result}", flush=True)
 
-        yield line
+        with reference_progress(lambda text: print(text, file=sys.stderr, flush=True), 5.0):
+            yield line
         return
     from rich.progress import (
         BarColumn,
@@ -136,7 +142,10 @@ def progress(out: Console, what: str) -> Iterator[Callable[[Row, int, int], None
         MofNCompleteColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=out, transient=True) as bar:
+    with (
+        Progress(*columns, console=out, transient=True) as bar,
+        reference_progress(lambda text: bar.update(task, description=text), 0.2),
+    ):
         task = bar.add_task(what, total=None)
 
         def advance(row: Row, done: int, total: int) -> None:

@@ -40,7 +40,7 @@ def from_denoiser(
     flow=True: D(x_t, t) with x_t = (1-t) x₀ + tε, as ComfyUI calls SD3 and Flux. Otherwise as DiffusionODE.
     """
     precondition = X0Prediction(FlowClock(), FLOW) if flow else X0Prediction(SigmaClock(), VE)
-    network = (lambda x, sigma: denoiser(x, sigma, **extra)) if extra else denoiser
+    network = partial(denoiser, **extra) if extra else denoiser
     return DiffusionODE(network, precondition, dtype=dtype)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 from flowsolve.errors import NetworkError
@@ -35,6 +36,7 @@ class DiffusionODE(ODE):
                   network(x, t, **c). Its tensors have one row for each sample and are passed as they
                   are: they must have the dtype that the network takes.
     dtype         the dtype of the network where it differs from the state's: x is cast to it, F back.
+                  That of a torch Module whose parameters all have one is known without it.
     autocast      a dtype for torch.autocast around the network (weights stay as they are).
 
     Raises NetworkError if F is not one tensor like x, or if the condition does not fit the batch. It is no
@@ -59,6 +61,7 @@ class DiffusionODE(ODE):
         check_kind(condition)
         self.network, self.precondition, self.condition = network, precondition, condition
         self.dtype, self.autocast = dtype, autocast
+        self._weight = _weight(network)
 
     def given(self, condition: Condition) -> Self:
         """The same network under another condition."""
@@ -101,12 +104,13 @@ class DiffusionODE(ODE):
         return _affine(a, x, b, f)
 
     def _answer(self, x: Tensor, t: float) -> Tensor:
-        inner = x if self.dtype is None else x.to(self.dtype)
+        dtype = self.dtype or (None if self._weight is None else self._weight.dtype)
+        inner = x if dtype is None else x.to(dtype)
         # in half precision the label 751 would be rounded to 752
         label = inner.new_full(x.shape[:1], t, dtype=_label_dtype(inner))
         with self._autocast(x):
             out = ask(self.network, inner, label, self.condition)
-        _check(out, inner, self.dtype is not None or self.autocast is not None)
+        _check(out, inner, dtype is not None or self.autocast is not None)
         return out if out.dtype == x.dtype else out.to(x.dtype)
 
     def _autocast(self, x: Tensor) -> AbstractContextManager[object]:
@@ -115,6 +119,20 @@ class DiffusionODE(ODE):
         import torch
 
         return torch.autocast(x.device.type, self.autocast)
+
+
+def _weight(network: Network) -> Tensor | None:
+    """A parameter of a Module whose floating parameters have one dtype: it changes with the Module's."""
+    import torch
+
+    while isinstance(network, partial):
+        network = network.func
+    module = getattr(network, "__self__", network)  # of a bound method
+    if not isinstance(module, torch.nn.Module):
+        return None
+    weights = [p for p in module.parameters() if p.is_floating_point()]
+    dtypes = {p.dtype for p in weights}
+    return weights[0] if len(dtypes) == 1 and weights[0].dtype.itemsize > 1 else None
 
 
 def _label_dtype(x: Tensor) -> torch.dtype:

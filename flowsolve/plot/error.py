@@ -57,14 +57,26 @@ def _lines(axes: Axes, study: Study, at: Callable[[ErrorRow], float]) -> None:
         named = len(spacings) > 1 and (solver, spacing) in fixed
         label = f"{solver}, {spacing}" if named else solver
         axes.loglog([at(r) for r in rows], [r.rmse for r in rows], marker=marker, ms=5, label=label)
-        if len(rows) > 1 and (solver, spacing) in fixed:
+        if len(rows) > 1 and (solver, spacing) in fixed and not _reached(rows[-1]):
             orders.setdefault(rows[-1].order, rows[-1])
     for order, last in orders.items():
         _triangle(axes, end, last.rmse, order)
-    floor = max((r.ref_err for rows in study.series.values() for r in rows), default=0)
-    low = min((r.rmse for rows in study.series.values() for r in rows), default=1)
-    if floor * 10 > low:
-        axes.axhline(10 * floor, color="0.5", lw=1, ls=":", label="10 × reference error")
+    _floor(axes, [r for rows in study.series.values() for r in rows])
+
+
+def _reached(row: ErrorRow) -> bool:
+    """Whether its error is within ten times that of its reference."""
+    return row.rmse < 10 * row.ref_err
+
+
+def _floor(axes: Axes, rows: Sequence[ErrorRow]) -> None:
+    """Shade the errors that say nothing, if there is such a row."""
+    reached = [10 * r.ref_err for r in rows if _reached(r)]
+    if reached:
+        top, bottom = max(reached), axes.get_ylim()[0]
+        axes.axhline(top, color="0.5", lw=1, ls=":", label="10 × reference error")
+        axes.axhspan(bottom, top, color="0.5", alpha=0.15, lw=0)
+        axes.set_ylim(bottom=bottom)
 
 
 def _triangle(axes: Axes, x: float, y: float, order: int) -> None:

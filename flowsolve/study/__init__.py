@@ -4,6 +4,7 @@
     certificate  what solvers claim, measured
     error        one row of a study: the error of a solver on a grid, for a block of seeds
     references   the certified answers that errors are measured against; cache: where they are kept
+    integrators  what references are integrated with, and `watched`; float32: TF32 off while a study runs
     cases        a solver on a grid, as it is to be measured
     settings     Settings: seeds, blocks, dtype, device, start
     results      Row, and the file that rows grow in
@@ -30,6 +31,8 @@ from flowsolve.study.editing import EditRow as EditRow
 from flowsolve.study.editing import edits as edits
 from flowsolve.study.error import ErrorRow as ErrorRow
 from flowsolve.study.error import error_tasks as error_tasks
+from flowsolve.study.float32 import true_float32 as true_float32
+from flowsolve.study.integrators import watched as watched
 from flowsolve.study.interpolation import InterpolationRow as InterpolationRow
 from flowsolve.study.likelihood import LikelihoodRow as LikelihoodRow
 from flowsolve.study.quality import QualityRow as QualityRow

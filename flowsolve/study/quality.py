@@ -175,10 +175,14 @@ def _error(problem: Problem, x: Tensor, grid: Grid, run: Setup) -> dict[str, Any
     import torch
 
     s, t = grid[0], grid[-1]
+    tolerance = max(problem.tolerance, 1e-5)
     truths = [
-        reference(problem, part.noise(problem.event) * run.start(s), s, t, cached=run.cached)
+        reference(
+            problem, part.noise(problem.event) * run.start(s), s, t, tolerance=tolerance,
+            cached=run.cached,
+        )
         for part in run.blocks()
-    ]
+    ]  # fmt: skip
     truth = torch.cat([r.x for r in truths])
     return {
         "rmse": float((x.double() - truth).square().mean().sqrt()),

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Generic
 
+from flowsolve.study.float32 import true_float32
 from flowsolve.study.results import R, RowFile
 
 
@@ -39,15 +40,17 @@ def collect(
             are not measured again, except those that say why they hold no measurement
     on_row  called with each row, how many are done and how many there will be
 
-    A measurement that fails leaves a row whose `error` says why, and the next one begins.
+    A measurement that fails leaves a row whose `error` says why, and the next one begins. TF32 is off
+    while they run, so that float32 is float32 on a GPU too.
     """
     file = RowFile(Path(path), type(tasks[0].row)) if path and tasks else None
     done, rows = file.measured if file else {}, []
     for task in tasks:
         row = done.get(task.row.key)
         if row is None:
-            task.prepare()
-            row = _measured(task)
+            with true_float32():
+                task.prepare()
+                row = _measured(task)
             if file:
                 file.append(row)
         rows.append(row)

@@ -63,7 +63,8 @@ class Study:
     def slope(self, solver: str | None = None, spacing: str | None = None) -> Slope:
         """The observed order in steps of one series (of the only one, if the study has one).
 
-        Errors within ten times the reference's own, or within round-off of the dtype, are left out.
+        Errors within ten times their reference's own, or within round-off of the dtype, are left out. A
+        network of a lower dtype than the study's is in the reference's own.
         """
         names = [k for k in self.series if solver in (None, k[0]) and spacing in (None, k[1])]
         if len(names) != 1:
@@ -72,9 +73,9 @@ class Study:
             )
         rows = self.series[names[0]]
         unit = {"float64": 2.0**-52, "float32": 2.0**-23}.get(rows[0].dtype, 2.0**-8)
-        floor = max(max(10 * r.ref_err, 100 * unit * r.scale) for r in rows)
-        by_steps = {r.steps: r.rmse for r in rows if r.fixed}
-        return observed_order([*by_steps], [*by_steps.values()], floor)
+        clean = [r for r in rows if r.rmse > max(10 * r.ref_err, 100 * unit * r.scale)]
+        by_steps = {r.steps: r.rmse for r in clean if r.fixed}
+        return observed_order([*by_steps], [*by_steps.values()])
 
     def order(self, solver: str | None = None, spacing: str | None = None) -> float:
         return self.slope(solver, spacing).order
@@ -124,10 +125,12 @@ def convergence(
     *,
     steps: Sequence[int] = (20, 40, 80, 160, 320, 640),
     spacing: Spacing = karras,
+    on_row: Callable[[ErrorRow, int, int], None] | None = None,
     **settings: Unpack[Settings],
 ) -> Study:
     """Errors of one solver on grids of the given numbers of steps.
 
+    on_row    called with each row, how many are done and how many there will be
     settings  the seeds 0 to 15 and float64 unless told otherwise; all seeds are one block
 
     Raises BudgetError for an adaptive solver, and FlowsolveError where a measurement fails.
@@ -140,7 +143,8 @@ def convergence(
         )
     run = Setup.of(settings, seeds=range(16), dtype="float64")
     cases = [steps_case(solver, problem, spacing, n) for n in steps]
-    rows = collect(error_tasks(cases, problem, replace(run, block=len(run.seeds))))
+    tasks = error_tasks(cases, problem, replace(run, block=len(run.seeds)))
+    rows = collect(tasks, on_row=on_row)
     for row in rows:
         if row.error:
             raise FlowsolveError(f"{row.solver} with {row.asked}: {row.error}")

@@ -280,8 +280,22 @@ def test_failed_rows_are_not_drawn() -> None:
 def test_the_reference_is_shown_where_it_is_reached_and_only_there() -> None:
     label = "10 × reference error"
     assert label not in series(plot.error_vs_nfe(made_up()).axes[0])
-    line = series(plot.error_vs_nfe(made_up(ref_err=1e-4)).axes[0])[label]
-    assert line.get_ydata()[0] == pytest.approx(1e-3)
+    axes = plot.error_vs_nfe(made_up(ref_err=1e-4)).axes[0]
+    assert series(axes)[label].get_ydata()[0] == pytest.approx(1e-3)
+    (band,) = axes.patches  # shaded from the bottom of the axes to the line
+    bottom, top = band.get_extents().transformed(axes.transData.inverted()).intervaly
+    assert top == pytest.approx(1e-3)
+    assert bottom == pytest.approx(axes.get_ylim()[0])
+    assert bottom < 32.0**-3
+    assert [t.get_text() for t in axes.texts] == ["1"]  # no triangle where a line ends in it
+    assert not plot.error_vs_nfe(made_up()).axes[0].patches
+
+
+def test_the_floor_is_that_of_the_rows_that_reach_it() -> None:
+    loose = [row("Euler()", 1, n, ref_err=1e-3) for n in (4, 8)]
+    fine = [row("Heun()", 2, n, ref_err=2e-4) for n in (16, 32)]
+    axes = plot.convergence([Study((*loose, *fine))]).axes[0]
+    assert series(axes)["10 × reference error"].get_ydata()[0] == pytest.approx(2e-3)
 
 
 @pytest.mark.parametrize("top", [6, 50, 1000, 100_000])

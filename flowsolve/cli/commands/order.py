@@ -35,7 +35,11 @@ def run(args: argparse.Namespace) -> int:
     out, studies, summary = tables.console(), [], []
     for solver in solvers:
         for spacing in spacings:
-            study = convergence(solver, problem, steps=args.steps, spacing=spacing, **settings)
+            with tables.progress(out, f"{problem!r}: reference") as on_row:
+                study = convergence(
+                    solver, problem, steps=args.steps, spacing=spacing,
+                    on_row=on_row if out.is_terminal else None, **settings,
+                )  # fmt: skip
             studies.append(study)
             out.print(str(study), markup=False)
             summary.append(
