@@ -6,7 +6,7 @@
     references   the certified answers that errors are measured against; cache: where they are kept
     cases        a solver on a grid, as it is to be measured
     settings     Settings: seeds, blocks, dtype, device, start
-    results      Row, and the file that rows grow in
+    results      Row, and the file that rows grow in;  lock: one process at a time
     runner       Task, and collect, which measures tasks one after another
     samples      samples in blocks of seeds, kept on the disk
 
@@ -32,6 +32,7 @@ from flowsolve.study.error import ErrorRow as ErrorRow
 from flowsolve.study.error import error_tasks as error_tasks
 from flowsolve.study.interpolation import InterpolationRow as InterpolationRow
 from flowsolve.study.likelihood import LikelihoodRow as LikelihoodRow
+from flowsolve.study.lock import Lock as Lock
 from flowsolve.study.quality import QualityRow as QualityRow
 from flowsolve.study.references import Reference as Reference
 from flowsolve.study.references import reference as reference

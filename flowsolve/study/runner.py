@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Generic
 
+from flowsolve.study.lock import Lock
 from flowsolve.study.results import R, RowFile
 
 
@@ -36,12 +37,25 @@ def collect(
     """The rows of all tasks.
 
     path    a JSON Lines file: each row is on the disk before the next is begun, and rows found there
-            are not measured again, except those that say why they hold no measurement
+            are not measured again, except those that say why they hold no measurement; one process at a
+            time
     on_row  called with each row, how many are done and how many there will be
 
-    A measurement that fails leaves a row whose `error` says why, and the next one begins.
+    A measurement that fails leaves a row whose `error` says why, and the next one begins. Raises
+    ResultsError for a file that cannot be written, holds something else or is in use.
     """
-    file = RowFile(Path(path), type(tasks[0].row)) if path and tasks else None
+    if path is None or not tasks:
+        return _collected(tasks, None, on_row)
+    path = Path(path)
+    with Lock(path.with_name(f".{path.name}.lock"), path, "Wait for it, or write to another file."):
+        return _collected(tasks, RowFile(path, type(tasks[0].row)), on_row)
+
+
+def _collected(
+    tasks: Sequence[Task[R]],
+    file: RowFile[R] | None,
+    on_row: Callable[[R, int, int], None] | None,
+) -> tuple[R, ...]:
     done, rows = file.measured if file else {}, []
     for task in tasks:
         row = done.get(task.row.key)
@@ -50,6 +64,8 @@ def collect(
             row = _measured(task)
             if file:
                 file.append(row)
+            if not row.error:
+                done[row.key] = row
         rows.append(row)
         if on_row:
             on_row(row, len(rows), len(tasks))

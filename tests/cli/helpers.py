@@ -60,6 +60,15 @@ def done(
     return made.stdout
 
 
+def progress(
+    *args: str, cwd: Path, run: Callable[..., subprocess.CompletedProcess[str]] = flowsolve
+) -> list[str]:
+    """The lines of progress, which go to stderr."""
+    made = run(*args, cwd=cwd)
+    assert made.returncode == 0, made.stdout[-2000:] + made.stderr[-2000:]
+    return made.stderr.splitlines()
+
+
 def table_of(path: Path) -> list[dict[str, str]]:
     with open(path, newline="", encoding="utf-8") as file:
         return [*csv.DictReader(file)]
