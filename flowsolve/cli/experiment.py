@@ -56,6 +56,6 @@ def finish(folder: Folder, rows: Sequence[Row], *files: str, notes: Sequence[str
     where = sys.stdout if form == "table" else sys.stderr
     failures = [f"{row.name}: {row.error}" for row in rows if row.error]
     made = f"{folder.path}: {', '.join((*files, 'rows.csv', 'rows.jsonl'))}"
-    for line in (*(notes or failures), made):
+    for line in (*(notes or failures), *([] if folder.failed else [made])):
         print(line, file=where)
     return folder.code() or int(all(row.error for row in rows))

@@ -82,7 +82,10 @@ class Folder:
             return
         with self._writing():
             for old in self.path.iterdir() if self.args.overwrite else ():
-                if old.name != LOCK:
+                if old.name not in (
+                    LOCK,
+                    NOTE,
+                ):  # without which the rest would be no folder of ours
                     shutil.rmtree(old) if old.is_dir() else old.unlink()
         settings = _settings(self.args) | ({"cuts": self.cuts} if self.cuts else {})
         text = json.dumps(settings, indent=1, ensure_ascii=False) + "\n"
@@ -112,7 +115,10 @@ class Folder:
 
     def figure(self, name: str, draw: Callable[..., Figure], *of: object) -> None:
         """The figure draw(*of) as PNG, SVG and PDF; a part of the summary."""
-        with self.part(f"{name}.png"):
+        from flowsolve.cli.progress import busy
+
+        quiet = getattr(self.args, "quiet", False)
+        with self.part(f"{name}.png"), busy(f"drawing {name}", quiet):
             from flowsolve import plot
 
             self.begin()
@@ -142,24 +148,24 @@ class Folder:
         if not others:
             return {}
         ours = _ours(rows)
+        if ours and not note.exists():
+            return {}
         try:
             settings = json.loads(note.read_bytes())
-        except FileNotFoundError:
-            if ours:
-                return {}
-            settings = None
-        except (OSError, ValueError):
-            if ours and not self.args.overwrite:
-                raise ResultsError(
-                    f"{note} is damaged, but the rows in {rows.name} are there. Delete {note}: the same "
-                    "command then writes it again and continues from the rows."
-                ) from None
-            settings = {"command": "", "version": ""} if ours else None
-        if not isinstance(settings, dict) or not {"command", "version"} <= {*settings}:
+            if {"command", "version"} <= {*settings}:
+                return dict(settings)
+        except (OSError, ValueError, TypeError):
+            pass
+        if not ours:
             raise ResultsError(
                 f"{self.path} holds files that flowsolve did not make. Give another --out."
             )
-        return settings
+        if self.args.overwrite:
+            return {}
+        raise ResultsError(
+            f"{note} is damaged, but the rows in {rows.name} are there. Delete {note}: the same command "
+            "then writes it again and continues from the rows."
+        )
 
     def _grow(self, found: dict[str, Any]) -> None:
         """Make of args the union with what was found, or say what stands against it."""

@@ -13,7 +13,10 @@ import unicodedata
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.table import Table as RichTable
 
 FORMATS = ["table", "csv", "json"]
 SPELLED = {
@@ -71,11 +74,30 @@ def table(made: Table) -> None:
     if not sys.stdout.isatty():
         print(columns(made))
         return
-    from flowsolve.cli import tables
+    from rich.console import Console
 
+    out = Console()
     if made.title:  # it may be wider than the table
-        tables.console().print(made.title, markup=False)
-    tables.console().print(tables.boxed(made))
+        out.print(made.title, markup=False)
+    out.print(boxed(made))
+
+
+def boxed(made: Table) -> RichTable:
+    """With lines between the cells."""
+    from rich.table import Table as RichTable
+    from rich.text import Text
+
+    out = RichTable()
+    for i, name in enumerate(made.head):
+        right = all(numeric(row[i]) for row in made.body)
+        out.add_column(Text(name), justify="right" if right else "left", overflow="fold")
+    for row in made.body:
+        out.add_row(*map(Text, row))  # brackets in names are not rich's markup
+    if made.foot:
+        out.add_section()
+    for row in made.foot:
+        out.add_row(*map(Text, row))
+    return out
 
 
 def columns(made: Table) -> str:

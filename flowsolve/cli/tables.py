@@ -1,4 +1,4 @@
-"""Tables of studies; rich's tables for a terminal; progress: a bar on a terminal, a line a row elsewhere."""
+"""Tables of studies, and progress: a bar on a terminal, a line a row elsewhere."""
 
 from __future__ import annotations
 
@@ -10,10 +10,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.table import Table as RichTable
-from rich.text import Text
 
-from flowsolve.cli.show import Table, numeric
+from flowsolve.cli.show import Table
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,21 +27,6 @@ def console(stderr: bool = False) -> Console:
     if (sys.stderr if stderr else sys.stdout).isatty():
         return Console(stderr=stderr)
     return Console(width=int(os.environ.get("COLUMNS", 160)), highlight=False, stderr=stderr)
-
-
-def boxed(made: Table) -> RichTable:
-    """With lines between the cells; columns whose cells are all numbers are set to the right."""
-    out = RichTable()
-    for i, name in enumerate(made.head):
-        right = all(numeric(row[i]) for row in made.body)
-        out.add_column(Text(name), justify="right" if right else "left", overflow="fold")
-    for row in made.body:
-        out.add_row(*map(Text, row))  # brackets in names are not rich's markup
-    if made.foot:
-        out.add_section()
-    for row in made.foot:
-        out.add_row(*map(Text, row))
-    return out
 
 
 def errors(study: Study) -> Iterator[Table]:

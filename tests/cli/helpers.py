@@ -75,7 +75,8 @@ def table_of(path: Path) -> list[dict[str, str]]:
 
 
 def contents(folder: Path) -> dict[str, tuple[bytes, int]]:
-    return {p.name: (p.read_bytes(), p.stat().st_mtime_ns) for p in sorted(folder.iterdir())}
+    files = (p for p in sorted(folder.iterdir()) if p.is_file())
+    return {p.name: (p.read_bytes(), p.stat().st_mtime_ns) for p in files}
 
 
 def slow_study(tmp_path: Path) -> list[str]:

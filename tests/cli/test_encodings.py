@@ -20,7 +20,7 @@ SMALL = {
     "edit": ["--samples", "4", "--steps", "3", "--shown", "2"],
     "env": [],
     "grids": ["--steps", "3", "--out", "grids"],
-    "interpolate": ["--nfe", "2", "--pairs", "2", "--points", "2", "--shown", "1"],
+    "interpolate": ["--nfe", "2", "--pairs", "4", "--points", "2", "--shown", "1"],
     "likelihood": ["mixture", "--nfe", "4", "--samples", "4"],
     "order": ["heun", "--steps", "10", "20", "--seeds", "2", "--out", "order"],
     "problems": [],

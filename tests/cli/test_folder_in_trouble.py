@@ -125,7 +125,6 @@ DAMAGE = {
     "half a line": (lambda x: x[: len(x) // 2], "is not a result row"),
     "no object": (lambda x: b"[1, 2]", "is not a result row"),
     "latin-1": (lambda x: x.replace(b"Heun()", b"H\xe9un()"), "codec can't decode"),
-    "utf-16": (lambda x: x.decode().encode("utf-16"), "is not a result row"),
     "zeros": (lambda x: bytes(len(x)), "is not a result row"),
 }
 
@@ -150,13 +149,25 @@ def test_damaged_rows(kind: str, tmp_path: Path) -> None:
     assert len(read_jsonl(path, ErrorRow)) == len(others) + 1
 
 
-def test_rows_with_the_line_ends_and_the_mark_of_an_editor_are_read(tmp_path: Path) -> None:
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+def test_rows_as_an_editor_elsewhere_writes_them_are_read(encoding: str, tmp_path: Path) -> None:
     done(*STUDY, cwd=tmp_path)
     path = tmp_path / "out" / "rows.jsonl"
     rows = read_jsonl(path, ErrorRow)
-    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b"\r\n"))
+    path.write_bytes(path.read_text("utf-8").replace("\n", "\r\n").encode(encoding))
     done(*STUDY, "--solvers", "euler", cwd=tmp_path)
     assert read_jsonl(path, ErrorRow)[: len(rows)] == rows
+
+
+def test_rows_in_an_encoding_of_two_bytes_are_left_as_they_are(tmp_path: Path) -> None:
+    done(*STUDY, cwd=tmp_path)
+    path = tmp_path / "out" / "rows.jsonl"
+    path.write_bytes(path.read_text("utf-8").encode("utf-16"))
+    before = path.read_bytes()
+    made = flowsolve(*STUDY, cwd=tmp_path)
+    assert made.returncode == 1
+    assert "is not a result row" in made.stderr
+    assert path.read_bytes() == before
 
 
 def test_a_figure_that_fails_costs_neither_rows_nor_tables(
@@ -209,6 +220,29 @@ def test_a_command_that_could_not_start_leaves_nothing(
     assert [p.name for p in tmp_path.rglob("*")] == ["results"]
 
 
+def test_overwrite_removes_nothing_before_the_new_study_can_begin(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    args = [
+        "table1",
+        "mixture",
+        "--grid",
+        "uniform_t",
+        "--steps",
+        "3",
+        "--samples",
+        "8",
+        "--out",
+        "o",
+    ]
+    done(*args, cwd=tmp_path)
+    before = contents(tmp_path / "o")
+    monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
+    assert flowsolve("table1", "--out", "o", "--overwrite", cwd=tmp_path).returncode == 1
+    assert flowsolve(*args, "--overwrite", "--etas", "7", cwd=tmp_path).returncode == 2
+    assert contents(tmp_path / "o") == before
+
+
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 2 MiB."""
@@ -244,7 +278,7 @@ def test_a_full_disk(left: int, small_disk: Path, tmp_path: Path) -> None:
     assert "Traceback" not in made.stderr + made.stdout
     path = small_disk / "out" / "rows.jsonl"
     first = read_jsonl(path, ErrorRow)
-    assert (path.read_bytes()[-1:] or b"\n").strip() == b""
+    assert not first or path.read_bytes().endswith(b"}\n")
     if left == 40960:
         assert len(first) == 36  # the figure alone had no room
         assert "what was measured is in" in made.stderr

@@ -116,10 +116,12 @@ def test_sample(args: list[str], shape: tuple[int, ...], tmp_path: Path) -> None
 
 
 def test_brackets_in_cells_are_text(capfd: Any) -> None:
-    from flowsolve.cli import show, tables
+    from rich.console import Console
+
+    from flowsolve.cli import show
 
     made = show.Table(["a[bold]"], [["b[red]"]], "c[dim]")
     show.table(made)
-    tables.console().print(tables.boxed(made))
+    Console().print(show.boxed(made))
     shown = capfd.readouterr().out
     assert [shown.count(text) for text in ("a[bold]", "b[red]", "c[dim]")] == [2, 2, 1]

@@ -26,20 +26,15 @@ with Lock(Path("lock"), "it", ""):
 
 def test_another_process_holds_it_until_it_ends_or_is_killed(tmp_path: Path) -> None:
     for ending in ("kill", "end"):
-        process = subprocess.Popen([sys.executable, "-c", HOLDS], cwd=tmp_path, text=True,
-                                   stdin=subprocess.PIPE, stdout=subprocess.PIPE)  # fmt: skip
-        assert process.stdout
-        assert process.stdin
-        assert process.stdout.readline() == "held\n"
-        with (
-            pytest.raises(
-                ResultsError, match=rf"it is in use by another process \({process.pid} on .* Wait"
-            ),
-            Lock(tmp_path / "lock", "it", "Wait."),
-        ):
-            pass
-        process.kill() if ending == "kill" else process.stdin.close()
-        process.wait(timeout=30)
+        with subprocess.Popen([sys.executable, "-c", HOLDS], cwd=tmp_path, text=True,
+                              stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:  # fmt: skip
+            assert process.stdout
+            assert process.stdin
+            assert process.stdout.readline() == "held\n"
+            said = rf"it is in use by another process \({process.pid} on .*\)\. Wait\."
+            with pytest.raises(ResultsError, match=said), Lock(tmp_path / "lock", "it", "Wait."):
+                pass
+            process.kill() if ending == "kill" else process.stdin.close()
         with Lock(tmp_path / "lock", "it", "Wait."):
             assert str(os.getpid()) in (tmp_path / "lock").read_text()
         assert not (tmp_path / "lock").exists()
