@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from flowsolve.cli import tables
+from flowsolve.cli import show, tables
 
 if TYPE_CHECKING:
     from flowsolve.cli.output import Folder
@@ -20,27 +22,40 @@ def measured(folder: Folder, tasks: Sequence[Task[R]], what: str) -> tuple[R, ..
     from flowsolve.study.runner import collect
 
     kind, path = type(tasks[0].row), folder.path / "rows.jsonl"
+    folder.begin()
     try:
-        with tables.progress(tables.console(), what) as on_row:
+        out = tables.console(stderr=True)
+        with tables.progress(out, what, folder.args.quiet) as on_row:
             rows = collect(tasks, path, on_row)
     except KeyboardInterrupt:
-        write_csv(read_jsonl(path, kind), folder.path / "rows.csv", kind)
+        with folder.part("rows.csv"):
+            write_csv(read_jsonl(path, kind), folder.path / "rows.csv", kind)
         print(f"\nrows so far: {path}; the same command continues from there", file=sys.stderr)
         raise
-    write_csv(rows, folder.path / "rows.csv", kind)
+    with folder.part("rows.csv"):
+        write_csv(rows, folder.path / "rows.csv", kind)
     return rows
 
 
-def finish(folder: Folder, rows: Sequence[Row], *files: str) -> int:
-    """Print what failed and where the results are. The exit code: 1 if nothing was measured."""
-    for row in rows:
-        if row.error:
-            print(f"{row.name}: {row.error}")
-    print(f"{folder.path}: {', '.join((*files, 'rows.csv', 'rows.jsonl'))}")
-    return 0 if any(not row.error for row in rows) else 1
+def print_table(
+    args: argparse.Namespace, title: str, head: list[str], body: list[list[str]]
+) -> None:
+    """A title and a table, unless --format asks for the rows instead."""
+    if args.format == "table":
+        show.table(show.Table(head, body, title))
 
 
-def show(title: str, head: list[str], body: list[list[str]]) -> None:
-    """Print a title, which may be wider than the table, and the table."""
-    print(title)
-    tables.console().print(tables.plain(head, body))
+def finish(folder: Folder, rows: Sequence[Row], *files: str, notes: Sequence[str] = ()) -> int:
+    """Print what failed and where the results are, or in another --format the rows.
+
+    The exit code: 1 if nothing was measured, or if a table or a figure is missing.
+    """
+    form = folder.args.format
+    if form != "table":
+        show.records(form, [asdict(row) for row in rows])
+    where = sys.stdout if form == "table" else sys.stderr
+    failures = [f"{row.name}: {row.error}" for row in rows if row.error]
+    made = f"{folder.path}: {', '.join((*files, 'rows.csv', 'rows.jsonl'))}"
+    for line in (*(notes or failures), *([] if folder.failed else [made])):
+        print(line, file=where)
+    return folder.code() or int(all(row.error for row in rows))

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Unpack
 
+from flowsolve.cli.show import FORMATS
 from flowsolve.errors import WrongUse
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from flowsolve.metrics.features import Features
     from flowsolve.problems.base import Problem
     from flowsolve.schedule.grid import GridFamily
+    from flowsolve.solver.base import Solver
     from flowsolve.study.settings import Settings
 
 SOLVERS = ["euler", "heun", "dpmsolver3", "dpmsolverpp2m", "lms:points=3", "dpmsolverppm:points=3"]
@@ -70,6 +72,24 @@ def add_output(c: argparse.ArgumentParser, default: str | None) -> None:
     c.add_argument("--overwrite", action="store_true", help="replace what another run left there")
 
 
+def add_format(c: argparse.ArgumentParser) -> None:
+    """--format, of commands that print a table."""
+    c.add_argument("--format", default="table", choices=FORMATS,
+                   help="what is printed: tables, or the values behind them as CSV or JSON")  # fmt: skip
+
+
+def add_quiet(c: argparse.ArgumentParser) -> None:
+    """--quiet, of commands that print progress."""
+    c.add_argument("--quiet", action="store_true", help="no progress")
+
+
+def add_results(c: argparse.ArgumentParser, default: str | None) -> None:
+    """--out, --overwrite, --format and --quiet."""
+    add_output(c, default)
+    add_format(c)
+    add_quiet(c)
+
+
 def positive(args: argparse.Namespace, *names: str) -> None:
     """Raise WrongUse unless these options are at least 1."""
     for name in names:
@@ -77,6 +97,13 @@ def positive(args: argparse.Namespace, *names: str) -> None:
         for v in value if isinstance(value, list) else [value]:
             if v < 1:
                 raise WrongUse(f"--{name} must be at least 1, but got {v}.")
+
+
+def find_solvers(texts: Sequence[str]) -> list[Solver]:
+    """The solvers of these texts, each once whatever it is called."""
+    from flowsolve.solver.plugins import make_solver
+
+    return [*{repr(solver): solver for solver in map(make_solver, texts)}.values()]
 
 
 def find_problem(args: argparse.Namespace) -> Problem:

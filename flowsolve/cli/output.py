@@ -1,68 +1,244 @@
-"""The folder of results: never overwritten unasked, continued when the settings are the same."""
+"""The folder of results: held by one process, never overwritten unasked, and grown by what is new."""
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import shutil
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Self
 
 from flowsolve.errors import ResultsError
+from flowsolve.study.lock import Lock
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-
-def _is_ours(note: Path) -> bool:
-    """Whether it is the settings.json of a flowsolve command, and not some other program's."""
-    try:
-        settings = json.loads(note.read_bytes())
-    except (OSError, ValueError):
-        return False
-    return isinstance(settings, dict) and "command" in settings and "version" in settings
+NOTE, ROWS, LOCK = "settings.json", "rows.jsonl", ".lock"
+# options that say where results go and how they are shown, not what they are
+ASIDE = ("out", "overwrite", "format", "quiet")
 
 
 class Folder:
-    """A folder for one set of settings, which it holds as settings.json. Raises ResultsError."""
+    """--out, held against other processes while the block runs.
 
-    def __init__(self, args: argparse.Namespace, problem: str = "") -> None:
-        settings = {k: v for k, v in vars(args).items() if k not in ("out", "overwrite")}
+    grows  options that may differ from those of the results there. Lists become the union, old first (in
+           order where all are numbers), and of numbers of seeds the larger counts: `args` is then the study
+           of everything, and only rows that are not there yet are measured
+    free   options that may differ and change no row
+    cuts   where the seeds of the results there end: rows are of blocks between these
+
+    settings.json holds the union. It is written by `begin`, before the first result; what was made for a
+    command that came to no result is removed again. Raises ResultsError.
+    """
+
+    def __init__(
+        self,
+        args: argparse.Namespace,
+        problem: str = "",
+        grows: Sequence[str] = (),
+        free: Sequence[str] = (),
+    ) -> None:
+        self.args, self.grows, self.free = args, grows, free
         self.path = Path(str(args.out).replace("PROBLEM", problem.replace(":", "-")))
-        note = self.path / "settings.json"
-        text = json.dumps(settings, indent=1, ensure_ascii=False) + "\n"
-        try:
-            if self.path.is_dir() and any(self.path.iterdir()):
-                if not _is_ours(note):
-                    raise ResultsError(
-                        f"{self.path} holds files that flowsolve did not make. Give another --out."
-                    )
-                if args.overwrite:
-                    shutil.rmtree(self.path)
-                elif note.read_text(encoding="utf-8") != text:
-                    raise ResultsError(
-                        f"{self.path} holds other results. Give another --out, or --overwrite."
-                    )
+        self.cuts: list[int] = []
+        self.failed: list[str] = []
+        self._made: list[Path] = []
+        self._begun = False
+
+    def __enter__(self) -> Self:
+        self._found()  # before the lock is made: a folder of another's is not touched
+        with self._writing():
+            self._made = [p for p in (self.path, *self.path.parents) if not p.exists()]
             self.path.mkdir(parents=True, exist_ok=True)
-            note.write_text(text, encoding="utf-8")
-        except ResultsError:
+        advice = "Wait until it has ended, or give another --out."
+        self._lock = Lock(self.path / LOCK, self.path, advice)
+        self._lock.__enter__()
+        try:
+            found = self._found()
+            if not self.args.overwrite:
+                self._grow(found)
+        except BaseException:
+            self.__exit__()
             raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._made and {p.name for p in self.path.iterdir()} <= {NOTE, LOCK}:
+            (self.path / NOTE).unlink(missing_ok=True)
+            self._lock.__exit__()
+            with contextlib.suppress(OSError):
+                for made in self._made:
+                    made.rmdir()
+        self._lock.__exit__()
+
+    def begin(self) -> None:
+        """Write settings.json, after what --overwrite removes; once."""
+        if self._begun:
+            return
+        with self._writing():
+            for old in self.path.iterdir() if self.args.overwrite else ():
+                if old.name not in (
+                    LOCK,
+                    NOTE,
+                ):  # without which the rest would be no folder of ours
+                    shutil.rmtree(old) if old.is_dir() else old.unlink()
+        settings = _settings(self.args) | ({"cuts": self.cuts} if self.cuts else {})
+        text = json.dumps(settings, indent=1, ensure_ascii=False) + "\n"
+        note = self.path / NOTE
+        if not note.exists() or note.read_text("utf-8", "replace") != text:
+            self.file(NOTE, lambda path: path.write_text(text, encoding="utf-8"))
+        self._begun = True
+
+    def file(self, name: str, write: Callable[[Path], object]) -> None:
+        """A file by write(path), whole or not at all. Raises ResultsError."""
+        from flowsolve.study.results import write_whole
+
+        write_whole(self.path / name, write)
+
+    @contextlib.contextmanager
+    def part(self, what: str) -> Iterator[None]:
+        """A part of the summary: if it fails, the others are made, and `finish` says so."""
+        try:
+            yield
+        except BrokenPipeError:
+            raise
+        except Exception as error:  # the measurements are on the disk, and worth more than a table
+            told = str(error) if isinstance(error, ResultsError) else (
+                f"{what} could not be made: {type(error).__name__}: {error}"
+            )  # fmt: skip
+            self.failed.append(told)
+
+    def figure(self, name: str, draw: Callable[..., Figure], *of: object) -> None:
+        """The figure draw(*of) as PNG, SVG and PDF; a part of the summary."""
+        from flowsolve.cli.progress import busy
+
+        quiet = getattr(self.args, "quiet", False)
+        with self.part(f"{name}.png"), busy(f"drawing {name}", quiet):
+            from flowsolve import plot
+
+            self.begin()
+            figure = draw(*of)
+            for suffix in ("png", "svg", "pdf"):
+                self.file(f"{name}.{suffix}", partial(plot.save, figure))
+
+    def code(self) -> int:
+        """The exit code: 1 if a part of the summary failed, which is said, with how to have it."""
+        for text in self.failed:
+            print(f"flowsolve: {text}", file=sys.stderr)
+        if self.failed:
+            print(
+                f"flowsolve: what was measured is in {self.path}; once that is mended, the same command "
+                "makes what is missing",
+                file=sys.stderr,
+            )
+        return 1 if self.failed else 0
+
+    def _found(self) -> dict[str, Any]:
+        """The settings of the results there; {} where there are none. Raises ResultsError."""
+        note, rows = self.path / NOTE, self.path / ROWS
+        if not self.path.is_dir():
+            return {}
+        with self._writing():
+            others = [p.name for p in self.path.iterdir() if not _passing(p.name)]
+        if not others:
+            return {}
+        ours = _ours(rows)
+        if ours and not note.exists():
+            return {}
+        try:
+            settings = json.loads(note.read_bytes())
+            if {"command", "version"} <= {*settings}:
+                return dict(settings)
+        except (OSError, ValueError, TypeError):
+            pass
+        if not ours:
+            raise ResultsError(
+                f"{self.path} holds files that flowsolve did not make. Give another --out."
+            )
+        if self.args.overwrite:
+            return {}
+        raise ResultsError(
+            f"{note} is damaged, but the rows in {rows.name} are there. Delete {note}: the same command "
+            "then writes it again and continues from the rows."
+        )
+
+    def _grow(self, found: dict[str, Any]) -> None:
+        """Make of args the union with what was found, or say what stands against it."""
+        self.cuts = found.pop("cuts", [])
+        given, differ = _settings(self.args), []
+        for name, old in found.items():
+            new: Any = given.get(name)
+            if name in self.free or old == new:
+                continue
+            fits = not old or isinstance(old, type(new))
+            if name not in self.grows or not fits:
+                differ.append(f"{name.replace('_', '-')} {_shown(old)}, not {_shown(new)}")
+            elif isinstance(new, list):
+                setattr(self.args, name, _union(old or [], new))
+            elif old > new:
+                setattr(self.args, name, old)
+            else:
+                self.cuts.append(old)
+        if differ:
+            grown = ", ".join(f"--{name}" for name in self.grows)
+            also = f" (what they can be grown by: {grown})" if grown else ""
+            raise ResultsError(
+                f"{self.path} holds other results, of {'; '.join(differ)}{also}. Give another --out, or "
+                "--overwrite to replace what is there."
+            )
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
         except OSError as error:
             raise ResultsError(f"cannot write to {self.path}: {error.strerror}.") from None
 
-    def figure(self, name: str, figure: Figure) -> None:
-        """Write a figure as PNG and SVG."""
-        from flowsolve import plot
 
-        for suffix in ("png", "svg"):
-            plot.save(figure, self.path / f"{name}.{suffix}")
+def _settings(args: argparse.Namespace) -> dict[str, Any]:
+    return {k: v for k, v in vars(args).items() if k not in ASIDE}
+
+
+def _shown(value: object) -> str:
+    return " ".join(map(str, value)) if isinstance(value, list) else (
+        "none" if value is None else str(value)
+    )  # fmt: skip
+
+
+def _union(old: list[Any], new: list[Any]) -> list[Any]:
+    out = [*old, *(v for v in new if v not in old)]
+    numbers = all(isinstance(v, (int, float)) for v in out)
+    return sorted(out) if numbers and old == sorted(old) and len(out) > len(old) else out
+
+
+def _passing(name: str) -> bool:
+    """Whether it is a lock, or what a kill left of a file that was being written."""
+    return name == LOCK or name == f".{ROWS}.lock" or (name[0] == "." and ".part." in name)
+
+
+def _ours(rows: Path) -> bool:
+    """Whether the file begins as rows of flowsolve do."""
+    try:
+        with open(rows, "rb") as file:
+            return b'"problem_digest"' in file.readline(4096)
+    except OSError:
+        return False
+
+
+def check_file(path: Path, overwrite: bool) -> None:
+    """Raise ResultsError if the file exists and may not be replaced."""
+    if path.exists() and not overwrite:
+        raise ResultsError(f"{path} exists. Give another --out, or --overwrite.")
 
 
 def write_file(path: Path, text: str, overwrite: bool) -> None:
-    """Write one file, whole. Raises ResultsError if it exists and may not be replaced."""
-    if path.exists() and not overwrite:
-        raise ResultsError(f"{path} exists. Give another --out, or --overwrite.")
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise ResultsError(f"cannot write to {path}: {error.strerror}.") from None
+    """Write one file, whole. Raises ResultsError as `check_file` does, or if it cannot be written."""
+    from flowsolve.study.results import write_whole
+
+    check_file(path, overwrite)
+    write_whole(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))

@@ -8,9 +8,10 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 
-from flowsolve.cli import commands
+from flowsolve.cli import commands, show
 
 EPILOG = """Solvers: a name (flowsolve solvers lists them), with options as name:option=value,...
 for example adams:points=3,chart=data,start=heun; or as they print: Adams(points=3, chart=DATA).
@@ -41,7 +42,20 @@ def parser(names: Sequence[str]) -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code."""
-    argv = sys.argv[1:] if argv is None else argv
+    with warnings.catch_warnings():  # their filters and how they are shown are put back
+        show.prepare()
+        try:
+            code = _run(sys.argv[1:] if argv is None else argv)
+            sys.stdout.flush()
+        except (
+            BrokenPipeError
+        ):  # who read the output has enough; the flush at exit must not fail again
+            sys.stdout = open(os.devnull, "w")  # noqa: SIM115
+            return 1
+    return code
+
+
+def _run(argv: Sequence[str]) -> int:
     every = commands.names()
     top = parser([argv[0]] if argv and argv[0] in every else every)
     try:
@@ -70,4 +84,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     except FlowsolveError as error:
         print(f"flowsolve: {error}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        print(f"flowsolve: {error.filename or 'the system'}: {error.strerror}", file=sys.stderr)
         return 1

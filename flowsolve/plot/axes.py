@@ -20,7 +20,8 @@ MARKERS = "osD^vP*X<>"
 def save(figure: Figure, path: str | Path) -> None:
     """Write a figure, its format by the suffix; the same figure gives the same bytes."""
     path = Path(path)
-    metadata = {"Date": None} if path.suffix == ".svg" else None
+    dated = {".svg": "Date", ".pdf": "CreationDate"}.get(path.suffix)
+    metadata = {dated: None} if dated else None
     with rc_context({"svg.hashsalt": "flowsolve"}):
         figure.savefig(path, dpi=150, metadata=metadata)
 

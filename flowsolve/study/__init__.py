@@ -7,7 +7,7 @@
     integrators  what references are integrated with, and `watched`; float32: TF32 off while a study runs
     cases        a solver on a grid, as it is to be measured
     settings     Settings: seeds, blocks, dtype, device, start
-    results      Row, and the file that rows grow in
+    results      Row, and the file that rows grow in;  lock: one process at a time
     runner       Task, and collect, which measures tasks one after another
     samples      samples in blocks of seeds, kept on the disk
 
@@ -35,6 +35,7 @@ from flowsolve.study.float32 import true_float32 as true_float32
 from flowsolve.study.integrators import watched as watched
 from flowsolve.study.interpolation import InterpolationRow as InterpolationRow
 from flowsolve.study.likelihood import LikelihoodRow as LikelihoodRow
+from flowsolve.study.lock import Lock as Lock
 from flowsolve.study.quality import QualityRow as QualityRow
 from flowsolve.study.references import Reference as Reference
 from flowsolve.study.references import reference as reference

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Generic
 
 from flowsolve.study.float32 import true_float32
+from flowsolve.study.lock import Lock
 from flowsolve.study.results import R, RowFile
 
 
@@ -37,13 +38,26 @@ def collect(
     """The rows of all tasks.
 
     path    a JSON Lines file: each row is on the disk before the next is begun, and rows found there
-            are not measured again, except those that say why they hold no measurement
+            are not measured again, except those that say why they hold no measurement; one process at a
+            time
     on_row  called with each row, how many are done and how many there will be
 
     A measurement that fails leaves a row whose `error` says why, and the next one begins. TF32 is off
-    while they run, so that float32 is float32 on a GPU too.
+    while they run, so that float32 is float32 on a GPU too. Raises ResultsError for a file that cannot
+    be written, holds something else or is in use.
     """
-    file = RowFile(Path(path), type(tasks[0].row)) if path and tasks else None
+    if path is None or not tasks:
+        return _collected(tasks, None, on_row)
+    path = Path(path)
+    with Lock(path.with_name(f".{path.name}.lock"), path, "Wait for it, or write to another file."):
+        return _collected(tasks, RowFile(path, type(tasks[0].row)), on_row)
+
+
+def _collected(
+    tasks: Sequence[Task[R]],
+    file: RowFile[R] | None,
+    on_row: Callable[[R, int, int], None] | None,
+) -> tuple[R, ...]:
     done, rows = file.measured if file else {}, []
     for task in tasks:
         row = done.get(task.row.key)
@@ -53,6 +67,8 @@ def collect(
                 row = _measured(task)
             if file:
                 file.append(row)
+            if not row.error:
+                done[row.key] = row
         rows.append(row)
         if on_row:
             on_row(row, len(rows), len(tasks))

@@ -125,12 +125,13 @@ def convergence(
     *,
     steps: Sequence[int] = (20, 40, 80, 160, 320, 640),
     spacing: Spacing = karras,
+    path: str | Path | None = None,
     on_row: Callable[[ErrorRow, int, int], None] | None = None,
     **settings: Unpack[Settings],
 ) -> Study:
     """Errors of one solver on grids of the given numbers of steps.
 
-    on_row    called with each row, how many are done and how many there will be
+    path      a file of rows that is continued, and on_row what is called with each, as in `work_precision`
     settings  the seeds 0 to 15 and float64 unless told otherwise; all seeds are one block
 
     Raises BudgetError for an adaptive solver, and FlowsolveError where a measurement fails.
@@ -144,7 +145,7 @@ def convergence(
     run = Setup.of(settings, seeds=range(16), dtype="float64")
     cases = [steps_case(solver, problem, spacing, n) for n in steps]
     tasks = error_tasks(cases, problem, replace(run, block=len(run.seeds)))
-    rows = collect(tasks, on_row=on_row)
+    rows = collect(tasks, path, on_row)
     for row in rows:
         if row.error:
             raise FlowsolveError(f"{row.solver} with {row.asked}: {row.error}")

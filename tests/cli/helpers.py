@@ -60,13 +60,23 @@ def done(
     return made.stdout
 
 
+def progress(
+    *args: str, cwd: Path, run: Callable[..., subprocess.CompletedProcess[str]] = flowsolve
+) -> list[str]:
+    """The lines of progress, which go to stderr."""
+    made = run(*args, cwd=cwd)
+    assert made.returncode == 0, made.stdout[-2000:] + made.stderr[-2000:]
+    return made.stderr.splitlines()
+
+
 def table_of(path: Path) -> list[dict[str, str]]:
     with open(path, newline="", encoding="utf-8") as file:
         return [*csv.DictReader(file)]
 
 
 def contents(folder: Path) -> dict[str, tuple[bytes, int]]:
-    return {p.name: (p.read_bytes(), p.stat().st_mtime_ns) for p in sorted(folder.iterdir())}
+    files = (p for p in sorted(folder.iterdir()) if p.is_file())
+    return {p.name: (p.read_bytes(), p.stat().st_mtime_ns) for p in files}
 
 
 def slow_study(tmp_path: Path) -> list[str]:

@@ -12,7 +12,7 @@ import pytest
 from matplotlib.image import imread
 
 from flowsolve.study import ErrorRow, read_jsonl
-from tests.cli.helpers import COMMAND, SMALL, contents, done, table_of
+from tests.cli.helpers import COMMAND, SMALL, contents, done, flowsolve, progress, table_of
 
 
 def test_compare(tmp_path: Path) -> None:
@@ -20,11 +20,13 @@ def test_compare(tmp_path: Path) -> None:
         "compare", "mixture_1d", "--seeds", "32", "--solvers", "heun", "lms:points=2",
         "torchdiffeq", "--nfe", "1", "8", "20", "--tolerances", "1e-2", "1e-4",
     ]  # fmt: skip
-    text = done(*args, cwd=tmp_path)
+    made = flowsolve(*args, cwd=tmp_path)
+    assert made.returncode == 0, made.stderr
+    text, seen = made.stdout, made.stderr.splitlines()
     folder = tmp_path / "results" / "compare-mixture_1d"
     assert {p.name for p in folder.iterdir()} == {
         "settings.json", "rows.jsonl", "rows.csv", "orders.csv",
-        "error_vs_nfe.png", "error_vs_nfe.svg",
+        "error_vs_nfe.png", "error_vs_nfe.svg", "error_vs_nfe.pdf",
     }  # fmt: skip
     rows = read_jsonl(folder / "rows.jsonl", ErrorRow)
     assert [(r.solver, r.asked, r.nfe) for r in rows if not r.error] == [
@@ -35,15 +37,15 @@ def test_compare(tmp_path: Path) -> None:
     (failed,) = (r for r in rows if r.error)
     assert (failed.solver, failed.asked) == ("Heun()", "nfe=1")
     assert "needs at least 2 evaluations" in failed.error
-    # a line a row, then the tables, then what there is to know, then where it all is
+    # a line a row on stderr; the tables, then what there is to know, then where it all is
     lines = text.splitlines()
-    assert [x.split("]")[0] for x in lines[:8]] == [f"[{i}/8" for i in range(1, 9)]
-    assert "BudgetError" in lines[0]
-    assert f"rmse {rows[1].rmse:.3e}  nfe 8" in lines[1]
-    assert f"{rows[1].rmse:.2e}" in "".join(lines[8:])
+    assert [x.split("]")[0] for x in seen] == [f"[{i}/8" for i in range(1, 9)]
+    assert "BudgetError" in seen[0]
+    assert f"rmse {rows[1].rmse:.3e}  nfe 8" in seen[1]
+    assert f"{rows[1].rmse:.2e}" in text
     assert any(x.startswith("Heun(), karras, nfe=1: BudgetError") for x in lines)
     assert "error_vs_nfe.png" in lines[-1]
-    assert text.count("Torchdiffeq() │") == 2
+    assert sum(x.startswith("Torchdiffeq()  ") for x in lines) == 2
 
     table = table_of(folder / "rows.csv")
     assert len(table) == len(rows) == 8
@@ -53,12 +55,15 @@ def test_compare(tmp_path: Path) -> None:
     assert orders["Heun()"]["declared"] == "2"
     assert orders["Heun()"]["steps"] == "4 10"
     assert min(imread(folder / "error_vs_nfe.png").shape[:2]) > 500
+    assert (folder / "error_vs_nfe.pdf").read_bytes().startswith(b"%PDF-")
     assert (folder / "error_vs_nfe.svg").read_text(encoding="utf-8").rstrip().endswith("</svg>")
 
     # the same again computes nothing: the rows are not even opened for writing
     before = contents(folder)
-    assert done(*args, cwd=tmp_path).splitlines()[1:8] == lines[1:8]
+    assert progress(*args, cwd=tmp_path)[1:] == seen[1:]
     after = contents(folder)
+    for name in ("settings.json", "orders.csv", "error_vs_nfe.pdf"):
+        assert after[name][0] == before[name][0]
     kept = [r for r in read_jsonl(folder / "rows.jsonl", ErrorRow) if not r.error]
     assert kept == [r for r in rows if not r.error]
     assert after["error_vs_nfe.svg"][0] == before["error_vs_nfe.svg"][0]

@@ -15,7 +15,7 @@ import pytest
 
 from flowsolve.study import ErrorRow, read_jsonl
 from flowsolve.study.quality import QualityRow
-from tests.cli.helpers import COMMAND, MINE, done, slow_study, table_of
+from tests.cli.helpers import COMMAND, MINE, done, progress, slow_study, table_of
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL], ids=["ctrl-c", "kill"])
@@ -28,9 +28,9 @@ def test_a_study_that_is_stopped_keeps_its_rows_and_continues(
         [COMMAND, *args], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         env={**os.environ, "SLOW": "0.15", "OMP_NUM_THREADS": "1"},
     )  # fmt: skip
-    assert process.stdout is not None
+    assert process.stderr is not None
     try:
-        seen = [process.stdout.readline() for _ in range(2)]
+        seen = [process.stderr.readline() for _ in range(2)]
         time.sleep(0.2)  # in the middle of the third row
         process.send_signal(how)
         _, err = process.communicate(timeout=60)
@@ -54,7 +54,7 @@ def test_a_study_that_is_stopped_keeps_its_rows_and_continues(
             file.write(rows_file.read_bytes()[:70])
 
     (tmp_path / "calls.txt").unlink()
-    text = done(*args, cwd=tmp_path)
+    seen = progress(*args, cwd=tmp_path)
     rows = read_jsonl(rows_file, ErrorRow)
     assert rows[: len(first)] == first  # their seconds too: nothing was measured again
     assert [(r.solver, r.asked) for r in rows] == [
@@ -62,7 +62,7 @@ def test_a_study_that_is_stopped_keeps_its_rows_and_continues(
     ]
     spent = sum(r.nfe for r in rows[len(first) :])
     assert spent <= len((tmp_path / "calls.txt").read_text()) <= spent + 2
-    assert "[6/6]" in text
+    assert seen[-1].startswith("[6/6]")
     assert len(table_of(rows_file.with_suffix(".csv"))) == 6
     # finished: once more costs no evaluation at all
     (tmp_path / "calls.txt").unlink()
@@ -116,10 +116,10 @@ def test_an_experiment_that_is_stopped_keeps_its_rows_and_its_samples(
         [COMMAND, *args], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         env={**os.environ, "SLOW": "0.05", "OMP_NUM_THREADS": "1"},
     )  # fmt: skip
-    assert process.stdout is not None
+    assert process.stderr is not None
     samples = tmp_path / "out" / "samples"
     try:
-        seen = [process.stdout.readline() for _ in range(2)]
+        seen = [process.stderr.readline() for _ in range(2)]
         while not samples.exists() or len([*samples.glob("*.safetensors")]) < 3:
             time.sleep(0.01)
         process.send_signal(how)  # in the second block of the third row

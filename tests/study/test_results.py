@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import math
 import os
 from dataclasses import asdict, fields, replace
@@ -127,6 +128,58 @@ def test_a_line_that_a_kill_cut_off_is_dropped(tmp_path: Path, cut: int) -> None
     assert read_jsonl(path, ErrorRow)[0].order == 2
     assert read_jsonl(path, ErrorRow)[-1].order == 4
     assert path.read_bytes().endswith(b"}\n")
+
+
+def test_a_whole_row_without_its_line_end_is_kept(tmp_path: Path) -> None:
+    """As an editor leaves it, which takes the last line end away."""
+    path = tmp_path / "rows.jsonl"
+    RowFile(path, ErrorRow).append(ODD)
+    path.write_bytes(path.read_bytes()[:-1])
+    RowFile(path, ErrorRow).append(replace(ODD, order=3))
+    assert [r.order for r in read_jsonl(path, ErrorRow)] == [2, 3]
+
+
+def test_zeros_that_a_fall_of_the_system_left_are_dropped(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    RowFile(path, ErrorRow).append(ODD)
+    path.write_bytes(path.read_bytes() + bytes(100))
+    RowFile(path, ErrorRow).append(replace(ODD, order=3))
+    assert [r.order for r in read_jsonl(path, ErrorRow)] == [2, 3]
+
+
+def test_what_is_no_row_is_not_dropped_as_if_a_kill_had_cut_it(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text("my notes")
+    with pytest.raises(ResultsError, match="line 1 is not a result row"):
+        RowFile(path, ErrorRow)
+    assert path.read_text() == "my notes"
+
+
+def test_a_text_that_reads_as_infinity_stays_a_text(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    RowFile(path, ErrorRow).append(replace(ODD, solver="inf", error="-inf"))
+    (row,) = read_jsonl(path, ErrorRow)
+    assert (row.solver, row.error, row.sigma_max) == ("inf", "-inf", math.inf)
+
+
+def test_a_disk_that_fills_within_a_row_leaves_the_file_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "rows.jsonl"
+    file = RowFile(path, ErrorRow)
+    file.append(ODD)
+    before = path.read_bytes()
+
+    def full(fd: int) -> None:
+        assert path.stat().st_size > len(before)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as disk:
+        disk.setattr(os, "fsync", full)
+        with pytest.raises(ResultsError, match=r"No space left.*The 1 rows before are there"):
+            file.append(replace(ODD, order=3))
+    assert path.read_bytes() == before
+    assert len(file.rows) == 1
 
 
 def test_a_file_that_holds_something_else_is_refused(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,10 @@ from flowsolve.cli import options
 from flowsolve.errors import WrongUse
 
 if TYPE_CHECKING:
+    from flowsolve.cli.output import Folder
     from flowsolve.study.studies import Study
+
+GROWS = ("solvers", "nfe", "tolerances", "spacing", "seeds")
 
 
 def add(c: argparse.ArgumentParser) -> None:
@@ -24,44 +28,52 @@ def add(c: argparse.ArgumentParser) -> None:
     options.add_block(c)
     options.add_spacing(c, "karras")
     options.add_dtype(c)
-    options.add_output(c, "results/compare-PROBLEM")
+    options.add_results(c, "results/compare-PROBLEM")
 
 
 def run(args: argparse.Namespace) -> int:
-    from flowsolve.cli import tables
-    from flowsolve.cli.experiment import measured
     from flowsolve.cli.output import Folder
-    from flowsolve.cli.spacings import find_spacing
-    from flowsolve.solver.plugins import make_solver
 
     options.positive(args, "nfe", "seeds", "block")
     if not all(0 < tol < math.inf for tol in args.tolerances or ()):
         raise WrongUse(f"--tolerances must be positive, but got {args.tolerances}.")
-    solvers = [make_solver(text) for text in args.solvers]
+    options.find_solvers(args.solvers)
+    with Folder(args, args.problem, GROWS) as folder:
+        return _study(args, folder)
+
+
+def _study(args: argparse.Namespace, folder: Folder) -> int:
+    from flowsolve.cli import show, tables
+    from flowsolve.cli.experiment import finish, measured
+    from flowsolve.cli.spacings import find_spacing
+
+    solvers = options.find_solvers(args.solvers)
     problem = options.find_problem(args)
     spacings = [find_spacing(text, problem.clock) for text in args.spacing]
-    settings = options.find_settings(args, seeds=range(args.seeds))
-    folder = Folder(args, args.problem)
 
     from flowsolve.plot.error import error_vs_nfe
     from flowsolve.study.studies import TOLERANCES, Study, work_precision_tasks
 
-    tasks = work_precision_tasks(
-        solvers, problem, args.nfe, spacings=spacings, tolerances=args.tolerances or TOLERANCES,
-        **settings,
-    )  # fmt: skip
+    ends = [0, *folder.cuts, args.seeds]
+    tasks = [
+        task
+        for seeds in map(range, ends, ends[1:])
+        for task in work_precision_tasks(
+            solvers, problem, args.nfe, spacings=spacings, tolerances=args.tolerances or TOLERANCES,
+            **options.find_settings(args, seeds=seeds),
+        )
+    ]  # fmt: skip
     study = Study(measured(folder, tasks, f"{problem!r}: reference"))
-    _write_orders(study, folder.path / "orders.csv")
-    folder.figure("error_vs_nfe", error_vs_nfe(study))
-    out = tables.console()
-    for table in tables.errors(study):
-        out.print(table)
-    for note in tables.notes(study):
-        out.print(note, markup=False, soft_wrap=True)
-    out.print(
-        f"{folder.path}: error_vs_nfe.png, .svg, rows.csv, rows.jsonl, orders.csv", markup=False
-    )
-    return 0 if study.series else 1
+    with folder.part("orders.csv"):
+        folder.file("orders.csv", partial(_write_orders, study))
+    folder.figure("error_vs_nfe", error_vs_nfe, study)
+    notes: list[str] = []
+    with folder.part("the table"):
+        notes += tables.notes(study)
+        if args.format == "table":
+            for table in tables.errors(study):
+                show.table(table)
+    return finish(folder, study.rows, "error_vs_nfe.png", ".svg", ".pdf", "orders.csv", notes=notes)
 
 
 def _write_orders(study: Study, path: Path) -> None:

@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
 
 from flowsolve.cli import options
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from flowsolve.cli.output import Folder
 
 
 def add(c: argparse.ArgumentParser) -> None:
@@ -16,21 +22,25 @@ def add(c: argparse.ArgumentParser) -> None:
     c.add_argument("--shown", type=int, default=8, metavar="N", help="x_T in the figure of images")
     options.add_steps(c)
     options.add_dtype(c)
-    options.add_output(c, "results/consistency-PROBLEM")
+    options.add_results(c, "results/consistency-PROBLEM")
 
 
 def run(args: argparse.Namespace) -> int:
-    from flowsolve.cli.experiment import finish, measured, show
     from flowsolve.cli.output import Folder
-    from flowsolve.integrate.driver import vp_start
-    from flowsolve.solver.plugins import make_solver
 
     options.positive(args, "steps", "samples", "block", "shown")
-    solvers = [make_solver(text) for text in args.solvers]
+    with Folder(args, args.problem, grows=("solvers", "steps"), free=("shown",)) as folder:
+        return _study(args, folder)
+
+
+def _study(args: argparse.Namespace, folder: Folder) -> int:
+    from flowsolve.cli.experiment import finish, measured, print_table
+    from flowsolve.integrate.driver import vp_start
+
+    solvers = options.find_solvers(args.solvers)
     problem = options.find_problem(args)
     grids = options.find_grids(args, problem)
     settings = options.find_settings(args, seeds=range(args.samples), start=vp_start)
-    folder = Folder(args, args.problem)
 
     import torch
 
@@ -42,32 +52,38 @@ def run(args: argparse.Namespace) -> int:
     from flowsolve.study.settings import Setup
 
     kept = folder.path / "samples"
-    tasks = consistency(solvers, problem, args.steps, grids, folder=kept, **settings)
-    rows = measured(folder, tasks, f"{problem!r}: the most steps")
-    folder.figure("consistency", consistency_vs_steps(rows))
-    files = ["consistency.png", ".svg"]
-    if len(problem.event) == 3:
-        columns = [(s, n) for s in solvers for n in sorted(args.steps)]
+
+    def images() -> Figure:
+        columns = [(s, n) for s in shown for n in sorted(args.steps)]
         drawn = [
             draw(problem, s, grids(n), Setup.of(settings), kept).x[: args.shown] for s, n in columns
         ]
-        images = sheet(
+        return sheet(
             torch.stack(drawn, 1), [f"x_T {i}" for i in range(len(drawn[0]))],
-            [str(n) for _, n in columns], "S:   " + "   |   ".join(map(repr, solvers)), len(args.steps),
+            [str(n) for _, n in columns], "S:   " + "   |   ".join(map(repr, shown)), len(args.steps),
         )  # fmt: skip
+
+    tasks = consistency(solvers, problem, args.steps, grids, folder=kept, **settings)
+    rows = measured(folder, tasks, f"{problem!r}: the most steps")
+    folder.figure("consistency", consistency_vs_steps, rows)
+    files = ["consistency.png", ".svg", ".pdf"]
+    shown = [s for s in solvers if repr(s) not in {r.solver for r in rows if r.error}]
+    if len(problem.event) == 3 and shown:
         folder.figure("images", images)
         files = ["images.png", *files]
-    names = [*map(repr, solvers)]
-    body = [
-        [r.solver, str(r.S), str(Estimate(r.own, r.own_error, 0)),
-         str(Estimate(r.first, r.first_error, 0)), f"{r.identified * r.samples:.0f} of {r.samples}"]
-        for r in sorted(rows, key=lambda r: (names.index(r.solver), r.S))
-        if not r.error
-    ]  # fmt: skip
-    most = f"to its own S = {max(args.steps)}"
-    show(
-        "distance between images of one x_T, over that between images of different x_T",
-        ["solver", "S", most, f"to {solvers[0]!r}'s", "identified"],
-        body,
-    )
+    with folder.part("the table"):
+        names = [*map(repr, solvers)]
+        body = [
+            [r.solver, str(r.S), str(Estimate(r.own, r.own_error, 0)),
+             str(Estimate(r.first, r.first_error, 0)), f"{r.identified * r.samples:.0f} of {r.samples}"]
+            for r in sorted(rows, key=lambda r: (names.index(r.solver), r.S))
+            if not r.error
+        ]  # fmt: skip
+        most = f"to its own S = {max(args.steps)}"
+        print_table(
+            args,
+            "distance between images of one x_T, over that between images of different x_T",
+            ["solver", "S", most, f"to {solvers[0]!r}'s", "identified"],
+            body,
+        )
     return finish(folder, rows, *files, "samples/")

@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
 
 from flowsolve.cli import options
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from flowsolve.cli.output import Folder
 
 
 def add(c: argparse.ArgumentParser) -> None:
@@ -14,22 +20,27 @@ def add(c: argparse.ArgumentParser) -> None:
     c.add_argument("--samples", type=int, default=360, metavar="N", help="digits (default 360)")
     c.add_argument("--shown", type=int, default=10, metavar="N", help="digits in the figure")
     c.add_argument("--dtype", default="float32", choices=options.DTYPES[:2])
-    options.add_output(c, "results/edit")
+    options.add_results(c, "results/edit")
 
 
 def run(args: argparse.Namespace) -> int:
-    from flowsolve.cli.experiment import finish, measured, show
     from flowsolve.cli.output import Folder
+
+    options.positive(args, "samples", "shown", "steps")
+    with Folder(args, free=("shown",)) as folder:
+        return _study(args, folder)
+
+
+def _study(args: argparse.Namespace, folder: Folder) -> int:
+    from flowsolve.cli.experiment import finish, measured, print_table
     from flowsolve.cli.spacings import find_family
     from flowsolve.problems.digits import Digits
     from flowsolve.solver.plugins import make_solver
 
-    options.positive(args, "samples", "shown", "steps")
     solver = make_solver(args.solver)
     problem = Digits()
     ends = problem.sigma_max, problem.sigma_min
     grid = find_family(args.grid, problem.clock, *ends)(args.steps)
-    folder = Folder(args)
 
     import torch
 
@@ -37,20 +48,25 @@ def run(args: argparse.Namespace) -> int:
     from flowsolve.study.editing import EDITS, edits
     from flowsolve.study.editing_methods import Originals
 
+    def sheet() -> Figure:
+        few = Originals(args.shown, grid, solver, getattr(torch, args.dtype))
+        shown = [edit for edit, row in zip(EDITS, rows, strict=True) if not row.error]
+        pairs = zip(few.classes.tolist(), few.targets.tolist(), strict=True)
+        images = {"original": few.images} | {str(edit): edit(few).x for edit in shown}
+        title = f"{solver!r}, {grid.name}, {grid.steps} steps"
+        return figures.edits(images, [f"{a} → {b}" for a, b in pairs], title)
+
     originals = Originals(args.samples, grid, solver, getattr(torch, args.dtype))
     rows = measured(folder, edits(originals), "edits")
-    few = Originals(args.shown, grid, solver, getattr(torch, args.dtype))
-    shown = [edit for edit, row in zip(EDITS, rows, strict=True) if not row.error]
-    arrows = [f"{a} → {b}" for a, b in zip(few.classes.tolist(), few.targets.tolist(), strict=True)]
-    sheet = {"original": few.images} | {str(edit): edit(few).x for edit in shown}
-    title = f"{solver!r}, {grid.name}, {grid.steps} steps"
-    folder.figure("edits", figures.edits(sheet, arrows, title))
-    body = [
-        [r.edit, str(r.nfe), f"{r.forwards:g}", str(r.kept),
-         f"{r.correlation:.3f} ± {r.correlation_error:.3f}", r.right_share]
-        for r in rows
-        if not r.error
-    ]  # fmt: skip
-    head = ["edit", "NFE", "passes", "distance", "correlation", "new class"]
-    show(f"{args.samples} digits, each made into another: what is kept of them", head, body)
-    return finish(folder, rows, "edits.png", ".svg")
+    folder.figure("edits", sheet)
+    with folder.part("the table"):
+        body = [
+            [r.edit, str(r.nfe), f"{r.forwards:g}", str(r.kept),
+             f"{r.correlation:.3f} ± {r.correlation_error:.3f}", r.right_share]
+            for r in rows
+            if not r.error
+        ]  # fmt: skip
+        head = ["edit", "NFE", "passes", "distance", "correlation", "new class"]
+        title = f"{args.samples} digits, each made into another: what is kept of them"
+        print_table(args, title, head, body)
+    return finish(folder, rows, "edits.png", ".svg", ".pdf")

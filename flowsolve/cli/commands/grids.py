@@ -14,10 +14,11 @@ def add(c: argparse.ArgumentParser) -> None:
     c.add_argument("--sigma-max", type=float, metavar="S")
     c.add_argument("--sigma-min", type=float, metavar="S")
     options.add_output(c, None)
+    options.add_format(c)
 
 
 def run(args: argparse.Namespace) -> int:
-    from flowsolve.cli import tables
+    from flowsolve.cli import show
     from flowsolve.cli.output import Folder
     from flowsolve.cli.spacings import find_spacing
 
@@ -26,10 +27,12 @@ def run(args: argparse.Namespace) -> int:
     names = args.grids or ["karras", "log_snr", "uniform", "uniform_t", "quadratic_t"]
     ends = (problem.sigma_max, problem.sigma_min)
     made = [find_spacing(name, problem.clock)(args.steps, *ends) for name in names]
-    rows = [[str(i), *(f"{g[i]:.6g}" for g in made)] for i in range(args.steps + 1)]
-    tables.console().print(tables.plain(["i", *(g.name for g in made)], rows))
-    if args.out:
-        from flowsolve.plot.grids import grid_levels
+    rows = [{"i": i} | {g.name: g[i] for g in made} for i in range(args.steps + 1)]
+    show.listing(args, rows, number=".6g")
+    if not args.out:
+        return 0
+    from flowsolve.plot.grids import grid_levels
 
-        Folder(args, args.problem).figure("grids", grid_levels(made))
-    return 0
+    with Folder(args, args.problem) as folder:
+        folder.figure("grids", grid_levels, made)
+        return folder.code()

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import argparse
 import math
+from typing import TYPE_CHECKING
 
 from flowsolve.cli import options
 from flowsolve.errors import WrongUse
+
+if TYPE_CHECKING:
+    from flowsolve.cli.output import Folder
 
 
 def add(c: argparse.ArgumentParser) -> None:
@@ -19,24 +23,28 @@ def add(c: argparse.ArgumentParser) -> None:
     c.add_argument("--levels", type=int, metavar="L", help="of the data, such as 256; 0 for none")
     options.add_spacing(c, "log_snr")
     options.add_dtype(c)
-    options.add_output(c, "results/likelihood-PROBLEM")
+    options.add_results(c, "results/likelihood-PROBLEM")
 
 
 def run(args: argparse.Namespace) -> int:
-    from flowsolve.cli.experiment import finish, measured, show
     from flowsolve.cli.output import Folder
-    from flowsolve.cli.spacings import find_spacing
-    from flowsolve.solver.plugins import make_solver
 
     options.positive(args, "nfe", "samples", "block")
     if args.probes < 0 or args.probes == 1:
         raise WrongUse(f"--probes must be 0 (exact) or at least 2, but got {args.probes}.")
-    solvers = [make_solver(text) for text in args.solvers]
+    with Folder(args, args.problem, grows=("solvers", "nfe")) as folder:
+        return _study(args, folder)
+
+
+def _study(args: argparse.Namespace, folder: Folder) -> int:
+    from flowsolve.cli.experiment import finish, measured, print_table
+    from flowsolve.cli.spacings import find_spacing
+
+    solvers = options.find_solvers(args.solvers)
     problem = options.find_problem(args)
     spacing = find_spacing(args.spacing[0], problem.clock)
     settings = options.find_settings(args)
     levels = problem.levels if args.levels is None else args.levels
-    folder = Folder(args, args.problem)
 
     from flowsolve.plot.likelihood import likelihood_vs_nfe
     from flowsolve.study.cases import budget_cases
@@ -47,14 +55,15 @@ def run(args: argparse.Namespace) -> int:
         cases, problem, samples=args.samples, probes=args.probes or None, levels=levels, **settings
     )
     rows = measured(folder, tasks, repr(problem))
-    folder.figure("likelihood", likelihood_vs_nfe(rows))
-    body = [
-        [r.solver, str(r.nfe), str(r.backwards), str(r.estimate), f"{r.probes_error:.2g}",
-         "-" if math.isnan(r.rmse) else f"{r.rmse:.2e}"]
-        for r in rows
-        if not r.error
-    ]  # fmt: skip
-    unit = "bits per dimension" if levels else "log p, nats"
-    head = ["solver", "NFE", "products", unit, "of the probes, nats", "rms error, nats"]
-    show(f"{args.samples} of the data at σ = {problem.sigma_min:.4g}", head, body)
-    return finish(folder, rows, "likelihood.png", ".svg")
+    folder.figure("likelihood", likelihood_vs_nfe, rows)
+    with folder.part("the table"):
+        body = [
+            [r.solver, str(r.nfe), str(r.backwards), str(r.estimate), f"{r.probes_error:.2g}",
+             "-" if math.isnan(r.rmse) else f"{r.rmse:.2e}"]
+            for r in rows
+            if not r.error
+        ]  # fmt: skip
+        unit = "bits per dimension" if levels else "log p, nats"
+        head = ["solver", "NFE", "products", unit, "of the probes, nats", "rms error, nats"]
+        print_table(args, f"{args.samples} of the data at σ = {problem.sigma_min:.4g}", head, body)
+    return finish(folder, rows, "likelihood.png", ".svg", ".pdf")

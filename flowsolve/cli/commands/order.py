@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING, Any
 
 from flowsolve.cli import options
+
+if TYPE_CHECKING:
+    from flowsolve.cli.output import Folder
+    from flowsolve.study.studies import Study
+
+GROWS = ("solvers", "steps", "spacing")
 
 
 def add(c: argparse.ArgumentParser) -> None:
@@ -14,40 +21,66 @@ def add(c: argparse.ArgumentParser) -> None:
     c.add_argument("--seeds", type=int, default=16, metavar="N")
     options.add_spacing(c, "karras")
     options.add_dtype(c, "float64")
-    options.add_output(c, None)
+    options.add_results(c, None)
 
 
 def run(args: argparse.Namespace) -> int:
-    from flowsolve.cli import tables
     from flowsolve.cli.output import Folder
-    from flowsolve.cli.spacings import find_spacing
-    from flowsolve.solver.plugins import make_solver
 
     options.positive(args, "steps", "seeds")
-    solvers = [make_solver(text) for text in args.solvers]
+    options.find_solvers(args.solvers)
+    if not args.out:
+        return _study(args, None)
+    with Folder(args, args.problem, GROWS) as folder:
+        return _study(args, folder)
+
+
+def _study(args: argparse.Namespace, folder: Folder | None) -> int:
+    from flowsolve.cli import show, tables
+    from flowsolve.cli.spacings import find_spacing
+
+    solvers = options.find_solvers(args.solvers)
     problem = options.find_problem(args)
     spacings = [find_spacing(text, problem.clock) for text in args.spacing]
     settings = options.find_settings(args, seeds=range(args.seeds))
-    folder = Folder(args, args.problem) if args.out else None
 
+    from flowsolve.study.error import ErrorRow
+    from flowsolve.study.results import write_csv
     from flowsolve.study.studies import convergence
 
-    out, studies, summary = tables.console(), [], []
-    for solver in solvers:
-        for spacing in spacings:
-            with tables.progress(out, f"{problem!r}: reference") as on_row:
-                study = convergence(
-                    solver, problem, steps=args.steps, spacing=spacing,
-                    on_row=on_row if out.is_terminal else None, **settings,
-                )  # fmt: skip
-            studies.append(study)
-            out.print(str(study), markup=False)
-            summary.append(
-                [repr(solver), study.rows[0].spacing, str(solver.order), str(study.slope())]
-            )
-    out.print(tables.plain(["solver", "grid", "declared", "measured"], summary))
     if folder:
-        from flowsolve.plot import error
+        folder.begin()
+    path = folder.path / "rows.jsonl" if folder else None
+    pairs = [(solver, spacing) for solver in solvers for spacing in spacings]
+    out = tables.console(stderr=True)
+    studies: list[Study] = []
 
-        folder.figure("convergence", error.convergence(studies, f"convergence on {problem.name}"))
-    return 0
+    def on_row(row: ErrorRow, done: int, total: int) -> None:
+        advance(row, total * len(studies) + done, total * len(pairs))
+
+    with tables.progress(out, f"{problem!r}: reference", args.quiet) as advance:
+        for solver, spacing in pairs:
+            study = convergence(
+                solver, problem, steps=args.steps, spacing=spacing, path=path, on_row=on_row, **settings
+            )  # fmt: skip
+            studies.append(study)
+            if args.format == "table":
+                print(study, flush=True)
+    show.listing(args, [_summary(study, args.format == "table") for study in studies])
+    if folder is None:
+        return 0
+    from flowsolve.plot import error
+
+    with folder.part("rows.csv"):
+        rows = [row for study in studies for row in study.rows]
+        write_csv(rows, folder.path / "rows.csv", ErrorRow)
+    folder.figure("convergence", error.convergence, studies, f"convergence on {problem.name}")
+    return folder.code()
+
+
+def _summary(study: Study, read: bool) -> dict[str, Any]:
+    """The slope beside the order, as it is to be read or as numbers."""
+    slope, row = study.slope(), study.rows[0]
+    values = {"measured": slope.order, "settled": slope.settled}
+    measured = {"measured": str(slope)} if read else values
+    return {"solver": row.solver, "grid": row.spacing, "declared": row.order, **measured}

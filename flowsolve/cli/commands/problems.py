@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import argparse
 
+from flowsolve.cli import options
+
 
 def add(c: argparse.ArgumentParser) -> None:
-    """It has no options."""
+    options.add_format(c)
 
 
 def run(args: argparse.Namespace) -> int:
-    from flowsolve.cli import tables
+    from flowsolve.cli import show
     from flowsolve.problems.catalogue import PROBLEMS
 
-    rows = [[name, p.summary] for name, p in PROBLEMS.items()]
-    tables.console().print(tables.plain(["name", "what it is"], rows))
+    rows = [{"name": name, "what it is": p.summary} for name, p in PROBLEMS.items()]
+    show.listing(args, rows)
     return 0

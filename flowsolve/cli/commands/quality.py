@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from flowsolve.cli import options
 
 if TYPE_CHECKING:
+    from flowsolve.cli.output import Folder
     from flowsolve.study.quality import QualityRow
 
 
@@ -19,22 +20,26 @@ def add(c: argparse.ArgumentParser) -> None:
     options.add_samples(c, 500)
     options.add_spacing(c, "karras")
     options.add_dtype(c)
-    options.add_output(c, "results/quality-PROBLEM")
+    options.add_results(c, "results/quality-PROBLEM")
 
 
 def run(args: argparse.Namespace) -> int:
-    from flowsolve.cli.experiment import finish, measured, show
     from flowsolve.cli.output import Folder
-    from flowsolve.cli.spacings import find_spacing
-    from flowsolve.solver.plugins import make_solver
 
     options.positive(args, "nfe", "samples", "block")
-    solvers = [make_solver(text) for text in args.solvers]
+    with Folder(args, args.problem, grows=("solvers", "nfe")) as folder:
+        return _study(args, folder)
+
+
+def _study(args: argparse.Namespace, folder: Folder) -> int:
+    from flowsolve.cli.experiment import finish, measured, print_table
+    from flowsolve.cli.spacings import find_spacing
+
+    solvers = options.find_solvers(args.solvers)
     problem = options.find_problem(args)
     spacing = find_spacing(args.spacing[0], problem.clock)
     settings = options.find_settings(args, seeds=range(args.samples))
     features, named = options.find_features(args, problem)
-    folder = Folder(args, args.problem)
 
     from flowsolve.plot.quality import quality_vs_nfe
     from flowsolve.study.cases import budget_cases
@@ -46,23 +51,30 @@ def run(args: argparse.Namespace) -> int:
         folder=folder.path / "samples", **settings,
     )  # fmt: skip
     rows = measured(folder, tasks, f"{problem!r}: the floor and the reference")
-    folder.figure("quality", quality_vs_nfe(rows))
-    found = {(r.solver, r.asked): r for r in rows}
-    names = [*dict.fromkeys(r.solver for r in rows[1:])]
-    tables: list[tuple[str, Callable[[QualityRow], str]]] = [
-        ("RMS error against the solution of the ODE", lambda r: f"{r.rmse:.2e}"),
-        (f"Fréchet distance of {named}, real data {rows[0].distance('frechet')}",
-         lambda r: str(r.distance("frechet"))),
-    ]  # fmt: skip
-    for title, cell in tables:
-        body = [
-            [str(n), *("failed" if (r := found[s, f"nfe={n}"]).error else cell(r) for s in names)]
-            for n in args.nfe
-        ]
-        show(title, ["NFE", *names], body)
-    for n in args.nfe:
-        at = [r for r in rows if r.asked == f"nfe={n}" and not r.error]
-        a, b = (min(at, key=k, default=None) for k in (lambda r: r.rmse, lambda r: r.frechet))
-        if a and b and a is not b:
-            print(f"at {n} evaluations {a.solver} is nearest to the ODE, {b.solver} to the data")
-    return finish(folder, rows, "quality.png", ".svg", "samples/")
+    folder.figure("quality", quality_vs_nfe, rows)
+    with folder.part("the table"):
+        found = {(r.solver, r.asked): r for r in rows}
+        names = [*dict.fromkeys(r.solver for r in rows[1:])]
+        tables: list[tuple[str, Callable[[QualityRow], str]]] = [
+            ("RMS error against the solution of the ODE", lambda r: f"{r.rmse:.2e}"),
+            (f"Fréchet distance of {named}, real data {rows[0].distance('frechet')}",
+             lambda r: str(r.distance("frechet"))),
+        ]  # fmt: skip
+
+        def shown(row: QualityRow | None, cell: Callable[[QualityRow], str]) -> str:
+            return "-" if row is None else "failed" if row.error else cell(row)
+
+        for title, cell in tables:
+            body = [
+                [str(n), *(shown(found.get((s, f"nfe={n}")), cell) for s in names)]
+                for n in args.nfe
+            ]
+            print_table(args, title, ["NFE", *names], body)
+        for n in args.nfe:
+            at = [r for r in rows if r.asked == f"nfe={n}" and not r.error]
+            a, b = (min(at, key=k, default=None) for k in (lambda r: r.rmse, lambda r: r.frechet))
+            if a and b and a is not b and args.format == "table":
+                print(
+                    f"at {n} evaluations {a.solver} is nearest to the ODE, {b.solver} to the data"
+                )
+    return finish(folder, rows, "quality.png", ".svg", ".pdf", "samples/")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from functools import partial
 
 from flowsolve.cli import options
 
@@ -16,10 +17,14 @@ def add(c: argparse.ArgumentParser) -> None:
     options.add_spacing(c, "karras")
     options.add_dtype(c)
     options.add_output(c, "results/sample-PROBLEM")
+    options.add_quiet(c)
 
 
 def run(args: argparse.Namespace) -> int:
+    from safetensors.torch import save
+
     from flowsolve.cli.output import Folder
+    from flowsolve.cli.progress import Counted, busy
     from flowsolve.cli.spacings import find_spacing
     from flowsolve.solver.plugins import make_solver
 
@@ -34,7 +39,6 @@ def run(args: argparse.Namespace) -> int:
     from flowsolve.schedule.grid import Grid
     from flowsolve.study.settings import Setup
 
-    folder = Folder(args, args.problem)
     seeds = range(args.first_seed, args.first_seed + args.samples)
     at = Setup.of(settings, seeds=seeds)
     noise = problem.start(seeds, at.dtype, at.device) / problem.sigma_max
@@ -42,16 +46,19 @@ def run(args: argparse.Namespace) -> int:
     def grid(n: int) -> Grid:
         return spacing(n, problem.sigma_max, problem.sigma_min).to_zero()
 
-    if solver.adaptive:
-        done = driver.sample(problem, noise, grid(1), solver)
-    else:
-        done = driver.sample(problem, noise, grid, solver, nfe=args.nfe)
-    title = f"{solver!r}, {done.nfe} evaluations"
-    figure = images(done.x, title=title) if done.x.ndim == 4 else scatter(done.x, title)
-    folder.figure("samples", figure)
-
-    from safetensors.torch import save_file
-
-    save_file({"x": done.x.cpu().contiguous()}, folder.path / "samples.safetensors")
-    print(f"{folder.path}: samples.png, .svg, .safetensors ({done.nfe} evaluations, {done.grid})")
-    return 0
+    with Folder(args, args.problem) as folder:
+        with busy(f"{args.samples} samples of {problem!r}", args.quiet) as now:
+            ode = Counted(problem, now)
+            if solver.adaptive:
+                done = driver.sample(ode, noise, grid(1), solver)
+            else:
+                done = driver.sample(ode, noise, grid, solver, nfe=args.nfe)
+        folder.begin()
+        values = save({"x": done.x.cpu().contiguous()})
+        folder.file("samples.safetensors", lambda path: path.write_bytes(values))
+        title = f"{solver!r}, {done.nfe} evaluations"
+        draw = partial(images if done.x.ndim == 4 else scatter, title=title)
+        folder.figure("samples", draw, done.x)
+        files = "samples.png, .svg, .pdf, .safetensors"
+        print(f"{folder.path}: {files} ({done.nfe} evaluations, {done.grid})")
+        return folder.code()

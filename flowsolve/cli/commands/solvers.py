@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import argparse
 
+from flowsolve.cli import options
+
 
 def add(c: argparse.ArgumentParser) -> None:
-    """It has no options."""
+    options.add_format(c)
 
 
 def run(args: argparse.Namespace) -> int:
-    from flowsolve.cli import tables
+    from flowsolve.cli import show
     from flowsolve.integrate.cost import per_step
     from flowsolve.solver.base import formula_and_source
     from flowsolve.solver.plugins import provided
@@ -18,9 +20,8 @@ def run(args: argparse.Namespace) -> int:
     rows = []
     for p in sorted(provided().values(), key=lambda p: p.name.lower()):
         solver = p.make()
-        count = per_step(solver)
-        each = "adaptive" if count is None else str(count)
-        rows.append([p.name, str(solver.order), each, *formula_and_source(p.make)])
-    columns = ["name", "order", "NFE a step", "formula", "source"]
-    tables.console().print(tables.plain(columns, rows))
+        formula, source = formula_and_source(p.make)
+        row = {"name": p.name, "order": solver.order, "NFE a step": per_step(solver)}
+        rows.append({**row, "source": source, "formula": formula})
+    show.listing(args, rows, none="adaptive")
     return 0

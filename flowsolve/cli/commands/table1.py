@@ -10,6 +10,7 @@ from flowsolve.cli import options
 from flowsolve.errors import WrongUse
 
 if TYPE_CHECKING:
+    from flowsolve.cli.output import Folder
     from flowsolve.study.quality import QualityRow
 
 LARGER = "hat"
@@ -22,22 +23,27 @@ def add(c: argparse.ArgumentParser) -> None:
     options.add_samples(c, 500)
     options.add_steps(c)
     options.add_dtype(c)
-    options.add_output(c, "results/table1-PROBLEM")
+    options.add_results(c, "results/table1-PROBLEM")
 
 
 def run(args: argparse.Namespace) -> int:
-    from flowsolve.cli.experiment import finish, measured, show
     from flowsolve.cli.output import Folder
+
+    options.positive(args, "steps", "samples", "block")
+    with Folder(args, args.problem, grows=("etas", "steps")) as folder:
+        return _study(args, folder)
+
+
+def _study(args: argparse.Namespace, folder: Folder) -> int:
+    from flowsolve.cli.experiment import finish, measured, print_table
     from flowsolve.integrate.driver import vp_start
     from flowsolve.solver.plugins import make_solver
 
-    options.positive(args, "steps", "samples", "block")
     etas = [make_solver(_ddim(eta)) for eta in args.etas]
     problem = options.find_problem(args)
     settings = options.find_settings(args, seeds=range(args.samples), start=vp_start)
     grids = options.find_grids(args, problem)
     features, named = options.find_features(args, problem)
-    folder = Folder(args, args.problem)
 
     from flowsolve.plot import quality as figures
     from flowsolve.study.cases import Case
@@ -52,16 +58,20 @@ def run(args: argparse.Namespace) -> int:
     )  # fmt: skip
     rows = measured(folder, tasks, f"{problem!r}: the floor")
     labels = {repr(s): _letter(eta) for s, eta in zip(etas, args.etas, strict=True)}
-    folder.figure("table1", figures.table1(rows, labels))
-    found = {(r.solver, r.asked): r for r in rows}
-    for name, title in (("frechet", f"Fréchet distance of {named}"), ("energy", "energy distance")):
-        body = [
-            [letter, *(_cell(found[s, f"S={n}"], name) for n in args.steps)]
-            for s, letter in labels.items()
-        ]
-        floor = f"real data {rows[0].distance(name)}"
-        show(f"{title}, {floor}", ["η", *(f"S = {n}" for n in args.steps)], body)
-    return finish(folder, rows, "table1.png", ".svg", "samples/")
+    folder.figure("table1", figures.table1, rows, labels)
+    with folder.part("the table"):
+        found = {(r.solver, r.asked): r for r in rows}
+        for name, title in (
+            ("frechet", f"Fréchet distance of {named}"),
+            ("energy", "energy distance"),
+        ):
+            body = [
+                [letter, *(_cell(found[s, f"S={n}"], name) for n in args.steps)]
+                for s, letter in labels.items()
+            ]
+            floor = f"real data {rows[0].distance(name)}"
+            print_table(args, f"{title}, {floor}", ["η", *(f"S = {n}" for n in args.steps)], body)
+    return finish(folder, rows, "table1.png", ".svg", ".pdf", "samples/")
 
 
 def _ddim(eta: str) -> str:

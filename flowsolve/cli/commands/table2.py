@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from flowsolve.cli import options
 
 if TYPE_CHECKING:
+    from flowsolve.cli.output import Folder
     from flowsolve.study.round_trip import Way
 
 INVERT = "invert"
@@ -26,19 +27,24 @@ def add(c: argparse.ArgumentParser) -> None:
     both = ["float64", "float32"]
     c.add_argument("--dtype", nargs="+", default=both, choices=options.DTYPES)
     options.add_ends(c)
-    options.add_output(c, "results/table2-PROBLEM")
+    options.add_results(c, "results/table2-PROBLEM")
 
 
 def run(args: argparse.Namespace) -> int:
-    from flowsolve.cli.experiment import finish, measured, show
     from flowsolve.cli.output import Folder
 
     options.positive(args, "steps", "samples", "block")
-    ways = [_way(text) for text in args.ways]
+    with Folder(args, args.problem, grows=("ways", "steps", "dtype")) as folder:
+        return _study(args, folder)
+
+
+def _study(args: argparse.Namespace, folder: Folder) -> int:
+    from flowsolve.cli.experiment import finish, measured, print_table
+
+    ways = [*{repr(way): way for way in map(_way, args.ways)}.values()]
     problem = options.find_problem(args)
     grids = options.find_grids(args, problem)
     device = options.find_device(args)
-    folder = Folder(args, args.problem)
 
     import torch
 
@@ -50,30 +56,31 @@ def run(args: argparse.Namespace) -> int:
         dtypes=[getattr(torch, name) for name in args.dtype], block=args.block, device=device,
     )  # fmt: skip
     rows = measured(folder, tasks, repr(problem))
-    folder.figure("table2", figures.round_trips_vs_steps(rows))
-    most = f"S = {args.steps[-1]}"
-    head = [
-        "up and down",
-        *(f"S = {n}" for n in args.steps),
-        f"NFE, {most}",
-        f"as a sampler, {most}",
-    ]
-    for name in args.dtype:
-        found = {(r.way, r.S): r for r in rows if r.dtype == name}
-        body = []
-        for way in map(repr, ways):
-            some = [found[way, n] for n in args.steps]
-            cells = ["failed" if r.error else f"{r.mse:.1e}" for r in some]
-            last = next((r for r in reversed(some) if not r.error), None)
-            cost = "-" if last is None else f"{last.nfe_up} + {last.nfe_down}"
-            off = "-" if last is None or math.isnan(last.sampler) else f"{last.sampler:.1e}"
-            body.append([way, *cells, cost, off])
-        lost = f"mean squared error per dimension of {args.samples} of the data, up and down"
-        show(f"{name}: {lost}", head, body)
-    for r in rows:
-        if 0 <= r.converged < r.samples and not r.error:
-            print(f"{r.name}: converged for {r.converged} of {r.samples}")
-    return finish(folder, rows, "table2.png", ".svg")
+    folder.figure("table2", figures.round_trips_vs_steps, rows)
+    with folder.part("the table"):
+        most = f"S = {args.steps[-1]}"
+        head = [
+            "up and down",
+            *(f"S = {n}" for n in args.steps),
+            f"NFE, {most}",
+            f"as a sampler, {most}",
+        ]
+        for name in args.dtype:
+            found = {(r.way, r.S): r for r in rows if r.dtype == name}
+            body = []
+            for way in map(repr, ways):
+                some = [found[way, n] for n in args.steps]
+                cells = ["failed" if r.error else f"{r.mse:.1e}" for r in some]
+                last = next((r for r in reversed(some) if not r.error), None)
+                cost = "-" if last is None else f"{last.nfe_up} + {last.nfe_down}"
+                off = "-" if last is None or math.isnan(last.sampler) else f"{last.sampler:.1e}"
+                body.append([way, *cells, cost, off])
+            lost = f"mean squared error per dimension of {args.samples} of the data, up and down"
+            print_table(args, f"{name}: {lost}", head, body)
+        for r in rows:
+            if 0 <= r.converged < r.samples and not r.error and args.format == "table":
+                print(f"{r.name}: converged for {r.converged} of {r.samples}")
+    return finish(folder, rows, "table2.png", ".svg", ".pdf")
 
 
 def _way(text: str) -> Way:
