@@ -5,6 +5,7 @@
     error        one row of a study: the error of a solver on a grid, for a block of seeds
     references   the certified answers that errors are measured against; cache: where they are kept
     cases        a solver on a grid, as it is to be measured
+    door         every network is asked before it is measured
     settings     Settings: seeds, blocks, dtype, device, start
     results      Row, and the file that rows grow in
     runner       Task, and collect, which measures tasks one after another
