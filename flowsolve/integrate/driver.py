@@ -18,7 +18,7 @@ from flowsolve.integrate.solution import Solution
 from flowsolve.ode.base import ODE
 from flowsolve.ode.modules import warn_of_training
 from flowsolve.ode.noise import far_from_unit
-from flowsolve.ode.ownership import Owned
+from flowsolve.ode.ownership import own
 from flowsolve.schedule.grid import Grid, GridFamily
 from flowsolve.solver.base import Solver, check_solver
 from flowsolve.solver.dense_output import Point
@@ -150,7 +150,7 @@ def run(ode: ODE, x: Tensor, grid: Grid, solver: Solver, **options: Unpack[Optio
     """The solver over a grid that `prepare` has checked, whatever its ends."""
     import torch
 
-    chosen, tally, ode = with_defaults(options), Tally(), Owned(ode)
+    chosen, tally, ode = with_defaults(options), Tally(), own(ode)
     recorder = Recorder(ode, tally, grid.steps, chosen)
     first, stats, second = x, dict[str, int](), None
 

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from flowsolve.errors import ScheduleError, StateError
-from flowsolve.ode.base import ODE
+from flowsolve.ode.base import ODE, leaves
 from flowsolve.ode.diffusion import DiffusionODE
 from flowsolve.ode.meeting import Ends, Finding, examine
-from flowsolve.ode.modules import leaves
 from flowsolve.ode.noise import far_from_unit
 
 if TYPE_CHECKING:

@@ -43,7 +43,7 @@ def ask(network: Callable[..., Tensor], x: Tensor, t: Tensor, condition: Conditi
     Raises NetworkError where the condition's rows or device do not fit x, or where the call fails, with the
     network's own error as its cause: a TypeError, IndexError, AttributeError or RuntimeError.
     """
-    for name, c in rows(condition, "the condition"):
+    for name, c in () if condition is None else rows(condition, "the condition"):
         if len(c) != len(x):
             raise NetworkError(
                 f"{name} has shape {tuple(c.shape)} for {len(x)} samples: give one row for each, for "

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 from flowsolve.errors import NetworkError
 from flowsolve.ode.base import ODE
 from flowsolve.ode.condition import ask, check_kind
-from flowsolve.ode.ownership import asked, changed, counting, kept, writes
+from flowsolve.ode.ownership import asked, changed, kept, multiple, writes
 from flowsolve.ode.precondition import Precondition
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ class DiffusionODE(ODE):
 
     def _combine(self, x: Tensor, c: Coefs, a: float, b: float) -> Tensor:
         """a x̄ + b F, by one call of the network, which may write into its input and keep its answer."""
-        x_in = x if c.c_in == 1 else counting(lambda: x * c.c_in)
+        x_in = x if c.c_in == 1 else multiple(x, c.c_in)
         inner = x_in if self.dtype is None else x_in.to(self.dtype)
         if inner is x:
             inner = self._lent(x)
@@ -129,7 +129,7 @@ class DiffusionODE(ODE):
     def _lent(self, x: Tensor) -> Tensor:
         """x itself for a network that was seen to leave it alone, where a change would show; else a copy."""
         safe = self._writes[0] is False and writes(x) is not None
-        return x if safe else counting(x.clone)
+        return x if safe else multiple(x, 1.0)
 
     def _autocast(self, x: Tensor) -> AbstractContextManager[object]:
         if self.autocast is None:

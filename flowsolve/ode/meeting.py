@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from flowsolve.errors import FlowsolveError
-from flowsolve.ode.base import ODE
+from flowsolve.ode.base import ODE, leaves
 from flowsolve.ode.condition import CALL_ERRORS, first_rows, rows
 from flowsolve.ode.diffusion import DiffusionODE
-from flowsolve.ode.modules import in_training, leaves
+from flowsolve.ode.modules import in_training
 
 if TYPE_CHECKING:
     import torch

@@ -6,10 +6,10 @@ import warnings
 from collections.abc import Callable, Iterator
 from functools import partial
 from types import FunctionType, MethodType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 from weakref import WeakSet
 
-from flowsolve.ode.base import ODE
+from flowsolve.ode.base import ODE, leaves
 
 if TYPE_CHECKING:
     from torch import nn
@@ -18,33 +18,19 @@ DEPTH = 4  # wrappers around a module that are looked through
 _WARNED: WeakSet[nn.Module] = WeakSet()
 
 
-def leaves(ode: ODE) -> Iterator[ODE]:
-    """The ODEs that an ODE is made of, itself if it is made of none."""
-    # `joined` of Guided is its two ODEs once more
-    inner = [v for k, v in vars(ode).items() if isinstance(v, ODE) and k != "joined"]
-    for part in inner:
-        yield from leaves(part)
-    if not inner:
-        yield ode
-
-
-def modules(network: Callable[..., Any], depth: int = DEPTH) -> Iterator[nn.Module]:
-    """The torch modules that a callable holds.
+def modules(network: Callable[..., Any]) -> Iterator[nn.Module]:
+    """The torch modules that a callable holds, through at most DEPTH wrappers.
 
     Itself; the object of a bound method; the function and arguments of a partial; what a function closes over,
-    its defaults and the globals that it names; the attributes of any other object that can be called.
+    its defaults, and what it names of its own file; the attributes of any other object that can be called.
     """
-    import torch
-
-    if isinstance(network, torch.nn.Module):
-        yield network
-        return
-    if depth:
-        for value in _held(network):
-            if isinstance(value, torch.nn.Module) or (
-                callable(value) and not isinstance(value, type)
-            ):
-                yield from modules(value, depth - 1)
+    seen, level = set[int](), [network]
+    for _ in range(DEPTH + 1):
+        level = [*{id(v): v for v in level if id(v) not in seen}.values()]
+        seen.update(map(id, level))
+        yield from (value for value in level if _is_module(value))
+        inner = (v for value in level if not _is_module(value) for v in _held(value))
+        level = [v for v in inner if callable(v) and not isinstance(v, type)]
 
 
 def _held(value: Any) -> list[Any]:
@@ -55,8 +41,17 @@ def _held(value: Any) -> list[Any]:
     if isinstance(value, FunctionType):
         cells = [c.cell_contents for c in value.__closure__ or () if _full(c)]
         named = [value.__globals__.get(name) for name in value.__code__.co_names]
-        return [*cells, *(value.__defaults__ or ()), *named]
+        own = [
+            v for v in named if _is_module(v) or getattr(v, "__module__", "") == value.__module__
+        ]
+        return [*cells, *(value.__defaults__ or ()), *own]
     return [*getattr(value, "__dict__", {}).values()]
+
+
+def _is_module(value: Any) -> TypeGuard[nn.Module]:
+    import torch
+
+    return isinstance(value, torch.nn.Module)
 
 
 def _full(cell: Any) -> bool:

@@ -12,7 +12,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from flowsolve.errors import NetworkError
-from flowsolve.ode.base import Wrapped
+from flowsolve.ode.base import ODE, Wrapped, parts
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -32,19 +32,19 @@ def kept(out: Tensor, references: int) -> bool:
     an answer that nobody else holds.
     """
     try:
-        counts = _owners(out, references)
-        return any(n > least for n, least in zip(counts, _alone(len(counts)), strict=True))
+        owners = _owners(out, references)
     except (NotImplementedError, RuntimeError):  # under a transform of torch.func: no memory to see
         return True
+    return owners != _alone(len(owners) > 4)
 
 
-def _owners(out: Tensor, references: int) -> list[int]:
+def _owners(out: Tensor, references: int) -> tuple[int, ...]:
     import torch
 
     storage, base = out.untyped_storage(), out._base
-    counts = [references, int(not storage.resizable())]
-    counts += [torch._C._storage_Use_Count(storage._cdata), _holders(out)]
-    return counts if base is None else [*counts, sys.getrefcount(base), _holders(base)]
+    count = torch._C._storage_Use_Count(storage._cdata)
+    own = references, storage.resizable(), count, _holders(out)
+    return own if base is None else (*own, sys.getrefcount(base), _holders(base))
 
 
 def _holders(x: Tensor) -> int:
@@ -54,12 +54,12 @@ def _holders(x: Tensor) -> int:
 
 
 @cache
-def _alone(counts: int) -> list[int]:
-    """The owners of a new tensor (4 counts) and of a view of one (6)."""
+def _alone(view: bool) -> tuple[int, ...]:
+    """The owners of a new tensor, or of a view of one."""
     import torch
 
     with torch.inference_mode(False):
-        return _owners(*asked(lambda: torch.empty(1) if counts == 4 else torch.empty(1).view(1)))
+        return _owners(*asked(lambda: torch.empty(1).view(1) if view else torch.empty(1)))
 
 
 def owned(function: Callable[..., Any], *args: Any) -> Any:
@@ -75,14 +75,20 @@ def writes(x: Tensor) -> int | None:
     return None if x.is_inference() else x._version
 
 
-def counting(make: Callable[[], Tensor]) -> Tensor:
-    """make(), a new tensor, made so that `writes` can tell."""
+def multiple(x: Tensor, c: float) -> Tensor:
+    """c x, a new tensor that counts writes, in inference mode too."""
     import torch
 
     if not torch.is_inference_mode_enabled():
-        return make()
+        return x * c
     with torch.inference_mode(False), torch.no_grad():
-        return make()
+        return x * c
+
+
+def own(ode: ODE) -> ODE:
+    """The ODE itself if it and all that it is made of are flowsolve's, whose answers are new; else `Owned`."""
+    ours = all(type(part).__module__.startswith("flowsolve.") for part in parts(ode))
+    return ode if ours else Owned(ode)
 
 
 class Owned(Wrapped):

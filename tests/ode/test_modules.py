@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from flowsolve import VPSDE, DiffusionODE, EpsPrediction, Guided, log_snr, sample, solve
 from flowsolve.interop import from_denoiser
-from flowsolve.ode.modules import in_training, leaves, modules
+from flowsolve.ode.base import leaves
+from flowsolve.ode.modules import in_training, modules
 from flowsolve.problems import Digits, Mixture, NetworkProblem
 from flowsolve_solvers import Euler
 from tests.helpers import noisy

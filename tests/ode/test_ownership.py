@@ -223,3 +223,28 @@ def test_a_transform_of_torch_func_goes_through() -> None:
     ode = DiffusionODE(lambda x, t: torch.sin(x), EpsPrediction(VPSDE()))
     want = [ode.eps(row[None], 1.0)[0] for row in X]
     assert torch.vmap(lambda row: ode.eps(row[None], 1.0)[0])(X).allclose(torch.stack(want))
+
+
+@pytest.mark.gpu
+def test_a_cuda_graph_with_static_input_and_output() -> None:
+    def plain(x: Tensor, t: Tensor) -> Tensor:
+        return torch.sin(x) * 0.3
+
+    x = X.float().cuda()
+    seen, graph = x.clone(), torch.cuda.CUDAGraph()
+    side = torch.cuda.Stream()
+    side.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side):
+        plain(seen, seen)
+    torch.cuda.current_stream().wait_stream(side)
+    with torch.cuda.graph(graph):
+        out = plain(seen, seen)
+
+    def replayed(x: Tensor, t: Tensor) -> Tensor:
+        seen.copy_(x)
+        graph.replay()
+        return out
+
+    for make in (lambda f: DiffusionODE(f, EpsPrediction(VPSDE())), from_denoiser):
+        ends = [solve(make(f), x, GRID, HEUN).x for f in (plain, replayed)]
+        assert ends[0].equal(ends[1])
