@@ -38,6 +38,7 @@ from flowsolve.ode import WithNoise as WithNoise
 from flowsolve.ode import Wrapped as Wrapped
 from flowsolve.ode import X0Prediction as X0Prediction
 from flowsolve.ode import cfgpp as cfgpp
+from flowsolve.ode import check as check
 from flowsolve.ode import interval as interval
 from flowsolve.ode import unit_noise as unit_noise
 from flowsolve.schedule import LOG_SIGMA as LOG_SIGMA

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Unpack
 
@@ -15,6 +16,9 @@ from flowsolve.integrate.options import Options, with_defaults
 from flowsolve.integrate.recorder import Recorder, locate_non_finite
 from flowsolve.integrate.solution import Solution
 from flowsolve.ode.base import ODE
+from flowsolve.ode.modules import warn_of_training
+from flowsolve.ode.noise import far_from_unit
+from flowsolve.ode.ownership import own
 from flowsolve.schedule.grid import Grid, GridFamily
 from flowsolve.solver.base import Solver, check_solver
 from flowsolve.solver.dense_output import Point
@@ -78,7 +82,7 @@ def sample(
 ) -> Solution:
     """From unit noise to data: x̄ = start(σ₀) noise, then over the falling grid, both ends handled.
 
-    noise  N(0, I), shape (B, *event)
+    noise  N(0, I), shape (B, *event). On the CPU a start is warned of that is far wider than its σ implies
     start  `ve_start` (x̄ = σ₀ noise, EDM; the default) or `vp_start` (x_T = noise, DDPM and DDIM)
 
     The step from σ = ∞ is x̄₁ = x₀(noise, ∞) + σ₁ noise, and the step to σ = 0 is x₀: DDIM's, one
@@ -91,7 +95,20 @@ def sample(
             "To encode data into noise, use solve() with it."
         )
     x = noise if math.isinf(grid[0]) else noise * start(grid[0])
+    _warn_of_scaled_noise(x, grid[0])
     return run(ode, x, grid, solver, **options)
+
+
+def _warn_of_scaled_noise(x: Tensor, sigma: float) -> None:
+    """Warn of a start far wider than σ implies, on the CPU: on a device looking would wait for it."""
+    found = far_from_unit(x, sigma) if x.device.type == "cpu" else None
+    if found is not None:
+        warnings.warn(
+            f"the start has a deviation of {found:.3g} at σ = {sigma:.4g}, where unit noise gives "
+            f"{1 if math.isinf(sigma) else sigma:.4g}. `sample` multiplies the noise by σ itself: give it unit "
+            "noise, or what is scaled already with start=lambda sigma: 1.",
+            stacklevel=3,
+        )
 
 
 def prepare(ode: ODE, x: Tensor, grid: AnyGrid, solver: Solver, nfe: int | None) -> Grid:
@@ -125,6 +142,7 @@ def prepare(ode: ODE, x: Tensor, grid: AnyGrid, solver: Solver, nfe: int | None)
         raise GridError(f"there is no step to take: this grid has one level, σ = {grid[0]!r}.")
     if grid.rising and solver.stochastic:
         raise GridError(f"{solver!r} draws noise, so it only goes down the grid, not up.")
+    warn_of_training(ode)
     return grid
 
 
@@ -132,7 +150,7 @@ def run(ode: ODE, x: Tensor, grid: Grid, solver: Solver, **options: Unpack[Optio
     """The solver over a grid that `prepare` has checked, whatever its ends."""
     import torch
 
-    chosen, tally = with_defaults(options), Tally()
+    chosen, tally, ode = with_defaults(options), Tally(), own(ode)
     recorder = Recorder(ode, tally, grid.steps, chosen)
     first, stats, second = x, dict[str, int](), None
 

@@ -14,6 +14,7 @@ from flowsolve.integrate.endpoints import trajectory
 from flowsolve.integrate.recorder import locate_non_finite
 from flowsolve.ode.base import ODE, Wrapped
 from flowsolve.ode.diffusion import DiffusionODE
+from flowsolve.ode.modules import warn_of_training
 from flowsolve.ode.precondition import FLOW, VE, X0Prediction
 from flowsolve.schedule.clock import FlowClock
 from flowsolve.schedule.grid import Grid
@@ -162,6 +163,7 @@ def as_k_sampler(solver: Solver, *, flow: bool = False) -> Callable[..., Tensor]
             return x
         grid = Grid(levels, "sigmas")
         inner = from_denoiser(partial(model, **(extra_args or {})), flow=flow)
+        warn_of_training(inner)
         ode = _Program(inner, sigmas, callback, settings, flow=flow)
         with torch.no_grad():
             start = x_bar = x * (1 + grid[0]) if flow and grid[0] < math.inf else x

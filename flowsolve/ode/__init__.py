@@ -1,9 +1,14 @@
 """Networks as the ODE dx̄/dσ = ε(x̄, σ).
 
 base                 ODE, the protocol: eps, x0, alpha, noise; Wrapped, an ODE around another
+checks               check, a network asked three times before it is trusted
 diffusion            DiffusionODE, an ODE made of a network and a Precondition
 precondition         Precondition: what the network predicts, ε, v, x₀, EDM's F or a flow's velocity
 condition            what the network is given besides x and t: labels, text, a dictionary of tensors
+failure              what a network was given when it failed, and what may mend it
+meeting              what three questions to a network show
+modules              the torch modules in a network, and a warning of those that train
+ownership            answers that a network keeps, and inputs that it changes: seen, and copied
 guidance             Guided, classifier-free guidance; scales that depend on σ, and CFG++
 clipping             Clip and Threshold, which limit the values of x₀
 noise                noise from seeds: of the start, of every interval, of one Brownian path
@@ -13,6 +18,8 @@ training             the network's inputs, targets and loss that follow from a P
 
 from flowsolve.ode.base import ODE as ODE
 from flowsolve.ode.base import Wrapped as Wrapped
+from flowsolve.ode.checks import Report as Report
+from flowsolve.ode.checks import check as check
 from flowsolve.ode.clipping import Clip as Clip
 from flowsolve.ode.clipping import Threshold as Threshold
 from flowsolve.ode.condition import Condition as Condition
@@ -20,6 +27,7 @@ from flowsolve.ode.diffusion import DiffusionODE as DiffusionODE
 from flowsolve.ode.guidance import Guided as Guided
 from flowsolve.ode.guidance import cfgpp as cfgpp
 from flowsolve.ode.guidance import interval as interval
+from flowsolve.ode.meeting import Finding as Finding
 from flowsolve.ode.noise import BrownianNoise as BrownianNoise
 from flowsolve.ode.noise import Noise as Noise
 from flowsolve.ode.noise import SeededNoise as SeededNoise

@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from flowsolve.errors import StateError
@@ -69,3 +69,20 @@ class Wrapped(ODE):
         other = copy.copy(self)
         other.ode = self.ode.with_forward_hook(hook)
         return other
+
+
+def parts(ode: ODE) -> Iterator[ODE]:
+    """The ODE, and all that it is made of."""
+    yield ode
+    for part in _inner(ode):
+        yield from parts(part)
+
+
+def leaves(ode: ODE) -> Iterator[ODE]:
+    """The parts that are made of no other."""
+    return (part for part in parts(ode) if not _inner(part))
+
+
+def _inner(ode: ODE) -> list[ODE]:
+    # `joined` of Guided is its two ODEs once more
+    return [v for k, v in vars(ode).items() if isinstance(v, ODE) and k != "joined"]

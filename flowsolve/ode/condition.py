@@ -11,9 +11,13 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Union
 
 from flowsolve.errors import NetworkError
+from flowsolve.ode.failure import failed
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+CALL_ERRORS = (TypeError, IndexError, AttributeError, RuntimeError)
+"""What a network raises that was called as it should not be."""
 
 Condition = Union["Tensor", Mapping[str, Any], None]
 
@@ -34,10 +38,12 @@ def check_kind(condition: object) -> None:
 
 
 def ask(network: Callable[..., Tensor], x: Tensor, t: Tensor, condition: Condition) -> Tensor:
-    """network(x, t, condition). Raises NetworkError where the condition's rows or device do not fit x."""
-    if condition is None:
-        return network(x, t)
-    for name, c in _rows(condition, "the condition"):
+    """network(x, t, condition).
+
+    Raises NetworkError where the condition's rows or device do not fit x, or where the call fails, with the
+    network's own error as its cause: a TypeError, IndexError, AttributeError or RuntimeError.
+    """
+    for name, c in () if condition is None else rows(condition, "the condition"):
         if len(c) != len(x):
             raise NetworkError(
                 f"{name} has shape {tuple(c.shape)} for {len(x)} samples: give one row for each, for "
@@ -45,9 +51,17 @@ def ask(network: Callable[..., Tensor], x: Tensor, t: Tensor, condition: Conditi
             )
         if c.device != x.device:
             raise NetworkError(f"{name} is on {c.device}, but the state is on {x.device}.")
-    return (
-        network(x, t, **condition) if isinstance(condition, Mapping) else network(x, t, condition)
-    )
+    try:
+        if condition is None:
+            return network(x, t)
+        if isinstance(condition, Mapping):
+            return network(x, t, **condition)
+        return network(x, t, condition)
+    except CALL_ERRORS as error:
+        named = failed(error, x, t, condition)
+        if named is error:
+            raise
+        raise named from error
 
 
 def join(first: Any, second: Any, name: str = "the condition") -> Any:
@@ -75,7 +89,7 @@ def join(first: Any, second: Any, name: str = "the condition") -> Any:
     )
 
 
-def _rows(value: object, name: str) -> Iterator[tuple[str, Tensor]]:
+def rows(value: object, name: str) -> Iterator[tuple[str, Tensor]]:
     """Every tensor with rows in the condition, with its place, for example "the condition['y'][0]"."""
     import torch
 
@@ -84,10 +98,21 @@ def _rows(value: object, name: str) -> Iterator[tuple[str, Tensor]]:
             yield name, value
     elif isinstance(value, Mapping):
         for k, v in value.items():
-            yield from _rows(v, f"{name}[{k!r}]")
+            yield from rows(v, f"{name}[{k!r}]")
     elif isinstance(value, list | tuple):
         for i, v in enumerate(value):
-            yield from _rows(v, f"{name}[{i}]")
+            yield from rows(v, f"{name}[{i}]")
+
+
+def first_rows(value: Any, n: int) -> Any:
+    """The condition of the first n samples, in memory of its own."""
+    import torch
+
+    if isinstance(value, torch.Tensor):
+        return value[:n].clone() if value.ndim else value
+    if isinstance(value, Mapping):
+        return {k: first_rows(v, n) for k, v in value.items()}
+    return [first_rows(v, n) for v in value] if isinstance(value, list | tuple) else value
 
 
 def _described(value: object) -> str:

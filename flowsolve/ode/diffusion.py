@@ -14,13 +14,15 @@ from typing import TYPE_CHECKING, Any, Self
 from flowsolve.errors import NetworkError
 from flowsolve.ode.base import ODE
 from flowsolve.ode.condition import ask, check_kind
+from flowsolve.ode.ownership import asked, changed, kept, multiple, writes
+from flowsolve.ode.precondition import Precondition
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
     from flowsolve.ode.condition import Condition
-    from flowsolve.ode.precondition import Coefs, Precondition
+    from flowsolve.ode.precondition import Coefs
 
 
 Network = Callable[..., "Tensor"]
@@ -39,8 +41,12 @@ class DiffusionODE(ODE):
                   That of a torch Module whose parameters all have one is known without it.
     autocast      a dtype for torch.autocast around the network (weights stay as they are).
 
-    Raises NetworkError if F is not one tensor like x, or if the condition does not fit the batch. It is no
-    torch Module and holds no state.
+    F may be a buffer that the network uses again, and the network may write into its x: neither changes an
+    answer. Where x is the caller's own (c_in = 1) the first call gets a copy, and so does every other one in
+    inference mode or of a network that was seen to write.
+
+    Raises NetworkError if F is not one tensor like x, if the condition does not fit the batch, and where the
+    network fails. It is no torch Module.
     """
 
     def __init__(
@@ -52,9 +58,13 @@ class DiffusionODE(ODE):
         dtype: torch.dtype | None = None,
         autocast: torch.dtype | None = None,
     ) -> None:
+        if isinstance(network, Precondition):
+            raise NetworkError(
+                f"the network comes first, DiffusionODE(network, precondition), but got {network!r} first."
+            )
         if not callable(network):
             raise NetworkError(f"a network is called as network(x, t), but got {network!r}.")
-        if isinstance(precondition, type) or not callable(precondition):
+        if not isinstance(precondition, Precondition):
             raise NetworkError(
                 f"precondition must be an instance such as EpsPrediction(clock), not {precondition!r}."
             )
@@ -62,6 +72,7 @@ class DiffusionODE(ODE):
         self.network, self.precondition, self.condition = network, precondition, condition
         self.dtype, self.autocast = dtype, autocast
         self._weight = _weight(network)
+        self._writes: list[bool | None] = [None]  # into its input; shared by copies of this ODE
 
     def given(self, condition: Condition) -> Self:
         """The same network under another condition."""
@@ -95,23 +106,34 @@ class DiffusionODE(ODE):
         return self._combine(x, c, c.e_skip, c.e_out)
 
     def _combine(self, x: Tensor, c: Coefs, a: float, b: float) -> Tensor:
-        """a x̄ + b F, by one call of the network."""
-        x_in = _scaled(x, c.c_in)
-        f = self._answer(x_in, c.t)
-        if a == c.c_in:  # a flow network: a x̄ is the scaled input
+        """a x̄ + b F, by one call of the network, which may write into its input and keep its answer."""
+        x_in = x if c.c_in == 1 else multiple(x, c.c_in)
+        dtype = self.dtype or (None if self._weight is None else self._weight.dtype)
+        inner = x_in if dtype is None else x_in.to(dtype)
+        if inner is x:
+            inner = self._lent(x)
+        before = writes(inner)
+        # in half precision the label 751 would be rounded to 752
+        label = inner.new_full(x.shape[:1], c.t, dtype=_label_dtype(inner))
+        with self._autocast(x):
+            out, references = asked(ask, self.network, inner, label, self.condition)
+        wrote = writes(inner) != before
+        if wrote and inner is x:
+            raise changed("the network")
+        self._writes[0] = wrote or bool(self._writes[0])
+        _check(out, inner, dtype is not None or self.autocast is not None)
+        f: Tensor = out if out.dtype == x.dtype else out.to(x.dtype)
+        if a == c.c_in and not (wrote and inner is x_in):  # a flow network: a x̄ is the scaled input
             return x_in.add(f, alpha=b)
-        del x_in  # frees memory of the size of a state
+        if a == 0 and b == 1:
+            return f.clone() if f is out and kept(out, references) else f
+        del x_in, inner  # frees memory of the size of a state
         return _affine(a, x, b, f)
 
-    def _answer(self, x: Tensor, t: float) -> Tensor:
-        dtype = self.dtype or (None if self._weight is None else self._weight.dtype)
-        inner = x if dtype is None else x.to(dtype)
-        # in half precision the label 751 would be rounded to 752
-        label = inner.new_full(x.shape[:1], t, dtype=_label_dtype(inner))
-        with self._autocast(x):
-            out = ask(self.network, inner, label, self.condition)
-        _check(out, inner, dtype is not None or self.autocast is not None)
-        return out if out.dtype == x.dtype else out.to(x.dtype)
+    def _lent(self, x: Tensor) -> Tensor:
+        """x itself for a network that was seen to leave it alone, where a change would show; else a copy."""
+        safe = self._writes[0] is False and writes(x) is not None
+        return x if safe else multiple(x, 1.0)
 
     def _autocast(self, x: Tensor) -> AbstractContextManager[object]:
         if self.autocast is None:
@@ -141,14 +163,10 @@ def _label_dtype(x: Tensor) -> torch.dtype:
     return torch.float32 if x.dtype.itemsize < 4 else x.dtype
 
 
-def _scaled(x: Tensor, c: float) -> Tensor:
-    return x if c == 1 else x * c
-
-
 def _affine(a: float, x: Tensor, b: float, f: Tensor) -> Tensor:
     """a x + b f in as few operations as the numbers allow."""
     if a == 0:
-        return _scaled(f, b)
+        return f * b
     if b == 1:
         return f.add(x, alpha=a)
     if a == 1:

@@ -6,6 +6,7 @@
     references   the certified answers that errors are measured against; cache: where they are kept
     integrators  what references are integrated with, and `watched`; float32: TF32 off while a study runs
     cases        a solver on a grid, as it is to be measured
+    door         every network is asked before it is measured
     settings     Settings: seeds, blocks, dtype, device, start
     results      Row, and the file that rows grow in;  lock: one process at a time
     runner       Task, and collect, which measures tasks one after another

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Unpack
 from flowsolve.errors import SamplesError
 from flowsolve.integrate.driver import vp_start
 from flowsolve.metrics.estimate import Estimate, jackknife
+from flowsolve.study.door import door
 from flowsolve.study.results import Row
 from flowsolve.study.runner import Task
 from flowsolve.study.samples import draw
@@ -119,6 +120,7 @@ def consistency(
     """
     run, most = Setup.of(settings, seeds=range(64), start=vp_start), max(steps)
     made = {n: grids(n) for n in steps}
+    met = door(problem, run)
     kept: dict[tuple[str, int], tuple[Tensor, int]] = {}
 
     def samples(solver: Solver, n: int) -> tuple[Tensor, int]:
@@ -142,7 +144,7 @@ def consistency(
         seeds=run.seeds_text, samples=len(run.seeds),
     )  # fmt: skip
     return [
-        Task(blank(solver=repr(s), spacing=made[n].name, S=n), partial(measure, s))
+        Task(blank(solver=repr(s), spacing=made[n].name, S=n), partial(measure, s), met)
         for s in solvers
         for n in sorted(steps, reverse=True)
     ]

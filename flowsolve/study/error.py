@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from flowsolve.integrate.driver import solve
 from flowsolve.study.cases import Case
+from flowsolve.study.door import door
 from flowsolve.study.references import LOOSE, Reference, reference, rms
 from flowsolve.study.results import Row
 from flowsolve.study.runner import Task
@@ -74,13 +75,14 @@ class ErrorRow(Row):
 def error_tasks(cases: Sequence[Case], problem: Problem, run: Setup) -> list[Task[ErrorRow]]:
     """Tasks for `collect`: every case, on one block of seeds after the other.
 
-    The reference of a block is made when its first row is; if it fails, so does the run. A method that
-    fails leaves a row that says why.
+    The network is met at the first row, and the reference of a block made when its first row is; if either
+    fails, so does the run. A method that fails leaves a row that says why.
     """
-    parts = [*run.blocks()]
+    parts, met = [*run.blocks()], door(problem, run)
 
     @lru_cache(maxsize=1)  # the states of one block are in memory, not those of all
     def start(i: int) -> tuple[Tensor, Truth]:
+        met()
         part = parts[i]
         # the reference starts at exactly the rounded state that the solvers get
         x = problem.start(part.seeds, part.dtype, part.device)

@@ -12,6 +12,7 @@ from flowsolve import metrics
 from flowsolve.integrate.driver import sample
 from flowsolve.metrics.estimate import Estimate
 from flowsolve.ode.noise_interpolation import slerp
+from flowsolve.study.door import door
 from flowsolve.study.results import Row
 from flowsolve.study.runner import Task
 from flowsolve.study.settings import Settings, Setup
@@ -126,4 +127,5 @@ def interpolation(
         seeds=run.seeds_text, pairs=pairs,
     )  # fmt: skip
     parts = [i / (points - 1) for i in range(points)]
-    return [Task(blank(path=path, t=t), measure) for path in PATHS for t in parts]
+    met = door(problem, replace(run, seeds=range(pairs)))
+    return [Task(blank(path=path, t=t), measure, met) for path in PATHS for t in parts]

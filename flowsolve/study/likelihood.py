@@ -12,6 +12,7 @@ from flowsolve.errors import SamplesError
 from flowsolve.integrate.bits import bits_per_dim, dequantise
 from flowsolve.integrate.likelihood import log_prob, vp_prior
 from flowsolve.metrics.estimate import Estimate
+from flowsolve.study.door import door
 from flowsolve.study.results import Row
 from flowsolve.study.runner import Task
 from flowsolve.study.settings import Settings, Setup
@@ -130,11 +131,12 @@ def likelihood(
             row = replace(row, rmse=float(miss.square().mean().sqrt()))
         return row
 
+    met = door(problem, run)
     blank = partial(
         LikelihoodRow, **run.stamp(problem), sigma_max=problem.sigma_max,
         sigma_min=problem.sigma_min, samples=samples, probes=probes or 0, levels=levels or 0,
     )  # fmt: skip
     return [
-        Task(blank(solver=c.label, spacing=c.spacing, asked=c.asked), partial(measure, c))
+        Task(blank(solver=c.label, spacing=c.spacing, asked=c.asked), partial(measure, c), met)
         for c in cases
     ]

@@ -13,6 +13,7 @@ from flowsolve import metrics
 from flowsolve.errors import SamplesError
 from flowsolve.metrics.estimate import Estimate
 from flowsolve.study.cases import Case
+from flowsolve.study.door import door
 from flowsolve.study.references import reference
 from flowsolve.study.results import Row
 from flowsolve.study.runner import Task
@@ -124,6 +125,7 @@ def quality(
         QualityRow, **run.stamp(problem), start=run.start.__name__, seeds=run.seeds_text,
         samples=n, real=len(held), features=features_name,
     )  # fmt: skip
+    met = door(problem, run)
     distances: dict[str, tuple[Callable[..., Estimate], Features | None]] = {
         "frechet": (metrics.frechet, features), "energy": (metrics.energy, None),
         "precision": (metrics.precision, None), "recall": (metrics.recall, None),
@@ -158,6 +160,7 @@ def quality(
             Task(
                 blank(solver=case.label, spacing=case.spacing, asked=case.asked),
                 partial(measure, case),
+                met,
             )
             for case in cases
         ),

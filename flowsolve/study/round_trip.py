@@ -13,6 +13,7 @@ from flowsolve.integrate.driver import sample, vp_start
 from flowsolve.integrate.fixed_point import Inversion, invert
 from flowsolve.integrate.inversion import Encoder, encode, round_trip_error
 from flowsolve.metrics.estimate import Estimate
+from flowsolve.study.door import door
 from flowsolve.study.references import reference
 from flowsolve.study.results import Row
 from flowsolve.study.runner import Task
@@ -155,8 +156,9 @@ def round_trips(
                 **run.stamp(problem), way=repr(way), grid=made[n].name, S=n, samples=samples
             ),
             partial(measure, way, run),
+            met,
         )
-        for run in runs
+        for run, met in [(run, door(problem, run)) for run in runs]
         for way in ways
         for n in steps
     ]  # fmt: skip

@@ -74,9 +74,9 @@ def test_budgets_are_met_or_refused(solver: Solver, to_zero: bool) -> None:
     for budget in range(1, 21):
         if cost(solver, grids(1)) > budget:
             with pytest.raises(BudgetError, match=f"one step.*but nfe = {budget}"):
-                sample(PROBLEM, X, grids, solver, nfe=budget)
+                sample(PROBLEM, X / 10, grids, solver, nfe=budget)
             continue
-        answer = sample(PROBLEM, X, grids, solver, nfe=budget)
+        answer = sample(PROBLEM, X / 10, grids, solver, nfe=budget)
         n = answer.grid.steps - to_zero
         assert answer.grid == grids(n)
         assert answer.nfe <= budget < cost(solver, grids(n + 1))

@@ -17,7 +17,7 @@ MASK = torch.tensor([True, False])
 RUN = "keep, keep_on, grad, check"
 RUNS: dict[str, Callable[..., object]] = {
     "solve": lambda ode, **options: solve(ode, X, GRID, Euler(), **options),
-    "sample": lambda ode, **options: sample(ode, X, GRID, Euler(), **options),
+    "sample": lambda ode, **options: sample(ode, X / 10, GRID, Euler(), **options),
     "encode": lambda ode, **options: encode(ode, X, GRID, Euler(), **options),
     "partial_start": lambda ode, **options: partial_start(
         ode, X, X, GRID, Euler(), strength=0.5, **options

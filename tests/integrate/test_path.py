@@ -119,12 +119,12 @@ def test_paths_of_a_network() -> None:
 
 @pytest.mark.parametrize("solver", [Heun(), LMS(), Torchdiffeq()], ids=repr)
 def test_keep_on(solver: Solver) -> None:
-    answer = sample(PROBLEM, X, GRID.to_zero(), solver, keep=1, keep_on="meta")
+    answer = sample(PROBLEM, X / 10, GRID.to_zero(), solver, keep=1, keep_on="meta")
     assert {p.x.device.type for p in answer.path} == {"meta"}
     assert {p.x0.device.type for p in answer.path} == {"meta"}
     assert {p.eps.device.type for p in answer.path if p.eps is not None} == {"meta"}
     assert answer.x.device.type == "cpu"
-    path = sample(PROBLEM, X, GRID.to_zero(), solver, keep=1, keep_on="cpu").path
+    path = sample(PROBLEM, X / 10, GRID.to_zero(), solver, keep=1, keep_on="cpu").path
     assert all(p.x.device.type == "cpu" for p in path)
 
 

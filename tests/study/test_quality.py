@@ -101,7 +101,9 @@ def test_few_data_are_all_the_reference_and_the_floor_is_of_halves() -> None:
 def test_a_network_that_fails_leaves_a_row_that_says_so() -> None:
     class Wrong(Mixture):
         def eps(self, x: Tensor, sigma: float) -> Tensor:
-            raise NetworkError("no answer")
+            if 0.06 < sigma < 9:  # not at the ends, where it is met beforehand
+                raise NetworkError("no answer")
+            return super().eps(x, sigma)
 
     floor, row = collect(
         quality(

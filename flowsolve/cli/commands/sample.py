@@ -37,10 +37,12 @@ def run(args: argparse.Namespace) -> int:
     from flowsolve.integrate import driver
     from flowsolve.plot.samples import images, scatter
     from flowsolve.schedule.grid import Grid
+    from flowsolve.study.door import meet
     from flowsolve.study.settings import Setup
 
     seeds = range(args.first_seed, args.first_seed + args.samples)
-    at = Setup.of(settings, seeds=seeds)
+    at = Setup.of(settings, seeds=seeds, block=args.samples)
+    meet(problem, at)
     noise = problem.start(seeds, at.dtype, at.device) / problem.sigma_max
 
     def grid(n: int) -> Grid:
