@@ -167,9 +167,13 @@ def _costs(path: Sequence[Point], metric: str) -> tuple[tuple[float, ...], ...]:
 
     with torch.no_grad():
         x = torch.stack([p.x.double().reshape(len(p.x), -1) for p in path])
-        eps = torch.stack(
-            [p.eps.double().reshape(x[0].shape) for p in path[:-1] if p.eps is not None]
-        )
+        slopes = [p.eps for p in path[:-1] if p.eps is not None]
+        if len(slopes) < len(path) - 1:
+            raise NonFiniteError(
+                "gits: the network could not be evaluated at every level of the teacher's trajectory: the "
+                "warning says where. Search on a grid inside the range of its clock."
+            )
+        eps = torch.stack([e.double().reshape(x[0].shape) for e in slopes])
         if metric == "dev":
             line = x[-1] - x[0]
             line = line / line.norm(dim=-1, keepdim=True).clamp_min(torch.finfo(x.dtype).tiny)

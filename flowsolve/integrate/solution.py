@@ -56,7 +56,8 @@ class Solution:
         At a node it is the node, inside a step the polynomial of the solver (`Solver.dense`), and in the
         steps from σ = ∞ and to σ = 0 a straight line, as DDIM's steps are. Nothing is evaluated here: what
         the method had not evaluated at its nodes, keep=1 did (stats["observations"], for most methods 1 if
-        the last σ is above 0, else 0).
+        the last σ is above 0, else 0). Beside a node that could not be evaluated the polynomial has one
+        degree less.
 
         Raises StateError for a stochastic solver or if a node is missing in the path, GridError for a σ
         outside of it.
