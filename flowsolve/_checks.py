@@ -1,0 +1,80 @@
+"""Arguments of a wrong kind: one sentence for each that says what was given and what is expected."""
+
+from __future__ import annotations
+
+import operator
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from flowsolve.errors import StateError
+
+
+def shown(value: object) -> str:
+    """Its repr on one line, of 80 characters at most."""
+    return f"{' '.join(repr(value).split()):.80}"
+
+
+def whole(
+    name: str, value: Any, least: int | None = None, error: type[Exception] = ValueError
+) -> int:
+    """An int, also of numpy or torch. Raises `error` for anything else, True among it, and below `least`."""
+    try:
+        found = None if isinstance(value, bool) else operator.index(value)
+    except TypeError:
+        found = None
+    if found is None or (least is not None and found < least):
+        bound = "" if least is None else f" of at least {least}"
+        raise error(f"{name} must be a whole number{bound}, but got {shown(value)}.")
+    return found
+
+
+def real(name: str, value: Any, error: type[Exception] = ValueError) -> float:
+    """A float, also of numpy or torch. Raises `error` for anything else, texts and True among it."""
+    try:
+        if not isinstance(value, str | bytes | bool):
+            return float(value)
+    except (TypeError, ValueError, RuntimeError, OverflowError):
+        pass
+    raise error(f"{name} must be a number, but got {shown(value)}.")
+
+
+def several(name: str, value: Any, such: str, *, empty: bool = False) -> list[Any]:
+    """A list of what an iterable holds. Raises StateError for a single thing, a text, and for none at all.
+
+    such   what it is a sequence of, with an example: "budgets such as [10, 20]"
+    empty  whether none at all will do
+    """
+    try:
+        found = None if isinstance(value, str | bytes | Mapping) else list(value)
+    except TypeError:
+        found = None
+    if found is None:
+        raise StateError(f"{name} must be a sequence of {such}, but is {shown(value)}.")
+    if not found and not empty:
+        raise StateError(f"{name} must be a sequence of {such}, but is empty.")
+    return found
+
+
+def instance(name: str, value: object, kind: type, such: str = "") -> None:
+    """Raise StateError unless it is an instance of `kind`, such as what `such` makes."""
+    if isinstance(value, kind):
+        return
+    meant = isinstance(value, type) and issubclass(value, kind)
+    hint = f" Did you mean {value.__name__}()?" if isinstance(value, type) and meant else ""
+    example = f" such as {such}" if such else ""
+    raise StateError(f"{name} must be a {kind.__name__}{example}, not {shown(value)}.{hint}")
+
+
+def file_path(value: Any) -> Path:
+    """The Path of a text or a Path. Raises StateError for anything else."""
+    if not isinstance(value, str | os.PathLike):
+        raise StateError(f"a path is a text or a Path, not {shown(value)}.")
+    return Path(value)
+
+
+def instances(name: str, items: Iterable[object], kind: type, such: str = "") -> None:
+    """Raise StateError unless all are instances of `kind`; the text says which is not."""
+    for i, item in enumerate(items):
+        instance(f"{name}[{i}]", item, kind, such)
