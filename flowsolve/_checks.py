@@ -31,7 +31,11 @@ def whole(
 
 
 def real(name: str, value: Any, error: type[Exception] = ValueError) -> float:
-    """A float, also of numpy or torch. Raises `error` for anything else, texts and True among it."""
+    """A number as it is, and as a float one of numpy or torch. Raises `error` for anything else, texts and True
+    among it.
+    """
+    if type(value) in (int, float):
+        return value  # type: ignore[no-any-return]
     try:
         if not isinstance(value, str | bytes | bool):
             return float(value)
@@ -55,6 +59,12 @@ def several(name: str, value: Any, such: str, *, empty: bool = False) -> list[An
     if not found and not empty:
         raise StateError(f"{name} must be a sequence of {such}, but is empty.")
     return found
+
+
+def reals(name: str, values: Any, error: type[Exception] = ValueError) -> tuple[float, ...]:
+    """Floats of a sequence. Raises StateError for what is none, `error` for what is no number in it."""
+    found = several(name, values, "numbers", empty=True)
+    return tuple(float(real(f"{name}[{i}]", value, error)) for i, value in enumerate(found))
 
 
 def instance(name: str, value: object, kind: type, such: str = "") -> None:

@@ -7,9 +7,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from flowsolve._checks import real
 from flowsolve.errors import GridError, NonFiniteError
 from flowsolve.integrate.driver import solve
-from flowsolve.schedule.grid import Grid
+from flowsolve.schedule.grid import Grid, as_grid
 from flowsolve.schedule.spacings import ramp
 from flowsolve.solver.base import Solver, check_solver
 
@@ -39,11 +40,7 @@ class GITS:
     coeff: float = 1.15
 
     def __post_init__(self) -> None:
-        if not 0 < self.coeff < math.inf:
-            raise GridError(
-                f"gits: coeff must be a number above 0, but got {self.coeff!r}. The paper's is 1.15; "
-                "below 1 the first steps weigh more than the last."
-            )
+        check_coeff(self.coeff)
 
     @property
     def __name__(self) -> str:
@@ -132,7 +129,8 @@ def gits(
     ε(x̄ⁱ, σ_i); for most methods that is the last level alone. Memory: about ten states a level.
     The cost knows Euler's steps only: for other methods measure what the grid buys.
     """
-    teacher = grid if isinstance(grid, Grid) else Grid(grid)
+    teacher = as_grid(grid)
+    check_coeff(coeff)
     _check(teacher, solver, metric)
     path = solve(ode, x, teacher, solver, keep=1, keep_on=keep_on).path
     if metric == "dev" and x[0].numel() == 1:
@@ -141,6 +139,15 @@ def gits(
             'others: its costs would all be 0. Use metric="l2".'
         )
     return GITS(teacher, _costs(path, metric), len(x), metric, coeff)
+
+
+def check_coeff(coeff: float) -> None:
+    """Raise GridError unless it is a positive number."""
+    if not 0 < real("gits: coeff", coeff, GridError) < math.inf:
+        raise GridError(
+            f"gits: coeff must be a number above 0, but got {coeff!r}. The paper's is 1.15; "
+            "below 1 the first steps weigh more than the last."
+        )
 
 
 def _check(teacher: Grid, solver: Solver, metric: str) -> None:

@@ -13,7 +13,7 @@ from flowsolve._checks import file_path, shown
 from flowsolve.analysis.basis import respond
 from flowsolve.errors import GridError, ResultsError, TableError
 from flowsolve.ode.base import ODE
-from flowsolve.schedule.grid import Grid
+from flowsolve.schedule.grid import Grid, as_grid
 from flowsolve.solver.base import Solver, check_solver
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 WeightRow = tuple[float, ...]
-VERSION = 1  # of what `as_dict` holds; files from before it have none
+VERSION = 1  # of what `save` writes; files from before it have none
 
 
 @dataclass(frozen=True)
@@ -68,15 +68,14 @@ class Table:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain lists and numbers; `Table.from_dict` reads them back."""
-        return {"version": VERSION, "consistent": self._wrong_sum() is None, **asdict(self)}
+        return asdict(self)
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Table:
         """The inverse of `as_dict`. Raises TableError for anything else, and for a row that cannot be.
 
-        Levels must fall (or rise) and weights be finite. Of a table that was consistent when it was saved, each
-        row must have weight 1 on x̄_T and ε-weights that sum to its σ - σ_T. A table without a version is one
-        of an earlier flowsolve.
+        Levels must fall (or rise) and weights be finite. `save` also writes a version, and whether the table
+        was consistent: then each row must have weight 1 on x̄_T, and ε-weights that sum to its σ - σ_T.
         """
         version = data.get("version", 0) if isinstance(data, dict) else 0
         if isinstance(version, int) and version > VERSION:
@@ -153,7 +152,8 @@ class Table:
 
     def save(self, path: str | Path) -> None:
         """Write JSON; every float comes back bit for bit. Raises ResultsError where it cannot."""
-        text = json.dumps(self.as_dict(), indent=1) + "\n"
+        notes = {"version": VERSION, "consistent": self._wrong_sum() is None}
+        text = json.dumps({**notes, **self.as_dict()}, indent=1) + "\n"
         try:
             file_path(path).write_text(text, encoding="utf-8")
         except OSError as error:
@@ -180,7 +180,7 @@ def tabulate(solver: Solver, grid: Grid) -> Table:
     check_solver(solver)
     if solver.stochastic:
         raise TableError(f"{solver!r} draws noise, which a table of ε-weights does not hold.")
-    grid = grid if isinstance(grid, Grid) else Grid(grid)
+    grid = as_grid(grid)
     if math.isinf(grid[0]):
         raise TableError("a table starts at a finite σ: at σ = ∞ there is no x̄ to combine.")
     run = respond(solver, grid)

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from flowsolve._checks import real, reals
 from flowsolve.errors import GridError, StateError
 from flowsolve.solver.dense_output import Point
 
@@ -71,11 +72,15 @@ class Solution:
                 f"x̄ between the nodes needs all {len(self.grid)} of them, but the path holds "
                 f"{len(self.path)}. Solve with keep=1."
             )
-        if not isinstance(sigma, Iterable):
-            return _at(self, float(sigma))
+        if (
+            isinstance(sigma, str)
+            or getattr(sigma, "ndim", 1) == 0
+            or not isinstance(sigma, Iterable)
+        ):
+            return _at(self, real("σ", sigma, GridError))
         import torch
 
-        levels = [float(s) for s in sigma]
+        levels = reals("σ", sigma, GridError)
         if not levels:
             raise GridError("at() needs at least one σ, but got none.")
         return torch.stack([_at(self, s) for s in levels])

@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from flowsolve.errors import NonFiniteError
+from flowsolve.problems.base import Problem, check_problem
 from flowsolve.study import cache
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-    from flowsolve.problems.base import Problem
 
 VERSION = "1"  # part of every key: raise it when the numbers that references hold change
 
@@ -52,6 +51,7 @@ def reference(
     """
     import torch
 
+    check_problem(problem)
     like = x.detach()
     if not problem.is_network:
         like = like.to("cpu").double()

@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Generic
 
+from flowsolve._checks import file_path, instance, several, shown
+from flowsolve.errors import StateError
 from flowsolve.study.results import R, RowFile
 
 
@@ -41,7 +43,13 @@ def collect(
 
     A measurement that fails leaves a row whose `error` says why, and the next one begins.
     """
-    file = RowFile(Path(path), type(tasks[0].row)) if path and tasks else None
+    tasks = several("tasks", tasks, "Tasks, as experiments make them", empty=True)
+    for i, task in enumerate(tasks):
+        instance(f"tasks[{i}]", task, Task)
+    if on_row is not None and not callable(on_row):
+        raise StateError(f"on_row must be a function (row, done, all), not {shown(on_row)}.")
+    path = None if path is None else file_path(path)
+    file = RowFile(path, type(tasks[0].row)) if path and tasks else None
     done, rows = file.measured if file else {}, []
     for task in tasks:
         row = done.get(task.row.key)
