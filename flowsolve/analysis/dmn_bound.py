@@ -8,7 +8,7 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
-from flowsolve._checks import whole
+from flowsolve._arguments import whole
 from flowsolve.errors import GridError
 from flowsolve.schedule.grid import Grid
 from flowsolve.schedule.spacings import ramp

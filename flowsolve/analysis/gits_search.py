@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from flowsolve._checks import real
+from flowsolve._arguments import real
 from flowsolve.errors import GridError, NonFiniteError
 from flowsolve.integrate.driver import solve
 from flowsolve.schedule.grid import Grid, as_grid

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flowsolve._checks import file_path, shown
+from flowsolve._arguments import file_path, shown
 from flowsolve.analysis.basis import respond
 from flowsolve.errors import GridError, ResultsError, TableError
 from flowsolve.ode.base import ODE

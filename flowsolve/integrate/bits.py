@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from flowsolve._checks import shown, whole
+from flowsolve._arguments import shown, whole
 from flowsolve.errors import StateError
 from flowsolve.ode.noise import check_seeds
 

@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Unpack
 
-from flowsolve._checks import real, shown
+from flowsolve._arguments import real, shown
 from flowsolve.errors import BudgetError, GridError, StateError
 from flowsolve.integrate.cost import fit
 from flowsolve.integrate.counter import Counter, Tally

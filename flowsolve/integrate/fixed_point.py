@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING, TypedDict, Unpack
 
-from flowsolve._checks import real, whole
+from flowsolve._arguments import real, whole
 from flowsolve.errors import ConvergenceError, NonFiniteError, StateError
 from flowsolve.integrate.anderson import Anderson
 from flowsolve.integrate.counter import Counter, Tally

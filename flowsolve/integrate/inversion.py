@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Unpack
 
-from flowsolve._checks import instance, shown
+from flowsolve._arguments import instance, shown
 from flowsolve.errors import GridError, StateError
 from flowsolve.integrate.driver import prepare, run, sample
 from flowsolve.integrate.options import Options

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal, TypedDict
 
-from flowsolve._checks import shown
+from flowsolve._arguments import shown
 from flowsolve.ode.noise import usable
 
 if TYPE_CHECKING:

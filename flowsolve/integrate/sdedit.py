@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Unpack, cast
 
-from flowsolve._checks import real, several, shown
+from flowsolve._arguments import real, several, shown
 from flowsolve.errors import GridError, StateError
 from flowsolve.integrate.driver import check_state, prepare, run
 from flowsolve.integrate.options import Options, check_names, with_defaults

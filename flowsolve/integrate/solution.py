@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from flowsolve._checks import real, reals
+from flowsolve._arguments import real, reals
 from flowsolve.errors import GridError, StateError
 from flowsolve.solver.dense_output import Point
 

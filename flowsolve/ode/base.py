@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from flowsolve._checks import shown
+from flowsolve._arguments import shown
 from flowsolve.errors import StateError
 
 if TYPE_CHECKING:

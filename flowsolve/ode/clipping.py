@@ -16,7 +16,7 @@ import math
 from abc import abstractmethod
 from typing import TYPE_CHECKING
 
-from flowsolve._checks import real
+from flowsolve._arguments import real
 from flowsolve.errors import GridError
 from flowsolve.ode.base import ODE, Wrapped
 from flowsolve.schedule.grid import Grid

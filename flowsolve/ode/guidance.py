@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Union
 
-from flowsolve._checks import instance, real, shown
+from flowsolve._arguments import instance, real, shown
 from flowsolve.errors import NetworkError, StateError
 from flowsolve.ode.base import ODE, Wrapped
 from flowsolve.ode.condition import join

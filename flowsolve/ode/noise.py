@@ -9,7 +9,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from flowsolve._checks import reals, several, shown, whole
+from flowsolve._arguments import reals, several, shown, whole
 from flowsolve.errors import GridError, StateError
 from flowsolve.ode.base import ODE, Wrapped
 from flowsolve.schedule.variable import SIGMA, Variable

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from flowsolve._checks import real
+from flowsolve._arguments import real
 from flowsolve.errors import StateError
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from flowsolve._checks import instance, real
+from flowsolve._arguments import instance, real
 from flowsolve.errors import ScheduleError
 from flowsolve.schedule.clock import Clock, EDMClock, FlowClock
 

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter, ScalarFormatter
 
-from flowsolve._checks import file_path, instance, several
+from flowsolve._arguments import file_path, instance, several
 from flowsolve.errors import ResultsError
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-from flowsolve._checks import shown
+from flowsolve._arguments import shown
 from flowsolve.errors import StateError
 
 if TYPE_CHECKING:

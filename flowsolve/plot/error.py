@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from flowsolve._checks import instance, several
+from flowsolve._arguments import instance, several
 from flowsolve.plot.axes import MARKERS, finish, new
 
 if TYPE_CHECKING:

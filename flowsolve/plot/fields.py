@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.figure import Figure
 
-from flowsolve._checks import reals
+from flowsolve._arguments import reals
 from flowsolve.plot.axes import density
 from flowsolve.plot.trajectories import check_axes, trail
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.figure import Figure
 
-from flowsolve._checks import instance, several
+from flowsolve._arguments import instance, several
 from flowsolve.plot.axes import new
 from flowsolve.schedule.grid import Grid
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.figure import Figure
 
-from flowsolve._checks import instance, shown
+from flowsolve._arguments import instance, shown
 from flowsolve.errors import StateError
 from flowsolve.plot.axes import new
 

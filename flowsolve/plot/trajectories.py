@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib import color_sequences
 from matplotlib.figure import Figure
 
-from flowsolve._checks import instance, shown
+from flowsolve._arguments import instance, shown
 from flowsolve.errors import StateError
 from flowsolve.plot.axes import density
 

@@ -11,7 +11,7 @@ from dataclasses import is_dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 from weakref import WeakKeyDictionary
 
-from flowsolve._checks import instance, real, several, shown
+from flowsolve._arguments import instance, real, several, shown
 from flowsolve.errors import GridError, StateError
 from flowsolve.ode.base import ODE
 from flowsolve.ode.noise import unit_noise

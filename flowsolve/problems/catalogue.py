@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from importlib import import_module
 
-from flowsolve._checks import shown
+from flowsolve._arguments import shown
 from flowsolve.errors import NameUnknown
 from flowsolve.problems.base import Problem
 from flowsolve.problems.dataset import Dataset

@@ -6,7 +6,7 @@ import hashlib
 import math
 from typing import TYPE_CHECKING
 
-from flowsolve._checks import shown
+from flowsolve._arguments import shown
 from flowsolve.errors import StateError
 from flowsolve.problems.base import Problem
 

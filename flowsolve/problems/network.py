@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from typing import TYPE_CHECKING
 
-from flowsolve._checks import instance, real, shown
+from flowsolve._arguments import instance, real, shown
 from flowsolve.errors import GridError, StateError
 from flowsolve.ode.base import ODE, Wrapped
 from flowsolve.ode.noise import check_event

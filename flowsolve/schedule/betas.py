@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from itertools import pairwise
 
-from flowsolve._checks import instance, real, reals, shown, whole
+from flowsolve._arguments import instance, real, reals, shown, whole
 from flowsolve.errors import ScheduleError, StateError
 from flowsolve.schedule.discrete import (
     Between,

@@ -10,8 +10,7 @@ import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
-from flowsolve._checks import real
-from flowsolve._repr import ShortRepr
+from flowsolve._arguments import ShortRepr, real
 from flowsolve.errors import ScheduleError
 
 

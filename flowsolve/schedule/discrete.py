@@ -13,7 +13,7 @@ from functools import cached_property
 from itertools import pairwise
 from typing import Literal
 
-from flowsolve._checks import reals, whole
+from flowsolve._arguments import reals, whole
 from flowsolve.errors import ScheduleError
 from flowsolve.schedule.clock import Clock
 

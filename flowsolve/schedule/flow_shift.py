@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Literal
 
-from flowsolve._checks import real, whole
+from flowsolve._arguments import real, whole
 from flowsolve.errors import GridError, ScheduleError
 from flowsolve.schedule.grid import Grid
 

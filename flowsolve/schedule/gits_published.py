@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flowsolve._checks import whole
+from flowsolve._arguments import whole
 from flowsolve.errors import GridError
 from flowsolve.schedule.grid import Grid
 from flowsolve.schedule.tuned import resample

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import overload
 
-from flowsolve._checks import real, reals, shown, whole
+from flowsolve._arguments import real, reals, shown, whole
 from flowsolve.errors import GridError, StateError
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-from flowsolve._checks import instance, real, whole
+from flowsolve._arguments import instance, real, whole
 from flowsolve.errors import GridError
 from flowsolve.schedule.clock import Clock
 from flowsolve.schedule.grid import Grid

@@ -10,7 +10,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from itertools import pairwise
 
-from flowsolve._checks import instance, real
+from flowsolve._arguments import instance, real
 from flowsolve.errors import GridError
 from flowsolve.schedule.clock import Clock
 from flowsolve.schedule.discrete import DiscreteClock

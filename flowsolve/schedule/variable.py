@@ -6,7 +6,7 @@ import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
-from flowsolve._checks import instance
+from flowsolve._arguments import instance
 from flowsolve.schedule.clock import Clock
 
 

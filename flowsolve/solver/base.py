@@ -7,8 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from flowsolve._checks import several
-from flowsolve._repr import ShortRepr
+from flowsolve._arguments import ShortRepr, several
 from flowsolve.errors import StateError
 from flowsolve.solver.dense_output import hermite
 

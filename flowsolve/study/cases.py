@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from flowsolve._checks import instance, real, several, shown, whole
+from flowsolve._arguments import instance, real, several, shown, whole
 from flowsolve.errors import BudgetError, FlowsolveError, StateError
 from flowsolve.integrate.cost import fit
 from flowsolve.problems.base import Problem, check_problem

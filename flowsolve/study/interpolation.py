@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Unpack
 
 from flowsolve import metrics
-from flowsolve._checks import instance, whole
+from flowsolve._arguments import instance, whole
 from flowsolve.integrate.driver import sample
 from flowsolve.metrics.estimate import Estimate
 from flowsolve.ode.noise_interpolation import slerp

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Unpack
 
-from flowsolve._checks import whole
+from flowsolve._arguments import whole
 from flowsolve.errors import SamplesError
 from flowsolve.integrate.bits import bits_per_dim, dequantise
 from flowsolve.integrate.likelihood import log_prob, vp_prior

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Unpack
 
-from flowsolve._checks import instance, several, whole
+from flowsolve._arguments import instance, several, whole
 from flowsolve.errors import SamplesError
 from flowsolve.integrate.driver import sample, vp_start
 from flowsolve.integrate.fixed_point import Inversion, invert

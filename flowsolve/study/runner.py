@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Generic
 
-from flowsolve._checks import file_path, instance, several, shown
+from flowsolve._arguments import file_path, instance, several, shown
 from flowsolve.errors import StateError
 from flowsolve.study.results import R, RowFile
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flowsolve._checks import file_path
+from flowsolve._arguments import file_path
 from flowsolve.integrate.driver import sample
 from flowsolve.ode.noise import SeededNoise, WithNoise
 from flowsolve.problems.base import Problem, check_problem

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
-from flowsolve._checks import shown, whole
+from flowsolve._arguments import shown, whole
 from flowsolve._version import __version__
 from flowsolve.errors import StateError
 from flowsolve.integrate.driver import ve_start

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Unpack
 
-from flowsolve._checks import file_path, several
+from flowsolve._arguments import file_path, several
 from flowsolve.analysis.order import Slope, observed_order
 from flowsolve.errors import BudgetError, FlowsolveError, ResultsError, StateError
 from flowsolve.problems.base import Problem, check_problem

@@ -1,10 +1,11 @@
-"""Arguments of a wrong kind: one sentence for each that says what was given and what is expected."""
+"""Arguments: checked where they come in, with a sentence of what is expected; shown in a short repr."""
 
 from __future__ import annotations
 
 import operator
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +85,15 @@ def file_path(value: Any) -> Path:
     return Path(value)
 
 
-def instances(name: str, items: Iterable[object], kind: type, such: str = "") -> None:
-    """Raise StateError unless all are instances of `kind`; the text says which is not."""
-    for i, item in enumerate(items):
-        instance(f"{name}[{i}]", item, kind, such)
+class ShortRepr:
+    """Adds a repr without the fields that have their default value: Adams(points=3, chart=DATA), VPSDE()."""
+
+    def __repr__(self) -> str:
+        if not is_dataclass(self):
+            return f"{type(self).__name__}()"
+        given = (
+            f"{f.name}={getattr(self, f.name)!r}"
+            for f in fields(self)
+            if f.repr and (f.default is MISSING or getattr(self, f.name) != f.default)
+        )
+        return f"{type(self).__name__}({', '.join(given)})"
