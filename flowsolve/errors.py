@@ -39,7 +39,7 @@ class NetworkError(FlowsolveError, ValueError):
 
 
 class StateError(FlowsolveError, TypeError):
-    """A state, solver, ODE or problem of the wrong type, or a state of the wrong shape."""
+    """A state, solver, ODE, problem or other argument of the wrong kind, or a state of the wrong shape."""
 
 
 class NonFiniteError(FlowsolveError, ArithmeticError):
@@ -62,7 +62,7 @@ class ConvergenceError(FlowsolveError, ArithmeticError):
 
 
 class TableError(FlowsolveError, ValueError):
-    """A method that has no coefficient table, or a table used on another grid."""
+    """A method that has no coefficient table, a table used on another grid, or a file that holds none."""
 
 
 class BudgetError(FlowsolveError, ValueError):

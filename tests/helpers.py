@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor
 
 from flowsolve import ODE, Grid, SeededNoise, Solver, WithNoise, solve
+from flowsolve.errors import FlowsolveError
 from flowsolve.ode import Wrapped
 from flowsolve.problems import Mixture1D
 from flowsolve_solvers import DPMSolverPPSDE
@@ -22,6 +24,18 @@ def says(kind: type[Exception], text: str, call: Callable[[], object]) -> Except
     assert type(error.value) is kind
     assert str(error.value).startswith(text), str(error.value)
     return error.value
+
+
+def refused(call: Callable[[], object]) -> str:
+    """The text of an error of flowsolve, or of a TypeError or ValueError that a line of its own raises."""
+    with pytest.raises((FlowsolveError, TypeError, ValueError)) as caught:
+        call()
+    last = caught.traceback[-1]
+    own = "flowsolve" in Path(last.path).parts and str(last.statement).lstrip().startswith("raise")
+    assert own or isinstance(caught.value, FlowsolveError), f"{last.path}:{last.lineno}"
+    text = str(caught.value)
+    assert text.endswith((".", "?")), text
+    return text
 
 
 class Asked(Wrapped):

@@ -8,6 +8,7 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
+from flowsolve._arguments import whole
 from flowsolve.errors import GridError
 from flowsolve.schedule.grid import Grid
 from flowsolve.schedule.spacings import ramp
@@ -43,7 +44,6 @@ def error_bound(
     return grid[-1] * math.fsum(abs(w) * e(s) for w, s in zip(weights, grid, strict=False))
 
 
-@lru_cache(maxsize=256)
 def dmn(n: int, sigma_max: float, sigma_min: float, points: int = 3, error: str = "pixel") -> Grid:
     """The grid of least `error_bound`, found on the CPU in seconds.             DMN: Xue et al. 2024 (CVPR).
 
@@ -56,16 +56,23 @@ def dmn(n: int, sigma_max: float, sigma_min: float, points: int = 3, error: str 
     these grids are better than `log_snr` in the bound, and worse in the error of two-point and
     three-point methods on this package's exact problems. Measure on yours.
     """
-    fractions = ramp(n, sigma_max, sigma_min, "dmn")
+    ramp(n, sigma_max, sigma_min, "dmn")
     if sigma_min == 0:
         raise GridError("dmn works in log σ: give sigma_min > 0, then .to_zero().")
-    if error not in DENOISER_ERROR or points < 1:
+    points = whole("dmn: points", points, error=GridError)
+    if not isinstance(error, str) or error not in DENOISER_ERROR or points < 1:
         raise GridError(
             f"dmn: need points >= 1 and error one of {', '.join(DENOISER_ERROR)}, but got "
             f"points = {points!r}, error = {error!r}."
         )
+    return _least(whole("n", n), float(sigma_max), float(sigma_min), points, error)
+
+
+@lru_cache(maxsize=256)
+def _least(n: int, sigma_max: float, sigma_min: float, points: int, error: str) -> Grid:
     from scipy.optimize import minimize
 
+    fractions = ramp(n, sigma_max, sigma_min, "dmn")
     width = math.log(sigma_max / sigma_min)
 
     def levels(lengths: Any) -> list[float]:

@@ -7,9 +7,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from flowsolve._arguments import real
 from flowsolve.errors import GridError, NonFiniteError
 from flowsolve.integrate.driver import solve
-from flowsolve.schedule.grid import Grid
+from flowsolve.schedule.grid import Grid, as_grid
 from flowsolve.schedule.spacings import ramp
 from flowsolve.solver.base import Solver, check_solver
 
@@ -39,11 +40,7 @@ class GITS:
     coeff: float = 1.15
 
     def __post_init__(self) -> None:
-        if not 0 < self.coeff < math.inf:
-            raise GridError(
-                f"gits: coeff must be a number above 0, but got {self.coeff!r}. The paper's is 1.15; "
-                "below 1 the first steps weigh more than the last."
-            )
+        check_coeff(self.coeff)
 
     @property
     def __name__(self) -> str:
@@ -132,7 +129,8 @@ def gits(
     ε(x̄ⁱ, σ_i); for most methods that is the last level alone. Memory: about ten states a level.
     The cost knows Euler's steps only: for other methods measure what the grid buys.
     """
-    teacher = grid if isinstance(grid, Grid) else Grid(grid)
+    teacher = as_grid(grid)
+    check_coeff(coeff)
     _check(teacher, solver, metric)
     path = solve(ode, x, teacher, solver, keep=1, keep_on=keep_on).path
     if metric == "dev" and x[0].numel() == 1:
@@ -141,6 +139,15 @@ def gits(
             'others: its costs would all be 0. Use metric="l2".'
         )
     return GITS(teacher, _costs(path, metric), len(x), metric, coeff)
+
+
+def check_coeff(coeff: float) -> None:
+    """Raise GridError unless it is a positive number."""
+    if not 0 < real("gits: coeff", coeff, GridError) < math.inf:
+        raise GridError(
+            f"gits: coeff must be a number above 0, but got {coeff!r}. The paper's is 1.15; "
+            "below 1 the first steps weigh more than the last."
+        )
 
 
 def _check(teacher: Grid, solver: Solver, metric: str) -> None:
@@ -167,9 +174,13 @@ def _costs(path: Sequence[Point], metric: str) -> tuple[tuple[float, ...], ...]:
 
     with torch.no_grad():
         x = torch.stack([p.x.double().reshape(len(p.x), -1) for p in path])
-        eps = torch.stack(
-            [p.eps.double().reshape(x[0].shape) for p in path[:-1] if p.eps is not None]
-        )
+        slopes = [p.eps for p in path[:-1] if p.eps is not None]
+        if len(slopes) < len(path) - 1:
+            raise NonFiniteError(
+                "gits: the network could not be evaluated at every level of the teacher's trajectory: the "
+                "warning says where. Search on a grid inside the range of its clock."
+            )
+        eps = torch.stack([e.double().reshape(x[0].shape) for e in slopes])
         if metric == "dev":
             line = x[-1] - x[0]
             line = line / line.norm(dim=-1, keepdim=True).clamp_min(torch.finfo(x.dtype).tiny)

@@ -9,10 +9,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from flowsolve._arguments import file_path, shown
 from flowsolve.analysis.basis import respond
-from flowsolve.errors import TableError
+from flowsolve.errors import GridError, ResultsError, TableError
 from flowsolve.ode.base import ODE
-from flowsolve.schedule.grid import Grid
+from flowsolve.schedule.grid import Grid, as_grid
 from flowsolve.solver.base import Solver, check_solver
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 
 WeightRow = tuple[float, ...]
+VERSION = 1  # of what `save` writes; files from before it have none
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,17 @@ class Table:
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Table:
-        """The inverse of `as_dict`. Raises TableError for anything else."""
+        """The inverse of `as_dict`. Raises TableError for anything else, and for a row that cannot be.
+
+        Levels must fall (or rise) and weights be finite. `save` also writes a version, and whether the table
+        was consistent: then each row must have weight 1 on x̄_T, and ε-weights that sum to its σ - σ_T.
+        """
+        version = data.get("version", 0) if isinstance(data, dict) else 0
+        if isinstance(version, int) and version > VERSION:
+            raise TableError(
+                f"this Table has version {version}, and this flowsolve reads versions up to {VERSION}. "
+                "Read it with the flowsolve that saved it, or a later one."
+            )
         try:
             table = cls(
                 solver=str(data["solver"]),
@@ -90,17 +102,70 @@ class Table:
             and [*map(len, table.probes)] == [*range(1, known[-1])]
         ):
             raise TableError("this is not a saved Table: its rows do not fit its levels.")
+        wrong = table._wrong_level() or table._not_finite()
+        if wrong is None and data.get("consistent", False):
+            wrong = table._wrong_sum()
+        if wrong is not None:
+            raise TableError(f"this is not a saved Table, or one that was changed: {wrong}.")
         return table
 
+    @property
+    def _rows(self) -> list[tuple[str, float, WeightRow]]:
+        """(what, σ, weights) of every probe and node."""
+        probes = enumerate(zip(self.sigmas, self.probes, strict=True), 1)
+        nodes = enumerate(zip(self.levels[1:], self.nodes, strict=True), 1)
+        return [
+            *((f"probe {k}, σ = {s:.6g}", s, row) for k, (s, row) in probes),
+            *((f"node {k}, σ = {s:.6g}", s, row) for k, (s, row) in nodes),
+        ]
+
+    def _wrong_level(self) -> str | None:
+        """What there is to say against the levels, or None."""
+        rising = self.levels[0] < self.levels[-1]
+        try:
+            Grid(self.levels[::-1] if rising else self.levels)
+        except GridError as error:
+            return f"its levels are no grid{' from the end' if rising else ''}, {error}".rstrip(".")
+        return "its first level is not finite" if math.isinf(self.levels[0]) else None
+
+    def _not_finite(self) -> str | None:
+        """The first row with a σ or a weight that is not finite, or None. A last level may be ∞."""
+        for k, s in enumerate(self.sigmas, 1):
+            if not math.isfinite(s):
+                return f"the σ of probe {k} is {s!r}"
+        for what, _, row in self._rows:
+            if not all(map(math.isfinite, row)):
+                return f"the weights of {what} are not all finite"
+        return None
+
+    def _wrong_sum(self) -> str | None:
+        """The first row that is not consistent, or None. Round-off is 1e-9 of all that is added up."""
+        top = self.levels[0]
+        for what, s, row in self._rows:
+            total = math.fsum(row[1:])
+            size = math.fsum(map(abs, row[1:])) + top + s
+            if abs(row[0] - 1) > 1e-9:
+                return f"the weight on x̄_T of {what} is {row[0]!r}, not 1"
+            if not abs(total - (s - top)) <= 1e-9 * size:
+                return f"the ε-weights of {what} sum to {total:.6g}, not to σ - σ_T = {s - top:.6g}"
+        return None
+
     def save(self, path: str | Path) -> None:
-        """Write JSON; every float comes back bit for bit."""
-        Path(path).write_text(json.dumps(self.as_dict(), indent=1) + "\n", encoding="utf-8")
+        """Write JSON; every float comes back bit for bit. Raises ResultsError where it cannot."""
+        notes = {"version": VERSION, "consistent": self._wrong_sum() is None}
+        text = json.dumps({**notes, **self.as_dict()}, indent=1) + "\n"
+        try:
+            file_path(path).write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise ResultsError(f"cannot write {path}: {error.strerror}.") from None
 
     @classmethod
     def load(cls, path: str | Path) -> Table:
-        """Read what `save` wrote."""
+        """Read what `save` wrote. Raises ResultsError without such a file, and TableError as `from_dict`."""
         try:
-            data = json.loads(Path(path).read_text(encoding="utf-8"))
+            data = json.loads(file_path(path).read_text(encoding="utf-8"))
+        except OSError as error:
+            raise ResultsError(f"cannot read {path}: {error.strerror}.") from None
         except ValueError as error:
             raise TableError(f"{path} is not JSON: {error}.") from None
         return cls.from_dict(data)
@@ -115,7 +180,7 @@ def tabulate(solver: Solver, grid: Grid) -> Table:
     check_solver(solver)
     if solver.stochastic:
         raise TableError(f"{solver!r} draws noise, which a table of ε-weights does not hold.")
-    grid = grid if isinstance(grid, Grid) else Grid(grid)
+    grid = as_grid(grid)
     if math.isinf(grid[0]):
         raise TableError("a table starts at a finite σ: at σ = ∞ there is no x̄ to combine.")
     run = respond(solver, grid)
@@ -137,6 +202,12 @@ class Replay(Solver):
     """
 
     table: Table
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.table, Table):
+            raise TableError(
+                f"Replay runs a Table such as tabulate(Heun(), grid), not {shown(self.table)}."
+            )
 
     def __repr__(self) -> str:
         return f"Replay({self.table.solver})"

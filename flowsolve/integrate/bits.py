@@ -6,7 +6,9 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from flowsolve._arguments import shown, whole
 from flowsolve.errors import StateError
+from flowsolve.ode.noise import check_seeds
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -22,6 +24,8 @@ def dequantise(x: Tensor, levels: int, seeds: Iterable[int]) -> Tensor:
     """
     import torch
 
+    if not isinstance(x, torch.Tensor) or not x.is_floating_point():
+        raise StateError(f"dequantise takes a floating tensor, not {shown(x)}.")
     delta = _delta(levels)
     k = (x + 1) / delta
     off = (k - k.round().clamp(0, levels - 1)).abs().max()
@@ -32,7 +36,7 @@ def dequantise(x: Tensor, levels: int, seeds: Iterable[int]) -> Tensor:
         )
     draws = [
         torch.rand(x.shape[1:], dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
-        for seed in seeds
+        for seed in check_seeds(seeds)
     ]
     if len(draws) != len(x):
         raise StateError(f"there are {len(draws)} seeds for {len(x)} samples: give one for each.")
@@ -50,6 +54,6 @@ def bits_per_dim(log_p: Tensor, event: Sequence[int], levels: int) -> Tensor:
 
 
 def _delta(levels: int) -> float:
-    if levels < 2:
+    if whole("levels", levels) < 2:
         raise ValueError(f"levels must be at least 2, such as 256 of 8 bits, but is {levels!r}.")
     return 2 / (levels - 1)

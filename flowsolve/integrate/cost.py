@@ -10,11 +10,10 @@ from flowsolve.integrate.endpoints import trajectory
 from flowsolve.ode.base import ODE
 from flowsolve.schedule.grid import Grid, GridFamily
 from flowsolve.schedule.spacings import log_snr
+from flowsolve.solver.base import Solver, check_solver
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-    from flowsolve.solver.base import Solver
 
 
 class _Blank:
@@ -61,6 +60,7 @@ def cost(solver: Solver, grid: Grid) -> int:
 
 def tally(solver: Solver, grid: Grid) -> Tally:
     """The evaluations and the noises of `solver` on `grid`. Raises BudgetError if it is adaptive."""
+    check_solver(solver)
     if solver.adaptive:
         raise BudgetError(
             f"{solver!r} chooses its own evaluations, so it has no cost beforehand and takes no "
@@ -76,6 +76,7 @@ def tally(solver: Solver, grid: Grid) -> Tally:
 
 def per_step(solver: Solver) -> int | None:
     """The evaluations of one more step, (cost of 24 steps - cost of 12)/12; None if adaptive."""
+    check_solver(solver)
     if solver.adaptive:
         return None
     fewer, more = (cost(solver, log_snr(n, 10, 0.1)) for n in (12, 24))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from flowsolve.errors import NetworkError, StateError
 from flowsolve.ode.base import ODE, Wrapped
 from flowsolve.ode.diffusion import DiffusionODE
-from flowsolve.ode.noise import unit_noise
+from flowsolve.ode.noise import check_seeds, unit_noise
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -78,7 +78,7 @@ def rademacher(x: Tensor, probes: int, seeds: Sequence[int] | None) -> Tensor:
         raise ValueError(
             f"probes must be 2 or more, to have a standard error, but is {probes!r}. None is exact."
         )
-    seeds = range(len(x)) if seeds is None else seeds
+    seeds = range(len(x)) if seeds is None else check_seeds(seeds)
     if len(seeds) != len(x):
         raise StateError(f"there are {len(seeds)} seeds for {len(x)} samples: give one for each.")
     # not the seeds themselves: the state may have been drawn from them, and probes must not depend on it

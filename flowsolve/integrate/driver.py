@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import math
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Unpack
 
+from flowsolve._arguments import real, shown
 from flowsolve.errors import BudgetError, GridError, StateError
 from flowsolve.integrate.cost import fit
 from flowsolve.integrate.counter import Counter, Tally
@@ -19,7 +21,7 @@ from flowsolve.ode.base import ODE
 from flowsolve.ode.modules import warn_of_training
 from flowsolve.ode.noise import far_from_unit
 from flowsolve.ode.ownership import own
-from flowsolve.schedule.grid import Grid, GridFamily
+from flowsolve.schedule.grid import Grid, GridFamily, as_grid, check_family
 from flowsolve.solver.base import Solver, check_solver
 from flowsolve.solver.dense_output import Point
 
@@ -94,7 +96,9 @@ def sample(
             "sample goes from noise to data, so σ must fall, but this grid rises. "
             "To encode data into noise, use solve() with it."
         )
-    x = noise if math.isinf(grid[0]) else noise * start(grid[0])
+    if not callable(start):
+        raise StateError(f"start must be a function of σ₀ such as vp_start, not {shown(start)}.")
+    x = noise if math.isinf(grid[0]) else noise * real("start(σ₀)", start(grid[0]), StateError)
     _warn_of_scaled_noise(x, grid[0])
     return run(ode, x, grid, solver, **options)
 
@@ -113,37 +117,63 @@ def _warn_of_scaled_noise(x: Tensor, sigma: float) -> None:
 
 def prepare(ode: ODE, x: Tensor, grid: AnyGrid, solver: Solver, nfe: int | None) -> Grid:
     """The grid of the run, after checking what every run needs."""
-    import torch
-
     if not isinstance(ode, ODE):
         raise StateError(
             f"ode must be an ODE such as DiffusionODE(network, precondition), not {ode!r:.80}."
         )
     check_solver(solver)
-    if not isinstance(x, torch.Tensor) or not x.is_floating_point():
-        kind = x.dtype if isinstance(x, torch.Tensor) else type(x).__name__
-        raise StateError(
-            f"the state must be a floating-point tensor, but is {kind}. Use x.float()."
-        )
-    if x.ndim == 0 or x.numel() == 0:
-        raise StateError(
-            f"the state must be (B, *event) with B >= 1, but its shape is {tuple(x.shape)}."
-        )
+    check_state(x, "the state")
+    _check_event(ode, x)
     if callable(grid):
         if nfe is None:
             raise BudgetError(
                 "a function n -> Grid needs nfe=, the number of evaluations to spend."
             )
-        grid = fit(solver, nfe, grid)
+        check_family(grid)
+        family = grid
+        grid = fit(solver, nfe, lambda n: as_grid(family(n)))
     elif nfe is not None:
         raise BudgetError("nfe= chooses among grids: give it a function n -> Grid, not one grid.")
-    grid = grid if isinstance(grid, Grid) else Grid(grid)
+    grid = as_grid(grid)
     if grid.steps < 1:
         raise GridError(f"there is no step to take: this grid has one level, σ = {grid[0]!r}.")
     if grid.rising and solver.stochastic:
         raise GridError(f"{solver!r} draws noise, so it only goes down the grid, not up.")
     warn_of_training(ode)
     return grid
+
+
+def check_state(x: object, name: str) -> None:
+    """Raise StateError unless it is a floating tensor (B, *event), with what makes it one."""
+    import torch
+
+    if not isinstance(x, torch.Tensor) or not x.is_floating_point():
+        kind, mend = type(x).__name__, "Give torch.randn(B, *event), for example."
+        if isinstance(x, torch.Tensor):
+            kind, mend = str(x.dtype), "Use x.float()."
+        elif kind == "ndarray":
+            kind, mend = "a numpy array", "Use torch.from_numpy(x).float()."
+        elif isinstance(x, tuple | list):
+            kind = f"a {kind} of {len(x)}"
+            mend = "Make it one: torch.stack(x) of tensors, torch.tensor(x) of numbers."
+        raise StateError(f"{name} must be a floating-point tensor, but is {kind}. {mend}")
+    if x.ndim == 0 or x.numel() == 0:
+        raise StateError(
+            f"{name} must be (B, *event) with B >= 1, but its shape is {tuple(x.shape)}."
+        )
+
+
+def _check_event(ode: ODE, x: Tensor) -> None:
+    """Raise StateError for a state with too few axes, where the ODE says how many an event has."""
+    event = None
+    with contextlib.suppress(NotImplementedError):  # a Problem that only solve() is asked of
+        event = getattr(ode, "event", None)
+    if isinstance(event, tuple) and x.ndim <= len(event):
+        want = ", ".join(["B", *map(str, event)])
+        mend = " The batch axis is missing: use x[None]." if tuple(x.shape) == event else ""
+        raise StateError(
+            f"the state of {ode!r} must be ({want}), but its shape is {tuple(x.shape)}.{mend}"
+        )
 
 
 def run(ode: ODE, x: Tensor, grid: Grid, solver: Solver, **options: Unpack[Options]) -> Solution:

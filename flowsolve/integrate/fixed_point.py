@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING, TypedDict, Unpack
 
+from flowsolve._arguments import real, whole
 from flowsolve.errors import ConvergenceError, NonFiniteError, StateError
 from flowsolve.integrate.anderson import Anderson
 from flowsolve.integrate.counter import Counter, Tally
@@ -124,6 +125,9 @@ def _fixed_point(options: FixedPointOptions, tolerance: float) -> Anderson:
     chosen |= options
     given, iterations = chosen["tolerance"], chosen["iterations"]
     look, memory = chosen["look"], chosen["memory"]
+    counts = {"iterations": iterations, "look": look, "memory": memory}
+    iterations, look, memory = (whole(f"invert: {k}", v) for k, v in counts.items())
+    given = None if given is None else real("invert: tolerance", given)
     if iterations < 1 or min(look, memory) < 0 or (given is not None and not given > 0):
         raise ValueError(
             "invert needs iterations >= 1, look >= 0, memory >= 0 and tolerance > 0, but got iterations = "

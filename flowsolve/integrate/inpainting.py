@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Unpack
 from flowsolve.errors import StateError
 from flowsolve.integrate.sdedit import EditOptions, partial_start
 from flowsolve.ode.clipping import Limited
-from flowsolve.ode.noise import SeededNoise, WithNoise
+from flowsolve.ode.noise import SeededNoise, WithNoise, check_seeds
 from flowsolve.schedule.grid import Grid
 from flowsolve.solver.base import Solver, check_solver
 
@@ -120,6 +120,7 @@ class Repaint(Solver):
 
     def __post_init__(self) -> None:
         check_solver(self.solver)
+        object.__setattr__(self, "seeds", check_seeds(self.seeds))
         for name in ("repeats", "jump"):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:

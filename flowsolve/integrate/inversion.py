@@ -14,17 +14,18 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Unpack
 
+from flowsolve._arguments import instance, shown
 from flowsolve.errors import GridError, StateError
 from flowsolve.integrate.driver import prepare, run, sample
 from flowsolve.integrate.options import Options
-from flowsolve.schedule.grid import Grid
+from flowsolve.integrate.solution import Solution
+from flowsolve.schedule.grid import Grid, as_grid
 from flowsolve.solver.base import Solver
 from flowsolve.solver.reversible import Continued, TwoState
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from flowsolve.integrate.solution import Solution
     from flowsolve.ode.base import ODE
 
 Encoder = Callable[["ODE", "Tensor", "Grid", "Solver"], "Solution"]
@@ -58,7 +59,7 @@ def encode(
 
 def rising(grid: Grid | Iterable[float]) -> Grid:
     """The levels upwards. Raises GridError unless there are two finite ones above 0 among them."""
-    grid = grid if isinstance(grid, Grid) else Grid(grid)
+    grid = as_grid(grid)
     if sum(0 < s < math.inf for s in grid) < 2:
         raise GridError(
             f"to encode takes at least one step between finite levels above 0, but the grid is "
@@ -120,7 +121,10 @@ def round_trip_error(
     Raises as `encode` and `decode` do.
     """
     up = rising(grid)
+    if not callable(encoder):
+        raise StateError(f"encoder must be a function such as encode, not {shown(encoder)}.")
     encoded = encoder(ode, x, up, solver)
+    instance("what the encoder returns", encoded, Solution, "that of encode")
     if encoded.x.shape != x.shape:
         raise StateError(
             f"the encoder returned shape {tuple(encoded.x.shape)} for data of {tuple(x.shape)}."
@@ -140,6 +144,7 @@ def decode(ode: ODE, encoded: Solution, solver: Solver | None = None) -> Solutio
     A two-state method comes back exactly: see `TwoState`. Raises as `sample` does, and StateError where
     another two-state method has left the second state.
     """
+    instance("encoded", encoded, Solution, "that of encode(); noise alone goes through sample()")
     down = resumed(encoded.solver if solver is None else solver, encoded)
     return sample(ode, encoded.x, encoded.grid.reversed(), down, start=_unscaled)
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, Literal, TypedDict
+
+from flowsolve._arguments import shown
+from flowsolve.ode.noise import usable
 
 if TYPE_CHECKING:
     import torch
@@ -25,14 +28,21 @@ class Options(TypedDict, total=False):
 
 
 def with_defaults(options: Options) -> Options:
-    """All four options. Raises TypeError for any other name, ValueError for keep < 0."""
+    """All four options. Raises TypeError for any other name, ValueError for a value that cannot be."""
     chosen = Options(keep=0, keep_on=None, grad=False, check=True)
     check_names(options, Options)
     chosen |= options
-    if chosen["keep"] < 0:
+    keep, keep_on = chosen["keep"], chosen["keep_on"]
+    if not isinstance(keep, int) or keep < 0:
         raise ValueError(
-            f"keep must be 0 (no path) or k >= 1 (every k-th node), but got {chosen['keep']}."
+            f"keep must be 0 (no path) or k >= 1 (every k-th node), but got {shown(keep)}."
         )
+    if keep_on is not None:
+        usable(keep_on)
+    switches: tuple[Literal["grad", "check"], ...] = ("grad", "check")
+    for name in switches:
+        if chosen[name] not in (True, False):
+            raise ValueError(f"{name} must be True or False, but got {shown(chosen[name])}.")
     return chosen
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from typing import TYPE_CHECKING, NoReturn
 
 from flowsolve.errors import NonFiniteError
@@ -24,7 +25,8 @@ class Recorder:
 
     A Point needs ε and x₀ at its node. Most methods evaluate there, at the start of their next step, and
     `saw` takes the answer. Where a method does not (at its last node, or if adaptive), `ode` is evaluated
-    once more: `observations` of these, which are no part of `tally`.
+    once more: `observations` of these, which are no part of `tally`. One that fails, as below the range of a
+    clock, costs the Point its ε and x₀, and never the run: there is a RuntimeWarning.
 
     last     the index of the last node;  options: `keep` and `keep_on` are used
     """
@@ -72,17 +74,29 @@ class Recorder:
         if sigma == 0:
             self._store(x, sigma, nfe, None, x)
             return
+        try:
+            x0 = self.ode.x0(x, sigma)
+        except Exception as error:  # whatever a network raises: the method has not asked here
+            warnings.warn(
+                f"the node at σ = {sigma:.6g} is kept without ε and x₀, which the method did not need there: "
+                f"{type(error).__name__}: {error}",
+                RuntimeWarning,
+                stacklevel=5,
+            )
+            self._store(x, sigma, nfe, None, None)
+            return
         self.observations += 1
-        x0 = self.ode.x0(x, sigma)
         self._store(x, sigma, nfe, x if math.isinf(sigma) else (x - x0) / sigma, x0)
 
-    def _store(self, x: Tensor, sigma: float, nfe: int, eps: Tensor | None, x0: Tensor) -> None:
+    def _store(
+        self, x: Tensor, sigma: float, nfe: int, eps: Tensor | None, x0: Tensor | None
+    ) -> None:
         def put(v: Tensor) -> Tensor:
             return v if self.keep_on is None else v.to(self.keep_on)
 
         alpha = 0.0 if math.isinf(sigma) else self.ode.alpha(sigma)
-        kept = None if eps is None else put(eps)
-        self.points.append(Point(sigma, alpha, put(x), nfe, kept, put(x0)))
+        kept = (None if v is None else put(v) for v in (eps, x0))
+        self.points.append(Point(sigma, alpha, put(x), nfe, *kept))
         self.waiting = None
 
 

@@ -6,8 +6,9 @@ import math
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Unpack, cast
 
+from flowsolve._arguments import real, several, shown
 from flowsolve.errors import GridError, StateError
-from flowsolve.integrate.driver import prepare, run
+from flowsolve.integrate.driver import check_state, prepare, run
 from flowsolve.integrate.options import Options, check_names, with_defaults
 from flowsolve.integrate.solution import Solution
 from flowsolve.schedule.grid import Grid
@@ -54,16 +55,13 @@ def partial_start(
     Raises GridError, ValueError (a strength outside 0 to 1, both or neither of the two, data outside
     the span), StateError (noise unlike the data), and as `solve` does.
     """
-    import torch
-
     check_names(options, EditOptions)
     span = options.pop("span", None)
     settings = with_defaults(cast("Options", options))
     grid = prepare(ode, data, grid, solver, None)
     if grid.rising:
         raise GridError("a partial start goes from noise to data, so σ must fall: this grid rises.")
-    if not isinstance(noise, torch.Tensor):
-        raise StateError(f"noise is a tensor like the data, not {noise!r:.80}.")
+    check_state(noise, "the noise")
     if (noise.shape, noise.dtype, noise.device) != (data.shape, data.dtype, data.device):
         raise StateError(
             f"noise of {tuple(noise.shape)}, {noise.dtype} on {noise.device} does not fit data of "
@@ -71,7 +69,10 @@ def partial_start(
             "data.expand_as(noise)."
         )
     if span is not None:
-        _check_span(data, *span)
+        ends = several("span", span, "two numbers such as (-1, 1)")
+        if len(ends) != 2:
+            raise ValueError(f"span must be two numbers such as (-1, 1), but got {shown(span)}.")
+        _check_span(data, real("span[0]", ends[0]), real("span[1]", ends[1]))
     grid = _cut(grid, strength, sigma)
     x = noise if math.isinf(grid[0]) else data.add(noise, alpha=grid[0])
     if grid.steps == 0:
@@ -85,6 +86,7 @@ def steps_kept(steps: int, strength: float) -> int:
     The product is rounded to float64 before ⌊⌋: 0.29 of 100 steps is 28.999..., 28 steps. Its SD3 and
     Flux pipelines round up. Raises ValueError unless 0 <= strength <= 1.
     """
+    strength = real("strength", strength)
     if not 0 <= strength <= 1:
         raise ValueError(f"strength is a part of the steps, 0 to 1, but got {strength!r}.")
     return min(int(steps * strength), steps)

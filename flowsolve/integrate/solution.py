@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from flowsolve._arguments import real, reals
 from flowsolve.errors import GridError, StateError
 from flowsolve.solver.dense_output import Point
 
@@ -56,7 +57,8 @@ class Solution:
         At a node it is the node, inside a step the polynomial of the solver (`Solver.dense`), and in the
         steps from σ = ∞ and to σ = 0 a straight line, as DDIM's steps are. Nothing is evaluated here: what
         the method had not evaluated at its nodes, keep=1 did (stats["observations"], for most methods 1 if
-        the last σ is above 0, else 0).
+        the last σ is above 0, else 0). Beside a node that could not be evaluated the polynomial has one
+        degree less.
 
         Raises StateError for a stochastic solver or if a node is missing in the path, GridError for a σ
         outside of it.
@@ -70,11 +72,15 @@ class Solution:
                 f"x̄ between the nodes needs all {len(self.grid)} of them, but the path holds "
                 f"{len(self.path)}. Solve with keep=1."
             )
-        if not isinstance(sigma, Iterable):
-            return _at(self, float(sigma))
+        if (
+            isinstance(sigma, str)
+            or getattr(sigma, "ndim", 1) == 0
+            or not isinstance(sigma, Iterable)
+        ):
+            return _at(self, real("σ", sigma, GridError))
         import torch
 
-        levels = [float(s) for s in sigma]
+        levels = reals("σ", sigma, GridError)
         if not levels:
             raise GridError("at() needs at least one σ, but got none.")
         return torch.stack([_at(self, s) for s in levels])

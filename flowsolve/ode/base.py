@@ -11,6 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
+from flowsolve._arguments import shown
 from flowsolve.errors import StateError
 
 if TYPE_CHECKING:
@@ -51,6 +52,8 @@ class Wrapped(ODE):
     """An ODE around another. Methods that a subclass does not override are those of the inner ODE."""
 
     def __init__(self, ode: ODE) -> None:
+        if not isinstance(ode, ODE):
+            raise StateError(f"{type(self).__name__} wraps an ODE, not {shown(ode)}.")
         self.ode = ode
 
     def eps(self, x: Tensor, sigma: float) -> Tensor:

@@ -16,7 +16,8 @@ import math
 from abc import abstractmethod
 from typing import TYPE_CHECKING
 
-from flowsolve.errors import GridError, StateError
+from flowsolve._arguments import real
+from flowsolve.errors import GridError
 from flowsolve.ode.base import ODE, Wrapped
 from flowsolve.schedule.grid import Grid
 
@@ -31,11 +32,9 @@ class Limited(Wrapped):
     """
 
     def __init__(self, ode: ODE, *, keep_eps: Grid | None = None) -> None:
-        if not isinstance(ode, ODE):
-            raise StateError(f"{type(self).__name__} wraps an ODE, not {ode!r:.80}.")
+        super().__init__(ode)
         if keep_eps is not None and not isinstance(keep_eps, Grid):
             raise GridError(f"keep_eps is the Grid that is walked, or None, not {keep_eps!r:.80}.")
-        super().__init__(ode)
         self.keep_eps = keep_eps
 
     @abstractmethod
@@ -63,6 +62,7 @@ class Clip(Limited):
     def __init__(
         self, ode: ODE, low: float = -1.0, high: float = 1.0, *, keep_eps: Grid | None = None
     ) -> None:
+        low, high = real("Clip: low", low), real("Clip: high", high)
         if not low < high:
             raise ValueError(f"Clip needs low < high, but got low = {low!r}, high = {high!r}.")
         super().__init__(ode, keep_eps=keep_eps)
@@ -90,6 +90,7 @@ class Threshold(Limited):
         *,
         keep_eps: Grid | None = None,
     ) -> None:
+        ratio, maximum = real("Threshold: ratio", ratio), real("Threshold: maximum", maximum)
         if not 0 < ratio <= 1 or not maximum >= 1:
             raise ValueError(
                 f"Threshold needs 0 < ratio <= 1 and maximum >= 1, but got ratio = {ratio!r}, maximum = "

@@ -6,17 +6,17 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Union
 
+from flowsolve._arguments import instance, real, shown
 from flowsolve.errors import NetworkError, StateError
 from flowsolve.ode.base import ODE, Wrapped
 from flowsolve.ode.condition import join
 from flowsolve.ode.diffusion import DiffusionODE
 from flowsolve.ode.precondition import Precondition, VPrediction
 from flowsolve.schedule.clock import FlowClock
+from flowsolve.schedule.grid import Grid
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-    from flowsolve.schedule.grid import Grid
 
 
 _V: Precondition = VPrediction(FlowClock())  # used for its c_skip alone, which no clock changes
@@ -55,6 +55,9 @@ class Guided(Wrapped):
         for ode in (cond, uncond):
             if not isinstance(ode, ODE):
                 raise StateError(f"guidance takes two ODEs, not {ode!r:.80}.")
+        if not isinstance(batched, bool):
+            raise ValueError(f"batched must be True or False, but got {shown(batched)}.")
+        rescale = real("rescale", rescale)
         if not 0 <= rescale <= 1:
             raise ValueError(f"rescale is a part, 0 to 1, but got {rescale!r}.")
         if isinstance(quantity, type) or not isinstance(quantity, Precondition):
@@ -152,6 +155,7 @@ def interval(scale: Scale, low: float, high: float) -> Callable[[float], Weight]
 
     Raises ValueError unless 0 <= low < high.
     """
+    low, high = real("interval: low", low), real("interval: high", high)
     if not 0 <= low < high:
         raise ValueError(
             f"an interval needs 0 <= low < high, but got low = {low!r}, high = {high!r}."
@@ -172,6 +176,8 @@ def cfgpp(grid: Grid, lam: float) -> Callable[[float], float]:
     grid. w grows as steps get shorter, so samples on finer grids converge to the solution of no ODE. In the
     step to 0, w = λ. Raises ValueError for another λ, and GridError at a σ that is not a level of the grid.
     """
+    instance("grid", grid, Grid, "karras(10, 80, 0.002)")
+    lam = real("CFG++: lam", lam)
     if not 0 <= lam <= 1:
         raise ValueError(f"CFG++ interpolates, 0 <= lam <= 1, but got lam = {lam!r}.")
     return lambda sigma: lam * grid.gain(sigma)

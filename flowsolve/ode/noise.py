@@ -9,6 +9,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from flowsolve._arguments import reals, several, shown, whole
 from flowsolve.errors import GridError, StateError
 from flowsolve.ode.base import ODE, Wrapped
 from flowsolve.schedule.variable import SIGMA, Variable
@@ -27,16 +28,75 @@ def unit_noise(
     """N(0, I) of shape (len(seeds), *event), row i drawn from seed i alone.
 
     Drawn in float64 on the CPU and then cast, so that runs in float32 and float64 start at the same noise.
-    The copy to a GPU does not wait for what the GPU still has to do.
+    The copy to a GPU does not wait for what the GPU still has to do. Raises StateError for seeds or an event of
+    the wrong kind, and ValueError for a dtype or device that cannot be.
     """
+    checked = check_seeds(seeds)
+    if not checked:
+        raise StateError("seeds must be a sequence of seeds such as range(64), but is empty.")
+    return _normal(checked, check_event(event), floating(dtype), usable(device))
+
+
+def check_seeds(seeds: Iterable[int]) -> Sequence[int]:
+    """The seeds as ints. Raises StateError for one number, and for what is no whole number from 0 below 2⁶³."""
+    if isinstance(seeds, range) and (not seeds or min(seeds) >= 0):
+        return seeds
+    found = several("seeds", seeds, "seeds such as range(64)", empty=True)
+    for i, seed in enumerate(found):
+        found[i] = whole(f"seeds[{i}]", seed, 0, StateError)
+        if found[i] >= 2**63:
+            raise StateError(f"seeds[{i}] must be below 2**63, but is {seed}.")
+    return tuple(found)
+
+
+def check_event(event: Iterable[int]) -> tuple[int, ...]:
+    """The shape of one sample, of positive whole numbers. Raises StateError for anything else."""
+    sizes = several("event", event, "sizes such as (3, 32, 32)", empty=True)
+    return tuple(whole(f"event[{i}]", n, 1, StateError) for i, n in enumerate(sizes))
+
+
+def floating(dtype: object) -> torch.dtype:
+    """A floating dtype of torch, or that of its name; None is the default. Raises ValueError for another."""
+    import torch
+
+    found = getattr(torch, dtype, None) if isinstance(dtype, str) else dtype
+    if dtype is None:
+        return torch.get_default_dtype()
+    if not isinstance(found, torch.dtype) or not found.is_floating_point:
+        raise ValueError(
+            f"dtype must be a floating dtype of torch or its name, such as 'float32', not {shown(dtype)}."
+        )
+    return found
+
+
+def usable(device: torch.device | str) -> torch.device:
+    """The torch.device. Raises ValueError for what is none, and for CUDA where there is none."""
+    import torch
+
+    try:
+        if not isinstance(device, str | int | torch.device):
+            raise RuntimeError
+        found = torch.device(device)
+    except RuntimeError:
+        raise ValueError(
+            f"device must be one of torch's such as 'cpu' or 'cuda', not {shown(device)}."
+        ) from None
+    if found.type == "cuda" and not torch.cuda.is_available():
+        raise ValueError(f"device is {str(device)!r}, but torch finds no CUDA device here.")
+    return found
+
+
+def _normal(
+    seeds: Sequence[int], event: tuple[int, ...], dtype: torch.dtype, device: torch.device
+) -> Tensor:
     import torch
 
     draws = [
         torch.randn(event, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
         for seed in seeds
     ]
-    z = torch.stack(draws).to(dtype or torch.get_default_dtype())
-    if torch.device(device).type != "cuda":
+    z = torch.stack(draws).to(dtype)
+    if device.type != "cuda":
         return z.to(device)
     return z.pin_memory().to(device, non_blocking=True)
 
@@ -59,7 +119,7 @@ class Noise(ABC):
     """The noise of stochastic methods: noise(x, s, t) is z ~ N(0, I), like x, for the step from s to t."""
 
     def __init__(self, seeds: Sequence[int]) -> None:
-        self.seeds = tuple(seeds)
+        self.seeds = tuple(check_seeds(seeds))
 
     @abstractmethod
     def __call__(self, x: Tensor, s: float, t: float) -> Tensor: ...
@@ -74,7 +134,7 @@ class Noise(ABC):
         """N(0, I) like x; row i is a function of seed i and the key alone."""
         words = (hashlib.sha256(f"{seed} {key}".encode()).digest() for seed in self.seeds)
         seeds = [int.from_bytes(word[:8], "little") >> 1 for word in words]
-        return unit_noise(seeds, tuple(x.shape[1:]), x.dtype, x.device)
+        return _normal(seeds, tuple(x.shape[1:]), x.dtype, x.device)
 
 
 class SeededNoise(Noise):
@@ -113,7 +173,8 @@ class BrownianNoise(Noise):
         self, seeds: Sequence[int], levels: Iterable[float], variable: Variable = SIGMA
     ) -> None:
         super().__init__(seeds)
-        self.levels = sorted({float(s) for s in levels if s > 0 or variable == SIGMA})
+        known = reals("levels", levels, GridError)
+        self.levels = sorted({s for s in known if s > 0 or variable == SIGMA})
         self.times = [variable.tau(s) for s in self.levels]
 
     def __call__(self, x: Tensor, s: float, t: float) -> Tensor:
@@ -138,6 +199,10 @@ class WithNoise(Wrapped):
 
     def __init__(self, ode: ODE, noise: Noise) -> None:
         super().__init__(ode)
+        if isinstance(noise, type) or not callable(noise):
+            raise StateError(
+                f"noise must be a Noise such as SeededNoise(range(64)), not {shown(noise)}."
+            )
         self.source = noise
 
     def noise(self, x: Tensor, s: float, t: float) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from flowsolve._arguments import real
 from flowsolve.errors import StateError
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ def slerp(x: Tensor, y: Tensor, t: float | Tensor) -> Tensor:
     _check_alike(x, y)
     wide = torch.promote_types(x.dtype, torch.float32)
     a, b = (v.to(wide).flatten(1) for v in (x, y))
+    if not isinstance(t, torch.Tensor):
+        t = real("t", t, StateError)
     t = torch.as_tensor(t, dtype=wide, device=x.device).reshape(-1, 1)
     if len(t) not in (1, len(x)):
         raise StateError(

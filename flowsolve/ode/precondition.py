@@ -22,6 +22,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from flowsolve._arguments import instance, real
 from flowsolve.errors import ScheduleError
 from flowsolve.schedule.clock import Clock, EDMClock, FlowClock
 
@@ -99,6 +100,10 @@ class Precondition(ABC):
 
     path = VP
 
+    def __post_init__(self) -> None:
+        instance("clock", self.clock, Clock, "linear_beta() or VPSDE()")
+        instance("path", self.path, Path, "VP or VE")
+
     @abstractmethod
     def __call__(self, sigma: float) -> Coefs: ...
 
@@ -155,6 +160,11 @@ class EDMPrediction(Precondition):
     sigma_data: float = 0.5
 
     path = VE
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 < real("EDMPrediction: sigma_data", self.sigma_data) < math.inf:
+            raise ValueError(f"EDMPrediction needs sigma_data > 0, but got {self.sigma_data!r}.")
 
     def __call__(self, sigma: float) -> Coefs:
         t, d = self.clock.t(sigma), self.sigma_data

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter, ScalarFormatter
+
+from flowsolve._arguments import file_path, instance, several
+from flowsolve.errors import ResultsError
 
 if TYPE_CHECKING:
     from flowsolve.problems.mixture import Mixture
@@ -19,11 +22,26 @@ MARKERS = "osD^vP*X<>"
 
 def save(figure: Figure, path: str | Path) -> None:
     """Write a figure, its format by the suffix; the same figure gives the same bytes."""
-    path = Path(path)
+    instance("figure", figure, Figure, "plot.grid_levels([grid])")
+    path = file_path(path)
+    known = figure.canvas.get_supported_filetypes()
+    if path.suffix[1:].lower() not in known:
+        raise ValueError(f"{path} must end in one of .{', .'.join(sorted(known))}, its format.")
     dated = {".svg": "Date", ".pdf": "CreationDate"}.get(path.suffix)
     metadata = {dated: None} if dated else None
-    with rc_context({"svg.hashsalt": "flowsolve"}):
-        figure.savefig(path, dpi=150, metadata=metadata)
+    try:
+        with rc_context({"svg.hashsalt": "flowsolve"}):
+            figure.savefig(path, dpi=150, metadata=metadata)
+    except OSError as error:
+        raise ResultsError(f"cannot write {path}: {error.strerror}.") from None
+
+
+def check_rows(rows: Any, kind: type) -> list[Any]:
+    """The rows in a list. Raises StateError unless all are of this kind."""
+    found = several("rows", rows, f"{kind.__name__}, as collect() returns them", empty=True)
+    for i, row in enumerate(found):
+        instance(f"rows[{i}]", row, kind)
+    return found
 
 
 def new(width: float, height: float) -> tuple[Figure, Axes]:

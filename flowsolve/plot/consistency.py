@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from matplotlib.figure import Figure
 
-from flowsolve.plot.axes import MARKERS, finish, new
+from flowsolve.plot.axes import MARKERS, check_rows, finish, new
 
 if TYPE_CHECKING:
     from flowsolve.study.consistency import ConsistencyRow
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 def consistency_vs_steps(rows: Sequence[ConsistencyRow]) -> Figure:
     """The distance between images of one x_T, over that between images of different x_T, against S."""
+    from flowsolve.study.consistency import ConsistencyRow
+
+    rows = check_rows(rows, ConsistencyRow)
     figure, axes = new(7.5, 5)
     solvers = dict.fromkeys(r.solver for r in rows)
     most = max((r.most for r in rows), default=0)

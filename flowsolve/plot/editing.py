@@ -9,6 +9,9 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
+from flowsolve._arguments import shown
+from flowsolve.errors import StateError
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -20,6 +23,8 @@ def edits(rows: Mapping[str, Tensor], columns: Sequence[str] = (), title: str = 
 
     Raises ValueError for rows or headings of other numbers.
     """
+    if not isinstance(rows, Mapping) or any(getattr(x, "ndim", 0) != 4 for x in rows.values()):
+        raise StateError(f"edits draws a dictionary name -> (n, 1, h, w), not {shown(rows)}.")
     counts = {len(x) for x in rows.values()} | ({len(columns)} if columns else set())
     if len(counts) != 1 or 0 in counts:
         raise ValueError(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from flowsolve._arguments import instance, several
 from flowsolve.plot.axes import MARKERS, finish, new
 
 if TYPE_CHECKING:
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
 def error_vs_nfe(study: Study, title: str = "") -> Figure:
     """RMS error against evaluations, log-log: a line for each solver and spacing, and triangles of slopes."""
+    from flowsolve.study.studies import Study
+
+    instance("study", study, Study, "work_precision(...)")
     figure, axes = new(7.5, 5)
     _lines(axes, study, lambda row: row.nfe)
     axes.set_xlabel("network evaluations (NFE)")
@@ -29,7 +33,7 @@ def error_vs_nfe(study: Study, title: str = "") -> Figure:
     return figure
 
 
-def convergence(studies: Sequence[Study], title: str = "") -> Figure:
+def convergence(studies: Study | Sequence[Study], title: str = "") -> Figure:
     """RMS error against steps, log-log, with a triangle of the declared order beside each line."""
     figure, axes = new(7.5, 5)
     _lines(axes, _joined(studies), lambda row: row.steps)
@@ -40,10 +44,13 @@ def convergence(studies: Sequence[Study], title: str = "") -> Figure:
     return figure
 
 
-def _joined(studies: Sequence[Study]) -> Study:
+def _joined(studies: Study | Sequence[Study]) -> Study:
     from flowsolve.study.studies import Study
 
-    return Study(tuple(row for study in studies for row in study.rows))
+    found = [studies] if isinstance(studies, Study) else several("studies", studies, "Studies")
+    for i, study in enumerate(found):
+        instance(f"studies[{i}]", study, Study, "convergence(solver, problem)")
+    return Study(tuple(row for study in found for row in study.rows))
 
 
 def _lines(axes: Axes, study: Study, at: Callable[[ErrorRow], float]) -> None:

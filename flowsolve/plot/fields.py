@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.figure import Figure
 
+from flowsolve._arguments import reals
 from flowsolve.plot.axes import density
-from flowsolve.plot.trajectories import trail
+from flowsolve.plot.trajectories import check_axes, trail
 
 if TYPE_CHECKING:
     from flowsolve.integrate.solution import Solution
@@ -25,6 +26,8 @@ def field_2d(problem: Mixture, solution: Solution, sigmas: Sequence[float]) -> F
     import torch
 
     levels, states, _ = trail(solution)
+    check_axes(problem, states, 2)
+    sigmas = reals("sigmas", sigmas)
     sign = -1 if solution.grid.rising else 1
     at_sigmas = solution.at(sigmas).detach().cpu().double().numpy()
     figure = Figure(figsize=(3.2 * len(sigmas), 3.5), layout="constrained")

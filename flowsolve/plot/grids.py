@@ -9,15 +9,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.figure import Figure
 
+from flowsolve._arguments import instance, several
 from flowsolve.plot.axes import new
+from flowsolve.schedule.grid import Grid
 
 if TYPE_CHECKING:
     from flowsolve.analysis.table import Table
-    from flowsolve.schedule.grid import Grid
 
 
-def grid_levels(many: Sequence[Grid]) -> Figure:
+def grid_levels(many: Grid | Sequence[Grid]) -> Figure:
     """Where grids place their levels: log σ on the axis, one row for each grid."""
+    many = [many] if isinstance(many, Grid) else several("grids", many, "Grids")
+    for i, grid in enumerate(many):
+        instance(f"grids[{i}]", grid, Grid, "karras(10, 80, 0.002)")
     figure, axes = new(7.5, 0.9 + 0.4 * len(many))
     for i, grid in enumerate(many):
         levels = [s for s in grid if 0 < s < math.inf]
@@ -35,6 +39,9 @@ def coefficients(t: Table) -> Figure:
 
     Colour is the weight on its own scale, sign(w) √|w| of the largest; weights on x̄_T are 1.
     """
+    from flowsolve.analysis.table import Table
+
+    instance("table", t, Table, "tabulate(Heun(), grid)")
     m = t.matrix
     shown = np.sign(m[:, 1:]) * np.sqrt(np.abs(m[:, 1:]))
     top = float(np.abs(shown).max()) or 1.0

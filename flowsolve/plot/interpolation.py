@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from matplotlib.figure import Figure
 
-from flowsolve.plot.axes import MARKERS
+from flowsolve.plot.axes import MARKERS, check_rows
 
 if TYPE_CHECKING:
     from flowsolve.study.interpolation import InterpolationRow
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 def along_interpolation(rows: Sequence[InterpolationRow]) -> Figure:
     """How strong the noise between two noises is, and how far from data the samples from it are."""
+    from flowsolve.study.interpolation import InterpolationRow
+
+    rows = check_rows(rows, InterpolationRow)
     figure = Figure(figsize=(10, 4.2), layout="constrained")
     left, right = figure.subplots(1, 2)
     for path, marker in zip(dict.fromkeys(r.path for r in rows), cycle(MARKERS), strict=False):

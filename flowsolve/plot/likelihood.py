@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from itertools import cycle
 from typing import TYPE_CHECKING
 
-from flowsolve.plot.axes import MARKERS, finish, new
+from flowsolve.plot.axes import MARKERS, check_rows, finish, new
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 def likelihood_vs_nfe(rows: Sequence[LikelihoodRow]) -> Figure:
     """Bits per dimension, or log p, against evaluations, with the standard error over the data."""
+    from flowsolve.study.likelihood import LikelihoodRow
+
+    rows = check_rows(rows, LikelihoodRow)
     figure, axes = new(7.5, 5)
     for solver, marker in zip(dict.fromkeys(r.solver for r in rows), cycle(MARKERS), strict=False):
         some = sorted((r for r in rows if r.solver == solver and not r.error), key=lambda r: r.nfe)

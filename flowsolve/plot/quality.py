@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from flowsolve.plot.axes import MARKERS, finish, new
+from flowsolve.plot.axes import MARKERS, check_rows, finish, new
 
 if TYPE_CHECKING:
     from flowsolve.study.quality import QualityRow
@@ -21,6 +21,9 @@ def table1(rows: Sequence[QualityRow], labels: dict[str, str] | None = None) -> 
 
     labels  of the lines, by solver
     """
+    from flowsolve.study.quality import QualityRow
+
+    rows = check_rows(rows, QualityRow)
     figure, axes = new(7.5, 5)
     _distances(axes, rows, lambda row: row.steps, labels or {})
     axes.set_xlabel("S, the steps of the sub-sequence")
@@ -31,6 +34,9 @@ def table1(rows: Sequence[QualityRow], labels: dict[str, str] | None = None) -> 
 
 def quality_vs_nfe(rows: Sequence[QualityRow]) -> Figure:
     """Error against the ODE's solution beside distance to data, both against evaluations."""
+    from flowsolve.study.quality import QualityRow
+
+    rows = check_rows(rows, QualityRow)
     figure = Figure(figsize=(11, 4.6), layout="constrained")
     left, right = figure.subplots(1, 2)
     for (solver, some), marker in zip(_series(rows), cycle(MARKERS), strict=False):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from matplotlib import colormaps
 from matplotlib.figure import Figure
 
-from flowsolve.plot.axes import MARKERS, finish, new
+from flowsolve.plot.axes import MARKERS, check_rows, finish, new
 
 if TYPE_CHECKING:
     from flowsolve.study.round_trip import RoundTripRow
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 def round_trips_vs_steps(rows: Sequence[RoundTripRow]) -> Figure:
     """Root mean squared error against S, a line for each way; solid in the first dtype, dashed in others."""
+    from flowsolve.study.round_trip import RoundTripRow
+
+    rows = check_rows(rows, RoundTripRow)
     figure, axes = new(8.5, 5.2)
     ways, dtypes = ([*dict.fromkeys(getattr(r, k) for r in rows)] for k in ("way", "dtype"))
     colors = colormaps["tab20"]

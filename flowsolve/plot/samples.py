@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.figure import Figure
 
+from flowsolve._arguments import instance, shown
+from flowsolve.errors import StateError
 from flowsolve.plot.axes import new
 
 if TYPE_CHECKING:
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 
 def images(x: Tensor, columns: int = 16, title: str = "") -> Figure:
     """Samples of one channel as a sheet of images, values -1 to 1 from black to white."""
+    _check_images(x, 4)
     x = x.detach().cpu().float()
     columns = min(columns, len(x))
     rows = math.ceil(len(x) / columns)
@@ -41,6 +44,7 @@ def sheet(
 
     every  leave a wider gap before every so many columns
     """
+    _check_images(x, 5)
     x = x.detach().cpu().float()
     h, w = x.shape[-2:]
     gap, wide = max(1, h // 8), max(2, h // 2) if 1 < every < x.shape[1] else 0
@@ -62,8 +66,25 @@ def sheet(
     return figure
 
 
+def _shape(x: object) -> str:
+    return str(tuple(x.shape)) if hasattr(x, "shape") else shown(x)
+
+
+def _check_images(x: object, axes: int) -> None:
+    """Raise StateError unless it is a tensor of so many axes."""
+    import torch
+
+    if not isinstance(x, torch.Tensor) or x.ndim != axes or not x.numel():
+        wanted = "(N, 1, H, W)" if axes == 4 else "(rows, columns, 1, H, W)"
+        raise StateError(f"images are a tensor {wanted}, not {_shape(x)}.")
+
+
 def scatter(x: Tensor, title: str = "") -> Figure:
     """Samples of a problem in one dimension (a histogram) or two (points)."""
+    import torch
+
+    if not isinstance(x, torch.Tensor) or not 1 <= x.ndim <= 2:
+        raise StateError(f"scatter draws samples (N,) or (N, d), not {_shape(x)}.")
     figure, axes = new(5, 4.5)
     values = x.detach().cpu().numpy().reshape(len(x), -1)
     if values.shape[1] == 1:
@@ -85,6 +106,9 @@ def along_path(solution: Solution, sample: int = 0, columns: int = 9) -> Figure:
     Images of one channel. Black to white is -1 to 1 for x̂₀, -2 to 2 for ε, and ±(α + 2s) for x_t, data and
     two deviations of noise. Raises ValueError for a solution without a path, or of other shapes.
     """
+    from flowsolve.integrate.solution import Solution
+
+    instance("solution", solution, Solution, "sample(..., keep=1)")
     path = solution.path
     if not path or path[0].x.ndim != 4 or path[0].x.shape[1] != 1:
         shape = tuple(path[0].x.shape) if path else "no path"

@@ -11,6 +11,8 @@ import numpy as np
 from matplotlib import color_sequences
 from matplotlib.figure import Figure
 
+from flowsolve._arguments import instance, shown
+from flowsolve.errors import StateError
 from flowsolve.plot.axes import density
 
 if TYPE_CHECKING:
@@ -32,6 +34,7 @@ def paths_1d(problem: Mixture1D, solution: Solution) -> Figure:
     import torch
 
     levels, states, pieces = trail(solution)
+    check_axes(problem, states, 1)
     lowest = min(p.sigma for p in solution.path if p.sigma > 0)
     seen = [k for k, s in enumerate(levels) if s >= lowest]
     levels, states = [levels[k] for k in seen], states[seen]
@@ -65,6 +68,7 @@ def paths_2d(problem: Mixture, solution: Solution) -> Figure:
     As `paths_1d`; black dots are the ends.
     """
     levels, states, pieces = trail(solution)
+    check_axes(problem, states, 2)
     figure = Figure(figsize=(10, 5), layout="constrained")
     for axes, scaled in zip(figure.subplots(1, 2), (True, False), strict=True):
         drawn = _in_x_t(problem, levels, states) if scaled else states
@@ -81,6 +85,9 @@ def trail(solution: Solution) -> tuple[list[float], NDArray[np.float64], int]:
     """(σ, x̄, n): the finite σ along the path, x̄ there (K, B, *event), and how many a step is drawn with."""
     import torch
 
+    from flowsolve.integrate.solution import Solution
+
+    instance("solution", solution, Solution, "solve(..., keep=1)")
     if not solution.path:
         raise ValueError("this solution kept no path: solve with keep=1 to draw one.")
     points = [p for p in solution.path if p.sigma < math.inf]
@@ -90,6 +97,14 @@ def trail(solution: Solution) -> tuple[list[float], NDArray[np.float64], int]:
         levels, pieces = [*_levels(points)], PIECES
         states = solution.at(levels)
     return levels, states.detach().cpu().double().numpy(), pieces
+
+
+def check_axes(problem: object, states: NDArray[np.float64], d: int) -> None:
+    """Raise StateError unless the problem has a density, and the states are of d dimensions."""
+    if isinstance(problem, type) or not hasattr(problem, "log_density"):
+        raise StateError(f"problem must have a log_density, as Mixture(), not {shown(problem)}.")
+    if states.ndim != d + 1 or (d == 2 and states.shape[2] != 2):
+        raise StateError(f"paths_{d}d draws {d}-dimensional states, not {states.shape[2:]}.")
 
 
 def _levels(points: Sequence[Point]) -> Iterator[float]:

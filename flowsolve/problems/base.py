@@ -8,9 +8,10 @@ import math
 import secrets
 from collections.abc import Iterable
 from dataclasses import is_dataclass
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 from weakref import WeakKeyDictionary
 
+from flowsolve._arguments import instance, real, several, shown
 from flowsolve.errors import GridError, StateError
 from flowsolve.ode.base import ODE
 from flowsolve.ode.noise import unit_noise
@@ -78,6 +79,8 @@ class Problem(ODE):
 
     def check_ends(self) -> None:
         """Raise GridError unless 0 < sigma_min < sigma_max < ∞."""
+        for name in ("sigma_max", "sigma_min"):
+            real(f"{self.name}: {name}", getattr(self, name), GridError)
         if not 0 < self.sigma_min < self.sigma_max < math.inf:
             raise GridError(
                 f"{self.name} needs 0 < sigma_min < sigma_max < inf, but got sigma_max = "
@@ -111,6 +114,24 @@ class Problem(ODE):
     def features(self) -> Features | None:
         """The features that distances take of its samples, (N, *event) -> (N, d); None for their values."""
         return None
+
+
+def check_problem(problem: object) -> None:
+    """Raise StateError unless it is a Problem; an ODE is told how it becomes one."""
+    if isinstance(problem, ODE) and not isinstance(problem, Problem):
+        raise StateError(
+            f"problem must be a Problem, not the ODE {shown(problem)}. Give NetworkProblem(ode, event, "
+            "sigma_max, sigma_min)."
+        )
+    instance("problem", problem, Problem, "Mixture() or NetworkProblem(...)")
+
+
+def numbers(name: str, value: object, depth: int) -> Any:
+    """Lists, arrays or tensors of numbers as tuples, `depth` deep. Raises StateError for anything else."""
+    if depth == 0:
+        return real(name, value, StateError)
+    parts = several(name, value, "numbers" if depth == 1 else "rows of numbers")
+    return tuple(numbers(f"{name}[{i}]", part, depth - 1) for i, part in enumerate(parts))
 
 
 def seeded() -> torch.Generator:

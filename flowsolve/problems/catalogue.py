@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from importlib import import_module
 
+from flowsolve._arguments import shown
 from flowsolve.errors import NameUnknown
 from flowsolve.problems.base import Problem
 from flowsolve.problems.dataset import Dataset
@@ -22,15 +23,24 @@ def find_problem(name: str) -> Problem:
 
     Raises NameUnknown, with the nearest names.
     """
+    if not isinstance(name, str):
+        raise NameUnknown(
+            f"a problem is found by its name, such as 'digits' or 'package.module:function', not by "
+            f"{shown(name)}."
+        )
     if ":" in name:
         module, _, attribute = name.partition(":")
         if not all(word.isidentifier() for word in (*module.split("."), attribute)):
             raise NameUnknown(f"{name!r} does not read as package.module:function.")
         try:
             found = getattr(import_module(module), attribute)
+            problem = found() if callable(found) else found
         except (ImportError, AttributeError) as error:
             raise NameUnknown(f"there is no problem {name!r}: {error}.") from error
-        problem = found() if callable(found) else found
+        except TypeError as error:
+            raise NameUnknown(
+                f"{name} must be a Problem or a function without arguments that gives one: {error}."
+            ) from error
         if not isinstance(problem, Problem):
             raise NameUnknown(f"{name} is a {type(problem).__name__}, not a flowsolve Problem.")
         return problem

@@ -6,6 +6,8 @@ import hashlib
 import math
 from typing import TYPE_CHECKING
 
+from flowsolve._arguments import shown
+from flowsolve.errors import StateError
 from flowsolve.problems.base import Problem
 
 if TYPE_CHECKING:
@@ -28,7 +30,13 @@ class Dataset(Problem):
     def __init__(
         self, points: Tensor | None = None, sigma_max: float = 10.0, sigma_min: float = 0.1
     ) -> None:
+        import torch
+
         points = _spiral() if points is None else points
+        if not isinstance(points, torch.Tensor):
+            raise StateError(
+                f"points must be a tensor (n, *event), not {shown(points)}. Use torch.as_tensor(points)."
+            )
         good = points.numel() > 0 and points.is_floating_point()
         if points.ndim < 1 or not good or not bool(points.isfinite().all()):
             raise ValueError(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from flowsolve.problems.base import Problem, seeded
+from flowsolve.problems.base import Problem, numbers, seeded
 
 if TYPE_CHECKING:
     import torch
@@ -32,6 +32,8 @@ class Gaussian(Problem):
     exact = True
 
     def __post_init__(self) -> None:
+        for name, depth in (("mean", 1), ("covariance", 2)):
+            object.__setattr__(self, name, numbers(name, getattr(self, name), depth))
         check_covariance(self.covariance, len(self.mean))
         self.check_ends()
 
@@ -75,7 +77,8 @@ def check_covariance(covariance: tuple[tuple[float, ...], ...], d: int) -> None:
     """Raise ValueError unless it is a symmetric d by d matrix without negative eigenvalues."""
     import numpy as np
 
-    c = np.array(covariance, dtype=float)
+    even = all(len(row) == d for row in covariance)
+    c = np.array(covariance, dtype=float) if even else np.zeros(0)
     if c.shape != (d, d) or not np.allclose(c, c.T) or np.linalg.eigvalsh(c).min() < 0:
         raise ValueError(
             f"a covariance must be a symmetric, non-negative {d} by {d} matrix, but got {covariance}."

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from flowsolve.problems.base import Problem, seeded
+from flowsolve.problems.base import Problem, numbers, seeded
 from flowsolve.problems.gaussian import check_covariance
 
 if TYPE_CHECKING:
@@ -37,7 +37,11 @@ class Mixture1D(Problem):
     exact = True
 
     def __post_init__(self) -> None:
+        for name in ("weights", "means", "deviations"):
+            object.__setattr__(self, name, numbers(name, getattr(self, name), 1))
         _check_weights(self.weights, len(self.means), len(self.deviations))
+        if min(self.deviations) < 0:
+            raise ValueError(f"deviations must not be negative, but got {self.deviations}.")
         self.check_ends()
 
     @property
@@ -127,6 +131,8 @@ class Mixture(Problem):
     summary = "2-D anisotropic Gaussian mixture (any dimension from Python); exact ε"
 
     def __post_init__(self) -> None:
+        for name, depth in (("weights", 1), ("means", 2), ("covariances", 3)):
+            object.__setattr__(self, name, numbers(name, getattr(self, name), depth))
         _check_weights(self.weights, len(self.means), len(self.covariances))
         for c in self.covariances:
             check_covariance(c, len(self.means[0]))

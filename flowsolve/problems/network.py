@@ -5,8 +5,10 @@ from __future__ import annotations
 import copy
 from typing import TYPE_CHECKING
 
-from flowsolve.errors import StateError
+from flowsolve._arguments import instance, real, shown
+from flowsolve.errors import GridError, StateError
 from flowsolve.ode.base import ODE, Wrapped
+from flowsolve.ode.noise import check_event
 from flowsolve.problems.base import Problem
 from flowsolve.schedule.clock import VPSDE, Clock
 
@@ -53,9 +55,11 @@ class NetworkProblem(Wrapped, Problem):
     ) -> None:
         super().__init__(ode)
         self.name = name
-        self._event, self._digest, self._data, self._features = tuple(event), digest, data, features
+        self._event, self._digest, self._data = check_event(event), digest, data
+        self._features = features
         self._clock: Clock = VPSDE()
-        self.sigma_max, self.sigma_min = float(sigma_max), float(sigma_min)
+        self.sigma_max = real("sigma_max", sigma_max, GridError)
+        self.sigma_min = real("sigma_min", sigma_min, GridError)
         self.check_ends()
 
     def __repr__(self) -> str:
@@ -71,6 +75,7 @@ class NetworkProblem(Wrapped, Problem):
 
     def with_clock(self, clock: Clock) -> NetworkProblem:
         """The same problem with another clock for grids that are uniform in t."""
+        instance("clock", clock, Clock, "VPSDE()")
         other = copy.copy(self)
         other._clock = clock
         return other
@@ -81,13 +86,16 @@ class NetworkProblem(Wrapped, Problem):
 
     def data(self) -> Tensor:
         """The samples given. Raises StateError if there are none, or for another shape."""
+        import torch
+
         if self._data is None:
             return super().data()
         found = self._data() if callable(self._data) else self._data
-        if tuple(found.shape[1:]) != self.event:
+        shape = tuple(getattr(found, "shape", ()))
+        if not isinstance(found, torch.Tensor) or shape[1:] != self.event or not shape:
+            got = shape if isinstance(found, torch.Tensor) else shown(found)
             raise StateError(
-                f"the data of {self!r} must be (N, {', '.join(map(str, self.event))}), not "
-                f"{tuple(found.shape)}."
+                f"the data of {self!r} must be a tensor ({', '.join(['N', *map(str, self.event)])}), not {got}."
             )
         return found
 

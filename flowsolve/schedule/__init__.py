@@ -14,8 +14,10 @@ variable        Variable τ(σ), in which methods interpolate: σ, log σ, a clo
 """
 
 from flowsolve.schedule.betas import exponential_alpha_bar as exponential_alpha_bar
+from flowsolve.schedule.betas import from_alpha_bar as from_alpha_bar
 from flowsolve.schedule.betas import laplace as laplace
 from flowsolve.schedule.betas import sigmoid_beta as sigmoid_beta
+from flowsolve.schedule.betas import squared_cosine as squared_cosine
 from flowsolve.schedule.betas import zero_terminal_snr as zero_terminal_snr
 from flowsolve.schedule.clock import VESDE as VESDE
 from flowsolve.schedule.clock import VPSDE as VPSDE
@@ -23,12 +25,10 @@ from flowsolve.schedule.clock import Clock as Clock
 from flowsolve.schedule.clock import EDMClock as EDMClock
 from flowsolve.schedule.clock import FlowClock as FlowClock
 from flowsolve.schedule.discrete import DiscreteClock as DiscreteClock
-from flowsolve.schedule.discrete import from_alpha_bar as from_alpha_bar
 from flowsolve.schedule.discrete import from_alphas_cumprod as from_alphas_cumprod
 from flowsolve.schedule.discrete import from_betas as from_betas
 from flowsolve.schedule.discrete import linear_beta as linear_beta
 from flowsolve.schedule.discrete import scaled_linear_beta as scaled_linear_beta
-from flowsolve.schedule.discrete import squared_cosine as squared_cosine
 from flowsolve.schedule.flow_shift import dynamic_shift as dynamic_shift
 from flowsolve.schedule.flow_shift import flow_uniform as flow_uniform
 from flowsolve.schedule.gits_published import gits_table as gits_table

@@ -10,7 +10,7 @@ import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
-from flowsolve._repr import ShortRepr
+from flowsolve._arguments import ShortRepr, real
 from flowsolve.errors import ScheduleError
 
 
@@ -33,12 +33,14 @@ class Clock(ShortRepr, ABC):
         """dσ/dt at time t."""
 
     def _positive(self, sigma: float) -> float:
+        sigma = real(f"{self}: σ", sigma, ScheduleError)
         if not 0 < sigma < math.inf:
             raise ScheduleError(f"{self} has no time for σ = {sigma!r}: give 0 < σ < ∞.")
         return sigma
 
     def _inside(self, t: float, low: float, high: float) -> float:
         """t, moved into [low, high] if it is outside by rounding. Raises ScheduleError if by more."""
+        t = real(f"{self}: t", t, ScheduleError)
         slack = 1e-12 * (high - low)
         if not low - slack <= t <= high + slack:
             raise ScheduleError(f"{self} knows times from {low:g} to {high:g}, not t = {t!r}.")
@@ -82,7 +84,7 @@ class EDMClock(Clock):
     """t = ln(σ)/4.                                                    Karras et al. 2022, Table 1."""
 
     def sigma(self, t: float) -> float:
-        return math.exp(4 * t)
+        return math.exp(4 * real(f"{self}: t", t, ScheduleError))
 
     def t(self, sigma: float) -> float:
         return math.log(self._positive(sigma)) / 4
@@ -99,6 +101,7 @@ class VESDE(Clock):
     sigma_max: float = 50.0
 
     def sigma(self, t: float) -> float:
+        t = real(f"{self}: t", t, ScheduleError)
         return self.sigma_min * math.exp(t * math.log(self.sigma_max / self.sigma_min))
 
     def t(self, sigma: float) -> float:
@@ -130,7 +133,8 @@ class FlowClock(Clock):
     def t(self, sigma: float) -> float:
         if sigma == math.inf:
             return self.scale
-        return self.scale * self._positive(sigma) / (self.shift + sigma)
+        sigma = self._positive(sigma)
+        return self.scale * sigma / (self.shift + sigma)
 
     def rate(self, t: float) -> float:
         """shift/(1-t)²."""

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 from typing import Literal
 
+from flowsolve._arguments import reals, whole
 from flowsolve.errors import ScheduleError
 from flowsolve.schedule.clock import Clock
 
@@ -188,16 +189,17 @@ def from_alphas_cumprod(
     alphas_cumprod: Sequence[float], between: Between = "smooth", name: str = ""
 ) -> DiscreteClock:
     """The clock of a table ᾱ_t = Π_{i<=t} (1 - β_i), for example `scheduler.alphas_cumprod.tolist()`."""
-    return DiscreteClock(tuple(float(a) for a in alphas_cumprod), between, name)
+    return DiscreteClock(reals("alphas_cumprod", alphas_cumprod, ScheduleError), between, name)
 
 
 def from_betas(
     betas: Sequence[float], between: Between = "smooth", name: str = ""
 ) -> DiscreteClock:
     """The clock of β_0, ..., β_{T-1}:  ᾱ_t = Π_{i<=t} (1 - β_i) = exp Σ_{i<=t} log1p(-β_i)."""
+    betas = reals("betas", betas, ScheduleError)
     if not all(0 < b < 1 for b in betas):
         raise ScheduleError("every beta must lie strictly between 0 and 1.")
-    logs = [math.log1p(-float(b)) for b in betas]
+    logs = [math.log1p(-b) for b in betas]
     # fsum keeps 1 - ᾱ_t, about 1e-4 at t = 0, to full relative precision
     return from_alphas_cumprod(
         [math.exp(math.fsum(logs[: i + 1])) for i in range(len(logs))], between, name
@@ -212,6 +214,8 @@ def linear_beta(
     T: int = 1000, beta_start: float = 1e-4, beta_end: float = 0.02, between: Between = "smooth"
 ) -> DiscreteClock:
     """β_t linear from 1e-4 to 0.02.                                     Ho, Jain, Abbeel 2020."""
+    T = whole("linear_beta: T", T, 1, ScheduleError)
+    beta_start, beta_end = reals("linear_beta: β", (beta_start, beta_end), ScheduleError)
     return from_betas(_linspace(beta_start, beta_end, T), between, f"linear_beta(T={T})")
 
 
@@ -219,28 +223,9 @@ def scaled_linear_beta(
     T: int = 1000, beta_start: float = 0.00085, beta_end: float = 0.012, between: Between = "smooth"
 ) -> DiscreteClock:
     """√β_t linear.                                    Latent diffusion; Stable Diffusion 1 and 2."""
+    T = whole("scaled_linear_beta: T", T, 1, ScheduleError)
+    beta_start, beta_end = reals("scaled_linear_beta: β", (beta_start, beta_end), ScheduleError)
+    if min(beta_start, beta_end) < 0:
+        raise ScheduleError("every beta must lie strictly between 0 and 1.")
     roots = _linspace(math.sqrt(beta_start), math.sqrt(beta_end), T)
     return from_betas([r * r for r in roots], between, f"scaled_linear_beta(T={T})")
-
-
-def from_alpha_bar(
-    f: Callable[[float], float],
-    T: int = 1000,
-    max_beta: float = 0.999,
-    between: Between = "smooth",
-    name: str = "",
-) -> DiscreteClock:
-    """1 - β_t = f((t+1)/T)/f(t/T), β_t <= max_beta.                Nichol, Dhariwal 2021, Section 3.2."""
-    betas = [min(1 - f((t + 1) / T) / f(t / T), max_beta) for t in range(T)]
-    return from_betas(betas, between, name)
-
-
-def squared_cosine(
-    T: int = 1000, max_beta: float = 0.999, between: Between = "smooth"
-) -> DiscreteClock:
-    """1 - β_t = f(t+1)/f(t), f(t) = cos²(π/2 (t/T + 0.008)/1.008), β_t <= 0.999.  Nichol, Dhariwal 2021."""
-
-    def f(u: float) -> float:
-        return math.cos((u + 0.008) / 1.008 * math.pi / 2) ** 2
-
-    return from_alpha_bar(f, T, max_beta, between, f"squared_cosine(T={T})")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Literal
 
+from flowsolve._arguments import real, whole
 from flowsolve.errors import GridError, ScheduleError
 from flowsolve.schedule.grid import Grid
 
@@ -24,6 +25,7 @@ def dynamic_shift(
 
     The shift of `flow_uniform` for an image of this size. Raises ScheduleError unless it is positive.
     """
+    image_seq_len = whole("dynamic_shift: image_seq_len", image_seq_len, 1, ScheduleError)
     slope = (max_shift - base_shift) / (max_seq_len - base_seq_len)
     return shift_of(base_shift + slope * (image_seq_len - base_seq_len), kind)
 
@@ -32,6 +34,7 @@ def shift_of(mu: float, kind: Literal["exponential", "linear"] = "exponential") 
     """e^μ ("exponential") or μ ("linear"). Raises ScheduleError unless it is positive."""
     if kind not in ("exponential", "linear"):
         raise ScheduleError(f'kind must be "exponential" or "linear", but got {kind!r}.')
+    mu = real("a flow's shift: mu", mu, ScheduleError)
     shift = math.exp(mu) if kind == "exponential" else mu
     if not 0 < shift < math.inf:
         raise ScheduleError(f"a flow's shift must be positive, but mu = {mu!r} gives {shift!r}.")
@@ -53,6 +56,9 @@ def flow_uniform(
     n steps, which cost Euler n evaluations. first = 1 is σ = ∞. Raises GridError for times outside (0, 1], no
     step, or a shift that is not positive.
     """
+    n = whole("flow_uniform: n", n, error=GridError)
+    for name, value in (("shift", shift), ("first", first), ("last", last)):
+        real(f"flow_uniform: {name}", value, GridError)
     if n < 1:
         raise GridError(f"flow_uniform: a grid needs at least one step, but got n = {n}.")
     if not (0 < last <= first <= 1 and 0 < shift < math.inf):
@@ -63,7 +69,9 @@ def flow_uniform(
     times = [first + (last - first) * (i / max(n - 1, 1)) for i in range(n)]
     levels = [shift * odds(t) for t in times]
     if terminal is not None:
-        if not 0 < terminal < 1 or math.isinf(levels[-1]):
+        if not 0 < real("flow_uniform: terminal", terminal, GridError) < 1 or math.isinf(
+            levels[-1]
+        ):
             raise GridError(
                 f"flow_uniform: terminal = {terminal!r} must lie between 0 and 1, and needs n > 1."
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from flowsolve._arguments import whole
 from flowsolve.errors import GridError
 from flowsolve.schedule.grid import Grid
 from flowsolve.schedule.tuned import resample
@@ -70,9 +71,10 @@ def gits_table(n: int, sigma_max: float, sigma_min: float, table: str = "sd15") 
     The list of n steps; for another n the list of the nearest number of steps, resampled like `ays`. They
     were found for Euler's error on those networks; for others search with `gits`. Raises GridError.
     """
-    if table not in GITS_TABLES:
+    if not isinstance(table, str) or table not in GITS_TABLES:
         raise GridError(f"gits_table knows the tables {', '.join(GITS_TABLES)}, not {table!r}.")
     lists = GITS_TABLES[table]
+    n = whole("gits_table: n", n, 1, GridError)
     nearest = min(max(n, min(lists)), max(lists))
     levels = resample(Grid(lists[nearest], f"gits_table({table})"), n, sigma_max, sigma_min)
     return levels.named("gits_table" if table == "sd15" else f"gits_table(table={table})")

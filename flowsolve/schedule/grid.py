@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import overload
 
-from flowsolve.errors import GridError
+from flowsolve._arguments import real, reals, shown, whole
+from flowsolve.errors import GridError, StateError
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,7 @@ class Grid(Sequence[float]):
     rising: bool = field(default=False, repr=False)
 
     def __init__(self, levels: Iterable[float], name: str = "custom") -> None:
-        values = tuple(float(s) for s in levels)
+        values = _numbers(levels)
         _check(values)
         object.__setattr__(self, "levels", values)
         object.__setattr__(self, "name", name)
@@ -70,7 +72,7 @@ class Grid(Sequence[float]):
         reach x_t with weight 1 is therefore added to x₀ times this gain. Raises GridError unless sigma
         is a level.
         """
-        if math.isinf(sigma):
+        if math.isinf(real("σ", sigma, GridError)):
             return 1.0
         if sigma not in self.levels:
             raise GridError(
@@ -85,6 +87,7 @@ class Grid(Sequence[float]):
 
         first = last is a single level. Raises GridError unless 0 <= first <= last <= steps.
         """
+        first, last = (whole("a part's end", end, error=GridError) for end in (first, last))
         if not 0 <= first <= last <= self.steps:
             raise GridError(
                 f"this grid ({self}) has levels 0 to {self.steps}, but the part asked for goes from "
@@ -102,7 +105,7 @@ class Grid(Sequence[float]):
 
     def below(self, sigma: float) -> Grid:
         """The falling levels at or under sigma. Raises GridError unless there are two."""
-        under = tuple(s for s in self.levels if s <= sigma)
+        under = tuple(s for s in self.levels if s <= real("σ", sigma, GridError))
         if self.rising or len(under) < 2:
             raise GridError(
                 f"to start under σ = {sigma!r} takes a falling grid with two levels at or under it, but "
@@ -145,6 +148,40 @@ Spacing = Callable[[int, float, float], Grid]
 
 GridFamily = Callable[[int], Grid]
 """n -> a grid of n steps whose ends are settled, for example `lambda n: karras(n, 80, 0.002)`."""
+
+
+def as_grid(levels: Iterable[float]) -> Grid:
+    """The Grid itself, or one of these levels."""
+    return levels if isinstance(levels, Grid) else Grid(levels)
+
+
+def check_family(grids: object) -> None:
+    """Raise StateError unless `grids` can be called with n alone."""
+    example = "a function n -> Grid such as lambda n: karras(n, 80, 0.002)"
+    if not callable(grids):
+        raise StateError(f"the grids must be {example}, not {shown(grids)}.")
+    try:
+        inspect.signature(grids).bind(1)
+    except TypeError as error:
+        name = getattr(grids, "__name__", type(grids).__name__)
+        raise StateError(f"the grids must be {example}, but {name}(n): {error}.") from None
+    except ValueError:  # a function of C, which does not say
+        pass
+
+
+def _numbers(levels: Iterable[float]) -> tuple[float, ...]:
+    """Floats. Raises GridError for what is no sequence, and for what is no number in it."""
+    hint = ""
+    if isinstance(levels, int | float):
+        hint = " A number of steps makes a grid by a spacing: karras(10, 80, 0.002)."
+    elif callable(levels):
+        hint = " Call it first, as karras(10, 80, 0.002)."
+    try:
+        return reals("grid", levels, GridError)
+    except StateError:
+        raise GridError(
+            f"a grid is made of falling noise levels such as [10, 5, 1], not of {shown(levels)}.{hint}"
+        ) from None
 
 
 def _check(levels: tuple[float, ...]) -> None:

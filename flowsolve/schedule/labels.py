@@ -23,8 +23,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from flowsolve.errors import ScheduleError
+from flowsolve.schedule.betas import squared_cosine
 from flowsolve.schedule.clock import Clock
-from flowsolve.schedule.discrete import from_alphas_cumprod, squared_cosine
+from flowsolve.schedule.discrete import from_alphas_cumprod
 
 
 @dataclass(frozen=True, repr=False)

@@ -8,19 +8,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
+from flowsolve._arguments import instance, real, whole
 from flowsolve.errors import GridError
+from flowsolve.schedule.clock import Clock
 from flowsolve.schedule.grid import Grid
-
-if TYPE_CHECKING:
-    from flowsolve.schedule.clock import Clock
 
 
 def ramp(n: int, sigma_max: float, sigma_min: float, name: str) -> list[float]:
     """The fractions 0, 1/n, ..., 1. Raises GridError for arguments that no spacing takes."""
+    n = whole(f"{name}: n", n, error=GridError)
     if n < 1:
         raise GridError(f"{name}: a grid needs at least one step, but got n = {n}.")
+    for end, value in (("sigma_max", sigma_max), ("sigma_min", sigma_min)):
+        real(f"{name}: {end}", value, GridError)
     if not 0 <= sigma_min < sigma_max < math.inf:
         raise GridError(
             f"{name}: need 0 <= sigma_min < sigma_max < inf, but got sigma_max = {sigma_max!r}, "
@@ -37,10 +38,10 @@ def with_ends(sigma_max: float, inner: Iterable[float], sigma_min: float, name: 
 
 def karras(n: int, sigma_max: float, sigma_min: float, rho: float = 7.0) -> Grid:
     """σ_i = (σ_max^(1/ρ) + i/n (σ_min^(1/ρ) - σ_max^(1/ρ)))^ρ.     Karras et al. 2022, Eq. 5."""
+    fractions, rho = ramp(n, sigma_max, sigma_min, "karras"), real("karras: rho", rho, GridError)
     if rho == 0:
         raise GridError("karras: rho = 0 has no grid; its limit, even in log σ, is log_snr.")
     a, b = sigma_max ** (1 / rho), sigma_min ** (1 / rho)
-    fractions = ramp(n, sigma_max, sigma_min, "karras")
     name = "karras" if rho == 7 else f"karras(rho={rho:g})"
     return with_ends(sigma_max, ((a + r * (b - a)) ** rho for r in fractions), sigma_min, name)
 
@@ -55,6 +56,9 @@ def exponential(n: int, sigma_max: float, sigma_min: float, rho: float = 1.0) ->
 
     With ρ = 1 it has the levels of `log_snr`.
     """
+    rho = real("exponential: rho", rho, GridError)
+    if not rho > 0:
+        raise GridError(f"exponential: need rho > 0, but got rho = {rho!r}.")
     name = "exponential" if rho == 1 else f"exponential(rho={rho:g})"
     return _exponential(n, sigma_max, sigma_min, rho, name)
 
@@ -85,6 +89,10 @@ def uniform_t(
     p = power; 1 is uniform in time. Raises GridError for p != 1 on a clock with negative times.
     """
     fractions = ramp(n, sigma_max, sigma_min, "uniform_t")
+    instance("clock", clock, Clock, "VPSDE()")
+    power = real("uniform_t: power", power, GridError)
+    if power == 0:
+        raise GridError("uniform_t: power = 0 has no grid. 1 is uniform in time, 2 in its root.")
     first, last = clock.t(sigma_max), clock.t(sigma_min)
     if power != 1 and last < 0:
         raise GridError(

@@ -9,15 +9,13 @@ import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
+from flowsolve._arguments import instance, real
 from flowsolve.errors import GridError
-from flowsolve.schedule.grid import Grid
+from flowsolve.schedule.clock import Clock
+from flowsolve.schedule.discrete import DiscreteClock
+from flowsolve.schedule.grid import Grid, as_grid
 from flowsolve.schedule.spacings import ramp, with_ends
-
-if TYPE_CHECKING:
-    from flowsolve.schedule.clock import Clock
-    from flowsolve.schedule.discrete import DiscreteClock
 
 # ------------------------------------------------------------------------------------------- beta
 
@@ -41,6 +39,7 @@ def beta_t(
     ComfyUI's beta scheduler also rounds t to whole labels: `round_to(beta_t(...), clock)`.
     """
     fractions = ramp(n, sigma_max, sigma_min, "beta_t")
+    instance("clock", clock, Clock, "VPSDE()")
     first, last = clock.t(sigma_max), clock.t(sigma_min)
     inner = [clock.sigma(last + (first - last) * p) for p in _beta_ppf(fractions, a, b)[1:-1]]
     name = f"{_named('beta_t', a, b)}[{clock}]"
@@ -54,8 +53,9 @@ def _named(name: str, a: float, b: float) -> str:
 def _beta_ppf(fractions: Sequence[float], a: float, b: float) -> list[float]:
     from scipy.special import betaincinv
 
-    if not (a > 0 and b > 0):
-        raise GridError(f"beta: need a > 0 and b > 0, but got a = {a!r}, b = {b!r}.")
+    a, b = real("beta: a", a, GridError), real("beta: b", b, GridError)
+    if not (0 < a < math.inf and 0 < b < math.inf):
+        raise GridError(f"beta: need finite a > 0 and b > 0, but got a = {a!r}, b = {b!r}.")
     return [float(betaincinv(a, b, 1 - r)) for r in fractions]
 
 
@@ -76,7 +76,7 @@ def resample(grid: Sequence[float], n: int, sigma_max: float = 0, sigma_min: flo
     Raises GridError for ends outside the grid, and for a grid with the levels 0 or ∞.
     """
     name = f"resample({grid.name})" if isinstance(grid, Grid) else "resample"
-    levels = (grid if isinstance(grid, Grid) else Grid(grid))[:]
+    levels = as_grid(grid)[:]
     sigma_max, sigma_min = sigma_max or levels[0], sigma_min or levels[-1]
     fractions = ramp(n, sigma_max, sigma_min, name)
     if not (levels[-1] > 0 and math.isfinite(levels[0])):
@@ -111,7 +111,7 @@ def ays(n: int, sigma_max: float, sigma_min: float, table: str = "sd15") -> Grid
     diffusers' lists of 10 steps end with 0.152, 0: `ays(9, 14.615, 0.152).to_zero()`. The tables are tuned for
     those models with a stochastic sampler. Raises GridError for another table.
     """
-    if table not in AYS:
+    if not isinstance(table, str) or table not in AYS:
         raise GridError(f"ays knows the tables {', '.join(AYS)}, not {table!r}.")
     levels = resample(Grid(AYS[table], f"ays({table})"), n, sigma_max, sigma_min)
     return levels.named("ays" if table == "sd15" else f"ays(table={table})")
@@ -125,7 +125,7 @@ def arctan(n: int, sigma_max: float, sigma_min: float, c: float = 0.5) -> Grid:
     the error, is nearest to 1 for equal Δθ: it is then cosⁿ(Δθ). c = 0.5 is EDM's σ_data.
     """
     fractions = ramp(n, sigma_max, sigma_min, "arctan")
-    if not 0 < c < math.inf:
+    if not 0 < real("arctan: c", c, GridError) < math.inf:
         raise GridError(f"arctan: need 0 < c < ∞, but got c = {c!r}.")
     a, b = math.atan(sigma_max / c), math.atan(sigma_min / c)
     inner = (c * math.tan(a + r * (b - a)) for r in fractions)
@@ -141,6 +141,8 @@ def round_to(grid: Grid, clock: DiscreteClock) -> Grid:
     For networks that take whole labels only. Nearest in σ, as in EDM's code: the nearest in log σ can be
     another. Raises GridError if two levels round to the same one.
     """
+    instance("clock", clock, DiscreteClock, "linear_beta()")
+    instance("grid", grid, Grid, "karras(10, 80, 0.002)")
     table = [math.exp(y) for y in clock.log_sigmas]
 
     def nearest(sigma: float) -> float:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from flowsolve.schedule.clock import Clock
+from flowsolve._arguments import instance
+from flowsolve.schedule.clock import Clock
 
 
 class Variable(ABC):
@@ -66,6 +65,9 @@ class ClockTime(Variable):
     """τ = t(σ), the time of a clock: the variable of DEIS-tAB and of the score-SDE solvers."""
 
     clock: Clock
+
+    def __post_init__(self) -> None:
+        instance("clock", self.clock, Clock, "VPSDE()")
 
     def tau(self, sigma: float) -> float:
         return self.clock.t(sigma)

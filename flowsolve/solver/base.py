@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from flowsolve._repr import ShortRepr
+from flowsolve._arguments import ShortRepr, several
 from flowsolve.errors import StateError
 from flowsolve.solver.dense_output import hermite
 
@@ -99,6 +99,17 @@ def check_solver(solver: object) -> None:
             f"solver must be a Solver instance such as Heun(), not {solver!r}."
             + (" Names are for the command line." if isinstance(solver, str) else "")
         )
+
+
+def as_solvers(solvers: Solver | Iterable[Solver]) -> list[Solver]:
+    """The solvers in a list; one is a list of one. Raises StateError where one is none, and for no solver."""
+    if isinstance(solvers, Solver | str | type):
+        check_solver(solvers)
+        solvers = [solvers]
+    found = several("solvers", solvers, "solvers such as [Euler(), Heun()]")
+    for solver in found:
+        check_solver(solver)
+    return found
 
 
 def check_option(solver: object, name: str, kind: type) -> None:

@@ -18,7 +18,8 @@ class Point:
     sigma    the level σ
     alpha    the signal scale α(σ) of the model's path
     x        x̄ = x_t/α;  at σ = ∞ the unit noise
-    eps, x0  of this x̄ at this σ; at σ = 0, eps is None and x0 is x
+    eps, x0  of this x̄ at this σ; at σ = 0, eps is None and x0 is x. Both None where the method did not
+             evaluate and the ODE cannot be
     nfe      evaluations made before this node was reached
     """
 
@@ -27,7 +28,7 @@ class Point:
     x: Tensor
     nfe: int
     eps: Tensor | None
-    x0: Tensor
+    x0: Tensor | None
 
     @property
     def x_t(self) -> Tensor:

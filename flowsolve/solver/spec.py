@@ -10,7 +10,6 @@ from typing import Any
 
 from flowsolve import schedule
 from flowsolve.errors import NameUnknown, StateError
-from flowsolve.schedule import discrete
 from flowsolve.schedule.variable import LOG_SIGMA, SIGMA, ClockTime
 from flowsolve.solver.chart import DATA, NOISE
 
@@ -19,9 +18,9 @@ CLOCKS: dict[str, Callable[..., schedule.Clock]] = {
     "vesde": schedule.VESDE,
     "edmclock": schedule.EDMClock,
     "flowclock": schedule.FlowClock,
-    "linearbeta": discrete.linear_beta,
-    "scaledlinearbeta": discrete.scaled_linear_beta,
-    "squaredcosine": discrete.squared_cosine,
+    "linearbeta": schedule.linear_beta,
+    "scaledlinearbeta": schedule.scaled_linear_beta,
+    "squaredcosine": schedule.squared_cosine,
 }
 
 # names that are values themselves and not called

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import inspect
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from flowsolve.errors import FlowsolveError
+from flowsolve._arguments import instance, real, several, shown, whole
+from flowsolve.errors import BudgetError, FlowsolveError, StateError
 from flowsolve.integrate.cost import fit
+from flowsolve.problems.base import Problem, check_problem
 from flowsolve.schedule.grid import Grid, Spacing
-from flowsolve.solver.base import Solver
+from flowsolve.solver.base import Solver, check_solver
 
-if TYPE_CHECKING:
-    from flowsolve.problems.base import Problem
+EXAMPLE = "a function (n, sigma_max, sigma_min) -> Grid such as karras"
 
 
 @dataclass(frozen=True)
@@ -33,17 +36,48 @@ class Case:
 
 
 def _name(spacing: Spacing) -> str:
-    """The name that the spacing gives its grids, or its own."""
+    """The name that the spacing gives its grids, or its own. Raises StateError for what is no spacing."""
+    own = getattr(spacing, "__name__", "custom")
+    if not callable(spacing):
+        raise StateError(f"a spacing is {EXAMPLE}, not {shown(spacing)}.")
     try:
-        return spacing(1, 2.0, 1.0).name
+        inspect.signature(spacing).bind(1, 2.0, 1.0)
+    except TypeError as error:
+        raise StateError(
+            f"a spacing is {EXAMPLE}, but {own}(n, sigma_max, sigma_min): {error}."
+        ) from None
+    try:
+        grid = spacing(1, 2.0, 1.0)
     except FlowsolveError:
-        return getattr(spacing, "__name__", "custom")
+        return own
+    if not isinstance(grid, Grid):
+        raise StateError(f"a spacing is {EXAMPLE}, but {own} gave {shown(grid)}.")
+    return grid.name
+
+
+def counts(name: str, values: Sequence[int], *, empty: bool = False) -> list[int]:
+    """Whole numbers from 1. Raises StateError for one number, BudgetError for what is no such number."""
+    found = several(name, values, "whole numbers such as [10, 20, 40]", empty=empty)
+    return [whole(f"{name}[{i}]", n, 1, BudgetError) for i, n in enumerate(found)]
+
+
+def check_cases(cases: Sequence[Case]) -> list[Case]:
+    """The cases in a list. Raises StateError where one is none."""
+    example = "cases such as those of budget_cases(solver, problem, spacing, nfe)"
+    found = [cases] if isinstance(cases, Case) else several("cases", cases, example, empty=True)
+    for i, case in enumerate(found):
+        instance(f"cases[{i}]", case, Case)
+    return found
 
 
 def steps_case(solver: Solver, problem: Problem, spacing: Spacing, n: int) -> Case:
     """The solver on a grid of n steps between the problem's ends."""
+    check_solver(solver)
+    check_problem(problem)
+    n = whole("steps", n, 1, BudgetError)
+    name = _name(spacing)
     grid = partial(spacing, n, problem.sigma_max, problem.sigma_min)
-    return Case(solver, repr(solver), _name(spacing), f"steps={n}", grid)
+    return Case(solver, repr(solver), name, f"steps={n}", grid)
 
 
 def budget_cases(
@@ -55,9 +89,12 @@ def budget_cases(
 ) -> Iterator[Case]:
     """A fixed-grid solver within each budget of evaluations, an adaptive one at each tolerance.
 
-    An adaptive solver that has no rtol and atol to set is one case, as it is given.
+    An adaptive solver that has no rtol and atol to set is one case, as it is given. Raises StateError and
+    BudgetError for what cannot be asked of any method.
     """
-    ends = (problem.sigma_max, problem.sigma_min)
+    check_solver(solver)
+    check_problem(problem)
+    nfe, ends = counts("nfe", nfe, empty=True), (problem.sigma_max, problem.sigma_min)
     if not solver.adaptive:
         name = _name(spacing)
         for budget in nfe:
@@ -69,6 +106,8 @@ def budget_cases(
         yield Case(solver, repr(solver), "adaptive", "as given", whole)
         return
     adaptive: Any = solver
-    for tol in tolerances:
+    for tol in several("tolerances", tolerances, "tolerances such as [1e-2, 1e-4]", empty=True):
+        if not 0 < real("a tolerance", tol) < math.inf:
+            raise ValueError(f"a tolerance must be positive and finite, but got {tol!r}.")
         run = replace(adaptive, rtol=tol, atol=tol)
         yield Case(run, repr(solver), "adaptive", f"tol={tol:g}", whole)

@@ -16,7 +16,7 @@ from flowsolve.problems import Mixture, Mixture1D
 from flowsolve.schedule.clock import VPSDE
 from flowsolve.schedule.grid import Spacing
 from flowsolve.schedule.spacings import karras, log_snr
-from flowsolve.solver.base import OneStep, Solver, formula_and_source
+from flowsolve.solver.base import OneStep, Solver, as_solvers, formula_and_source
 from flowsolve.study.studies import convergence
 
 TOLERANCE = 0.2
@@ -53,7 +53,7 @@ class Certificate:
 
 
 def certify(
-    solvers: Iterable[Solver], on_row: Callable[[Certificate], None] | None = None
+    solvers: Solver | Iterable[Solver], on_row: Callable[[Certificate], None] | None = None
 ) -> list[Certificate]:
     """Measure each solver in float64; adaptive ones are left out.
 
@@ -63,7 +63,7 @@ def certify(
     steps.
     """
     done = []
-    for solver in solvers:
+    for solver in as_solvers(solvers):
         if not solver.adaptive:
             done.append(_certificate(solver))
             if on_row:

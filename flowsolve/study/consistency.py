@@ -12,6 +12,10 @@ from typing import TYPE_CHECKING, Unpack
 from flowsolve.errors import SamplesError
 from flowsolve.integrate.driver import vp_start
 from flowsolve.metrics.estimate import Estimate, jackknife
+from flowsolve.problems.base import Problem, check_problem
+from flowsolve.schedule.grid import GridFamily, check_family
+from flowsolve.solver.base import Solver, as_solvers
+from flowsolve.study.cases import counts
 from flowsolve.study.door import door
 from flowsolve.study.results import Row
 from flowsolve.study.runner import Task
@@ -20,10 +24,6 @@ from flowsolve.study.settings import Settings, Setup
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-    from flowsolve.problems.base import Problem
-    from flowsolve.schedule.grid import GridFamily
-    from flowsolve.solver.base import Solver
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,6 +118,9 @@ def consistency(
 
     The rows of the largest S come first: their samples are drawn once and kept for all others.
     """
+    check_problem(problem)
+    check_family(grids)
+    solvers, steps = as_solvers(solvers), counts("steps", steps)
     run, most = Setup.of(settings, seeds=range(64), start=vp_start), max(steps)
     made = {n: grids(n) for n in steps}
     met = door(problem, run)

@@ -9,9 +9,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Unpack
 
 from flowsolve import metrics
+from flowsolve._arguments import instance, whole
 from flowsolve.integrate.driver import sample
 from flowsolve.metrics.estimate import Estimate
 from flowsolve.ode.noise_interpolation import slerp
+from flowsolve.problems.base import Problem, check_problem
+from flowsolve.schedule.grid import Grid
+from flowsolve.solver.base import Solver, check_solver
 from flowsolve.study.door import door
 from flowsolve.study.results import Row
 from flowsolve.study.runner import Task
@@ -20,9 +24,6 @@ from flowsolve.study.settings import Settings, Setup
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from flowsolve.problems.base import Problem
-    from flowsolve.schedule.grid import Grid
-    from flowsolve.solver.base import Solver
 
 Curve = Callable[["Tensor", "Tensor", float], "Tensor"]
 
@@ -112,6 +113,10 @@ def interpolation(
 
     The distance is to `problem.data()`.
     """
+    check_problem(problem)
+    check_solver(solver)
+    instance("grid", grid, Grid, "karras(10, 80, 0.002)")
+    pairs, points = whole("pairs", pairs, 1), whole("points", points, 2)
     run = replace(Setup.of(settings), seeds=range(2 * pairs))
     data = problem.data()
 

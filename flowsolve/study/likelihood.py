@@ -6,20 +6,19 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Unpack
+from typing import Unpack
 
+from flowsolve._arguments import whole
 from flowsolve.errors import SamplesError
 from flowsolve.integrate.bits import bits_per_dim, dequantise
 from flowsolve.integrate.likelihood import log_prob, vp_prior
 from flowsolve.metrics.estimate import Estimate
+from flowsolve.problems.base import Problem, check_problem
+from flowsolve.study.cases import Case, check_cases
 from flowsolve.study.door import door
 from flowsolve.study.results import Row
 from flowsolve.study.runner import Task
 from flowsolve.study.settings import Settings, Setup
-
-if TYPE_CHECKING:
-    from flowsolve.problems.base import Problem
-    from flowsolve.study.cases import Case
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,6 +92,8 @@ def likelihood(
     """
     import torch
 
+    check_problem(problem)
+    samples, cases = whole("samples", samples), check_cases(cases)
     run = replace(Setup.of(settings, block=64), seeds=range(samples))
     data = problem.data()
     if not 2 <= samples <= len(data):

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Unpack
 from flowsolve import metrics
 from flowsolve.errors import SamplesError
 from flowsolve.metrics.estimate import Estimate
-from flowsolve.study.cases import Case
+from flowsolve.problems.base import Problem, check_problem
+from flowsolve.study.cases import Case, check_cases
 from flowsolve.study.door import door
 from flowsolve.study.references import reference
 from flowsolve.study.results import Row
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from flowsolve.metrics.features import Features
-    from flowsolve.problems.base import Problem
     from flowsolve.schedule.grid import Grid
 
 REAL = "real data"
@@ -112,7 +112,8 @@ def quality(
     """
     import torch
 
-    run = Setup.of(settings, seeds=range(500))
+    check_problem(problem)
+    run, cases = Setup.of(settings, seeds=range(500)), check_cases(cases)
     data, n = problem.data(), len(run.seeds)
     if min(n, len(data) // 2) < 4:
         raise SamplesError(

@@ -8,14 +8,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from flowsolve.errors import BudgetError, NonFiniteError
+from flowsolve.problems.base import Problem, check_problem
 from flowsolve.study import cache
 from flowsolve.study.float32 import true_float32
 from flowsolve.study.integrators import GaveUp, Slope, adams, dop853
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-    from flowsolve.problems.base import Problem
 
 VERSION = "2"  # part of every key: raise it when the numbers that references hold change
 LOOSE = 5e-4  # the relative accuracy that studies of a network begin with
@@ -73,6 +72,7 @@ def reference(
     """
     import torch
 
+    check_problem(problem)
     like = x.detach()
     if not problem.is_network:
         like = like.to("cpu").double()

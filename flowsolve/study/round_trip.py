@@ -8,11 +8,16 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Unpack
 
+from flowsolve._arguments import instance, several, whole
 from flowsolve.errors import SamplesError
 from flowsolve.integrate.driver import sample, vp_start
 from flowsolve.integrate.fixed_point import Inversion, invert
 from flowsolve.integrate.inversion import Encoder, encode, round_trip_error
 from flowsolve.metrics.estimate import Estimate
+from flowsolve.problems.base import Problem, check_problem
+from flowsolve.schedule.grid import GridFamily, check_family
+from flowsolve.solver.base import Solver, check_solver
+from flowsolve.study.cases import counts
 from flowsolve.study.door import door
 from flowsolve.study.references import reference
 from flowsolve.study.results import Row
@@ -25,9 +30,7 @@ if TYPE_CHECKING:
 
     from flowsolve.integrate.solution import Solution
     from flowsolve.ode.base import ODE
-    from flowsolve.problems.base import Problem
-    from flowsolve.schedule.grid import Grid, GridFamily
-    from flowsolve.solver.base import Solver
+    from flowsolve.schedule.grid import Grid
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,10 @@ class Way:
     down: Solver
     up: Solver | None = None
     inverted: bool = False
+
+    def __post_init__(self) -> None:
+        for solver in (self.down, self.down if self.up is None else self.up):
+            check_solver(solver)
 
     def __repr__(self) -> str:
         up = "invert" if self.inverted else self.up
@@ -110,6 +117,12 @@ def round_trips(
     """
     import torch
 
+    check_problem(problem)
+    check_family(grids)
+    steps, samples = counts("steps", steps), whole("samples", samples)
+    ways = several("ways", ways, "Ways such as [Way(Heun())]")
+    for i, way in enumerate(ways):
+        instance(f"ways[{i}]", way, Way, "Way(Heun())")
     data = problem.data()
     if not 2 <= samples <= len(data):
         raise SamplesError(f"round trips need 2 to {len(data)} samples of the data, not {samples}.")

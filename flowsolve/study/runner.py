@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Generic
 
+from flowsolve._arguments import file_path, instance, several, shown
+from flowsolve.errors import StateError
 from flowsolve.study.float32 import true_float32
 from flowsolve.study.lock import Lock
 from flowsolve.study.results import R, RowFile
@@ -46,9 +48,14 @@ def collect(
     while they run, so that float32 is float32 on a GPU too. Raises ResultsError for a file that cannot
     be written, holds something else or is in use.
     """
+    tasks = several("tasks", tasks, "Tasks, as experiments make them", empty=True)
+    for i, task in enumerate(tasks):
+        instance(f"tasks[{i}]", task, Task)
+    if on_row is not None and not callable(on_row):
+        raise StateError(f"on_row must be a function (row, done, all), not {shown(on_row)}.")
     if path is None or not tasks:
         return _collected(tasks, None, on_row)
-    path = Path(path)
+    path = file_path(path)
     with Lock(path.with_name(f".{path.name}.lock"), path, "Wait for it, or write to another file."):
         return _collected(tasks, RowFile(path, type(tasks[0].row)), on_row)
 

@@ -7,16 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from flowsolve._arguments import file_path
 from flowsolve.integrate.driver import sample
 from flowsolve.ode.noise import SeededNoise, WithNoise
+from flowsolve.problems.base import Problem, check_problem
+from flowsolve.schedule.grid import Grid, as_grid
 from flowsolve.study import cache
 from flowsolve.study.settings import Setup
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from flowsolve.problems.base import Problem
-    from flowsolve.schedule.grid import Grid
     from flowsolve.solver.base import Solver
 
 
@@ -44,7 +45,8 @@ def draw(
     """
     import torch
 
-    kept = None if folder is None else Path(folder)
+    check_problem(problem)
+    grid, kept = as_grid(grid), None if folder is None else file_path(folder)
     parts = [_block(problem, solver, grid, part, kept) for part in run.blocks()]
     return Drawn(torch.cat([part.x for part in parts]), max(part.nfe for part in parts))
 

@@ -7,10 +7,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
+from flowsolve._arguments import shown, whole
 from flowsolve._version import __version__
+from flowsolve.errors import StateError
 from flowsolve.integrate.driver import ve_start
 from flowsolve.integrate.options import check_names
-from flowsolve.ode.noise import unit_noise
+from flowsolve.ode.noise import check_seeds, floating, unit_noise, usable
 
 if TYPE_CHECKING:
     import torch
@@ -54,21 +56,28 @@ class Setup:
     def of(settings: Settings, **defaults: Unpack[Settings]) -> Setup:
         """The settings given, over the study's defaults, over those of all studies.
 
-        Raises TypeError for a word that is no setting, ValueError for a block of no samples.
+        Raises TypeError for a word that is no setting, StateError for seeds or a start of the wrong kind,
+        ValueError for no seeds, a block of no samples, and a dtype or device that cannot be.
         """
-        import torch
-
         check_names(settings, Settings)
         every = Settings(
             seeds=(), block=256, dtype="float32", device="cpu", start=ve_start, cached=True
         )
         given = {k: v for k, v in settings.items() if v is not None}
         words: dict[str, Any] = {**every, **defaults, **given}
-        if words["block"] < 1:
+        seeds, start, cached = check_seeds(words["seeds"]), words["start"], words["cached"]
+        if "seeds" in given and not seeds:
+            raise ValueError("seeds are empty: give one for each sample, such as range(64).")
+        if whole("block", words["block"]) < 1:
             raise ValueError(f"block must be at least 1 sample, but got {words['block']!r}.")
-        if isinstance(words["dtype"], str):
-            words["dtype"] = getattr(torch, words["dtype"])
-        return Setup(**{**words, "device": torch.device(words["device"])})
+        if not callable(start) or not hasattr(start, "__name__"):
+            raise StateError(
+                f"start must be a function of σ₀ such as vp_start, not {shown(start)}."
+            )
+        if cached not in (True, False):
+            raise ValueError(f"cached must be True or False, but got {shown(cached)}.")
+        checked = {"dtype": floating(words["dtype"]), "device": usable(words["device"])}
+        return Setup(**{**words, **checked, "seeds": seeds})
 
     @property
     def seeds_text(self) -> str:

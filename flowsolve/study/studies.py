@@ -6,21 +6,20 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Unpack
+from typing import Unpack
 
+from flowsolve._arguments import file_path, several
 from flowsolve.analysis.order import Slope, observed_order
-from flowsolve.errors import BudgetError, FlowsolveError
+from flowsolve.errors import BudgetError, FlowsolveError, ResultsError, StateError
+from flowsolve.problems.base import Problem, check_problem
 from flowsolve.schedule.grid import Spacing
 from flowsolve.schedule.spacings import karras
-from flowsolve.solver.base import Solver, check_solver
-from flowsolve.study.cases import budget_cases, steps_case
+from flowsolve.solver.base import Solver, as_solvers, check_solver
+from flowsolve.study.cases import EXAMPLE, budget_cases, counts, steps_case
 from flowsolve.study.error import ErrorRow, error_tasks
 from flowsolve.study.results import read_jsonl, write_csv
 from flowsolve.study.runner import Task, collect
 from flowsolve.study.settings import Settings, Setup
-
-if TYPE_CHECKING:
-    from flowsolve.problems.base import Problem
 
 TOLERANCES = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
 
@@ -34,11 +33,14 @@ class Study:
     @classmethod
     def load(cls, path: str | Path) -> Study:
         """Read a JSON Lines file. Of a measurement that was tried again, the last try counts."""
-        return cls(tuple({row.key: row for row in read_jsonl(Path(path), ErrorRow)}.values()))
+        path = file_path(path)
+        if not path.exists():
+            raise ResultsError(f"there is no file {path}: a study writes it, with path=.")
+        return cls(tuple({row.key: row for row in read_jsonl(path, ErrorRow)}.values()))
 
     def save_csv(self, path: str | Path) -> None:
         """Write all rows as CSV."""
-        write_csv(self.rows, Path(path), ErrorRow)
+        write_csv(self.rows, file_path(path), ErrorRow)
 
     @property
     def series(self) -> dict[tuple[str, str], list[ErrorRow]]:
@@ -134,16 +136,18 @@ def convergence(
     path      a file of rows that is continued, and on_row what is called with each, as in `work_precision`
     settings  the seeds 0 to 15 and float64 unless told otherwise; all seeds are one block
 
-    Raises BudgetError for an adaptive solver, and FlowsolveError where a measurement fails.
+    Raises BudgetError for an adaptive solver, StateError for a stochastic one, and FlowsolveError where a
+    measurement fails.
     """
     check_solver(solver)
+    _check_noise_free(solver)
     if solver.adaptive:
         raise BudgetError(
             f"{solver!r} chooses its own steps, so it has no order in their number. Use "
             "work_precision, which runs it at several tolerances."
         )
     run = Setup.of(settings, seeds=range(16), dtype="float64")
-    cases = [steps_case(solver, problem, spacing, n) for n in steps]
+    cases = [steps_case(solver, problem, spacing, n) for n in counts("steps", steps)]
     tasks = error_tasks(cases, problem, replace(run, block=len(run.seeds)))
     rows = collect(tasks, path, on_row)
     for row in rows:
@@ -153,11 +157,11 @@ def convergence(
 
 
 def work_precision(
-    solvers: Iterable[Solver],
+    solvers: Solver | Iterable[Solver],
     problem: Problem,
     nfe: Sequence[int],
     *,
-    spacings: Sequence[Spacing] = (karras,),
+    spacings: Spacing | Sequence[Spacing] = (karras,),
     tolerances: Sequence[float] = TOLERANCES,
     path: str | Path | None = None,
     on_row: Callable[[ErrorRow, int, int], None] | None = None,
@@ -165,14 +169,15 @@ def work_precision(
 ) -> Study:
     """Errors of several solvers at several budgets of evaluations, from the same noise, to the same σ.
 
-    solvers     fixed-grid ones run on the largest grid within each budget of `nfe`; adaptive ones
-                once for each of `tolerances` (rtol = atol)
+    solvers     one or several: fixed-grid ones run on the largest grid within each budget of `nfe`,
+                adaptive ones once for each of `tolerances` (rtol = atol)
     path        a JSON Lines file: each row is on the disk before the next is computed, and rows
                 found there are not computed again
     on_row      called with each row, how many are done and how many there will be
     settings    the seeds 0 to 255 and float32 unless told otherwise; one row for each block of seeds
 
-    A method that fails leaves a row whose `error` says why; the study goes on.
+    A method that fails leaves a row whose `error` says why; the study goes on. Raises StateError for a
+    stochastic solver, which has no error against the ODE's solution, and for arguments of a wrong kind.
     """
     tasks = work_precision_tasks(
         solvers, problem, nfe, spacings=spacings, tolerances=tolerances, **settings
@@ -181,23 +186,39 @@ def work_precision(
 
 
 def work_precision_tasks(
-    solvers: Iterable[Solver],
+    solvers: Solver | Iterable[Solver],
     problem: Problem,
     nfe: Sequence[int],
     *,
-    spacings: Sequence[Spacing] = (karras,),
+    spacings: Spacing | Sequence[Spacing] = (karras,),
     tolerances: Sequence[float] = TOLERANCES,
     **settings: Unpack[Settings],
 ) -> list[Task[ErrorRow]]:
     """What `work_precision` measures, as tasks for `collect`."""
-    solvers = list(solvers)
+    check_problem(problem)
+    run, solvers = Setup.of(settings, seeds=range(256)), as_solvers(solvers)
     for solver in solvers:
-        check_solver(solver)
+        _check_noise_free(solver)
+    spacings = several(
+        "spacings", [spacings] if callable(spacings) else spacings, f"spacings, each {EXAMPLE}"
+    )
     cases = [
         case
         for solver in solvers
         for spacing in (spacings[:1] if solver.adaptive else spacings)
         for case in budget_cases(solver, problem, spacing, nfe, tolerances)
     ]
+    if not cases:
+        raise BudgetError(
+            "there is nothing to measure: give nfe=[10, 20], say, or tolerances for adaptive solvers."
+        )
     cases = [*{(c.label, c.spacing, c.asked): c for c in cases}.values()]  # no point twice
-    return error_tasks(cases, problem, Setup.of(settings, seeds=range(256)))
+    return error_tasks(cases, problem, run)
+
+
+def _check_noise_free(solver: Solver) -> None:
+    if solver.stochastic:
+        raise StateError(
+            f"{solver!r} draws noise, so its samples have no error against the ODE's solution. `quality` "
+            "measures their distance to data, and `certify` the order of their law and of their paths."
+        )

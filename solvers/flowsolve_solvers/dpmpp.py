@@ -65,8 +65,9 @@ class DPMSolverPP2M(Solver):
 
     def dense(self, path: Sequence[Point], i: int, sigma: float) -> Tensor:
         """The same step, ended at σ."""
-        s, D_bar = path[i], path[i].x0
+        s, D = path[i], [p.x0 for p in path[max(0, i - 1) : i + 1] if p.x0 is not None]
+        D_bar = D[-1]
         if i:
             r = math.log(s.sigma / sigma) / math.log(path[i - 1].sigma / s.sigma)
-            D_bar = path[i - 1].x0.lerp(D_bar, 1 + r / 2)
+            D_bar = D[0].lerp(D_bar, 1 + r / 2)
         return D_bar.lerp(s.x, sigma / s.sigma)

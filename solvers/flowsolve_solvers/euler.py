@@ -43,6 +43,7 @@ class Euler(OneStep):
     def dense(self, path: Sequence[Point], i: int, sigma: float) -> Tensor:
         """The same step, ended at σ: in both charts a straight line."""
         s = path[i]
+        assert s.x0 is not None  # the step asked for it
         return s.x0.lerp(s.x, sigma / s.sigma)
 
 

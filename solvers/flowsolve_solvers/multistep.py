@@ -78,10 +78,11 @@ class Adams(Multistep):
         k = min(self.points, len(path) - 1 - i) if self.lower_order_final else self.points
         known = path[max(0, i + 1 - k) : i + 1][::-1]
         nodes = tuple(p.sigma for p in known)
-        eps, x0 = [p.eps for p in known if p.eps is not None], [p.x0 for p in known]
-        values = x0 if self.chart == DATA else eps
+        values = [p.x0 if self.chart == DATA else p.eps for p in known]
         weights = self.weights(nodes, nodes[0], sigma)
-        return self.chart.advance(known[0].x, nodes[0], sigma, weights, values)
+        return self.chart.advance(
+            known[0].x, nodes[0], sigma, weights, [v for v in values if v is not None]
+        )
 
 
 def LMS(points: int = 4, start: OneStep | None = None, lower_order_final: bool = False) -> Adams:

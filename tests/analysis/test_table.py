@@ -14,10 +14,23 @@ import pytest
 import torch
 from torch import Tensor
 
-from flowsolve import ODE, Grid, OneStep, Replay, Solver, Table, karras, sample, solve, tabulate
-from flowsolve.errors import TableError
+from flowsolve import (
+    LOG_SIGMA,
+    ODE,
+    Grid,
+    OneStep,
+    Replay,
+    Solver,
+    Table,
+    karras,
+    sample,
+    solve,
+    tabulate,
+)
+from flowsolve.errors import ResultsError, StateError, TableError
 from flowsolve.problems import Mixture
-from flowsolve_solvers import ALL, DEIS, LMS, Euler, Heun, Scipy, Torchdiffeq
+from flowsolve_solvers import ALL, DEIS, LMS, RK4, Euler, EulerInT, Heun, Scipy, Torchdiffeq
+from tests.helpers import says
 
 PROBLEM = Mixture()
 X = PROBLEM.start(range(8), torch.float64)
@@ -128,6 +141,93 @@ def test_tables_whose_parts_do_not_fit(key: str, change: Any) -> None:
     data[key] = change(data[key])
     with pytest.raises(TableError, match="not a saved Table"):
         Table.from_dict(data)
+
+
+CHANGED = "this is not a saved Table, or one that was changed: "
+SAVED = {
+    "version": 1,
+    "consistent": True,
+    **json.loads(json.dumps(tabulate(Heun(), Grid([4, 2, 1])).as_dict())),
+}
+
+
+def changed(key: str, *where: int, to: float) -> dict[str, Any]:
+    """The saved table of Heun with one number another."""
+    data = json.loads(json.dumps(SAVED))
+    place = data[key]
+    for i in where[:-1]:
+        place = place[i]
+    place[where[-1]] = to
+    return data
+
+
+@pytest.mark.parametrize(
+    ("data", "text"),
+    [
+        (changed("nodes", 1, 3, to=-0.4), "the ε-weights of node 2, σ = 1 sum to -2.9, not to σ - σ_T = -3."),
+        (changed("nodes", 0, 0, to=2.0), "the weight on x̄_T of node 1, σ = 2 is 2.0, not 1."),
+        (changed("probes", 1, 1, to=2.0), "the ε-weights of probe 2, σ = 2 sum to 2, not to σ - σ_T = -2."),
+        (changed("sigmas", 3, to=1.5), "the ε-weights of probe 4, σ = 1.5 sum to -3, not to σ - σ_T = -2.5."),
+        (changed("probes", 2, 1, to=math.nan), "the weights of probe 3, σ = 2 are not all finite."),
+        (changed("sigmas", 0, to=math.inf), "the σ of probe 1 is inf."),
+        (changed("levels", 1, to=4.0), "its levels are no grid, σ must fall at every step, but grid[0] ="),
+        (changed("levels", 1, to=9.0), "its levels are no grid, σ must fall at every step, but grid[0] = 4"),
+        (changed("levels", 2, to=-1.0), "its levels are no grid, grid[2] = -1.0 is negative."),
+        (changed("levels", 1, to=math.nan), "its levels are no grid, grid[1] is NaN."),
+        (changed("levels", 0, to=math.inf), "its first level is not finite."),
+        (changed("levels", 0, to=0.5), "its levels are no grid from the end, σ must fall at every step"),
+    ],
+)  # fmt: skip
+def test_a_row_that_cannot_be_is_named(data: dict[str, Any], text: str, tmp_path: Path) -> None:
+    says(TableError, CHANGED + text, lambda: Table.from_dict(data))
+    (tmp_path / "t.json").write_text(json.dumps(data))
+    says(TableError, CHANGED + text, lambda: Table.load(tmp_path / "t.json"))
+
+
+@pytest.mark.parametrize("solver", [EulerInT(), RK4(LOG_SIGMA)], ids=repr)
+def test_methods_that_are_not_consistent_are_saved_all_the_same(
+    solver: Solver, tmp_path: Path
+) -> None:
+    assert not saved_as_consistent(tabulate(solver, GRID), tmp_path)
+
+
+def saved_as_consistent(table: Table, folder: Path) -> bool:
+    """What the file says; the table comes back from it."""
+    table.save(folder / "t.json")
+    assert Table.load(folder / "t.json") == table
+    data = json.loads((folder / "t.json").read_text())
+    assert data["version"] == 1
+    return bool(data["consistent"])
+
+
+@pytest.mark.parametrize("solver", [s for s in ALL if "RK4" not in repr(s)], ids=repr)
+def test_every_other_table_is_consistent_to_round_off(solver: Solver, tmp_path: Path) -> None:
+    own = repr(solver).startswith(("EulerIn",))
+    for grid in (GRID, GRID.reversed(), karras(20, 80, 0.002), karras(7, 80, 0.002).to_zero()):
+        assert saved_as_consistent(tabulate(solver, grid), tmp_path) is not own
+
+
+def test_tables_of_other_versions() -> None:
+    old = {k: v for k, v in SAVED.items() if k not in ("version", "consistent")}
+    assert Table.from_dict(old) == Table.from_dict(SAVED)
+    says(
+        TableError,
+        "this Table has version 2, and this flowsolve reads versions up to 1. Read it with the "
+        "flowsolve that saved it, or a later one.",
+        lambda: Table.from_dict({**SAVED, "version": 2}),
+    )
+
+
+def test_tables_without_a_file(tmp_path: Path) -> None:
+    table, missing = Table.from_dict(SAVED), tmp_path / "none" / "t.json"
+    says(ResultsError, f"cannot read {missing}: No such file", lambda: Table.load(missing))
+    says(ResultsError, f"cannot read {tmp_path}: Is a dir", lambda: Table.load(tmp_path))
+    says(ResultsError, f"cannot write {missing}: No such file", lambda: table.save(missing))
+    text = "a path is a text or a Path, not 3."
+    says(StateError, text, lambda: Table.load(3))  # type: ignore[arg-type]
+    says(StateError, text, lambda: table.save(3))  # type: ignore[arg-type]
+    text = "Replay runs a Table such as tabulate(Heun(), grid), not Heun()."
+    says(TableError, text, lambda: Replay(Heun()))  # type: ignore[arg-type]
 
 
 def test_a_file_cut_short_is_not_json(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import torch
 
 from flowsolve import LOG_SIGMA, Grid, karras, sample, solve
 from flowsolve.errors import StateError
-from flowsolve.problems import Mixture1D
+from flowsolve.problems import Mixture, Mixture1D, NetworkProblem
 from flowsolve_solvers import Adams, Euler, Heun, Torchdiffeq
 from tests.helpers import says
 from tests.integrate.helpers import Decay
@@ -15,6 +15,7 @@ from tests.integrate.helpers import Decay
 GRID = Grid([4.0, 2.0, 1.0, 0.5])
 X = torch.ones(2, 3, 4, 4)
 FLOATING = "the state must be a floating-point tensor, but is "
+ONE = "Make it one: torch.stack(x) of tensors, torch.tensor(x) of numbers."
 SHAPED = "the state must be (B, *event) with B >= 1, but its shape is "
 
 
@@ -25,9 +26,10 @@ SHAPED = "the state must be (B, *event) with B >= 1, but its shape is "
         (torch.ones(2, 3, dtype=torch.int64), FLOATING + "torch.int64. Use x.float()."),
         (torch.ones(2, 3, dtype=torch.bool), FLOATING + "torch.bool. Use x.float()."),
         (torch.ones(2, 3, dtype=torch.complex64), FLOATING + "torch.complex64. Use x.float()."),
-        ([1.0, 2.0], FLOATING + "list. Use x.float()."),
-        (None, FLOATING + "NoneType. Use x.float()."),
-        (torch.ones(2, 3).numpy(), FLOATING + "ndarray. Use x.float()."),
+        ([1.0, 2.0], FLOATING + "a list of 2. " + ONE),
+        ((X, X), FLOATING + "a tuple of 2. " + ONE),
+        (None, FLOATING + "NoneType. Give torch.randn(B, *event), for example."),
+        (X.numpy(), FLOATING + "a numpy array. Use torch.from_numpy(x).float()."),
         (torch.ones(0, 3), SHAPED + "(0, 3)."),
         (torch.ones(2, 0), SHAPED + "(2, 0)."),
         (torch.tensor(1.0), SHAPED + "()."),
@@ -36,6 +38,29 @@ SHAPED = "the state must be (B, *event) with B >= 1, but its shape is "
 )
 def test_state(run, state, text) -> None:
     says(StateError, text, lambda: run(Decay(), state, GRID, Euler()))
+
+
+@pytest.mark.parametrize("run", [solve, sample])
+def test_no_batch_axis(run) -> None:
+    says(
+        StateError,
+        "the state of Mixture(",
+        lambda: run(Mixture(), torch.ones(2), GRID, Euler()),
+    )
+    digits = NetworkProblem(Decay(), (1, 8, 8), 10, 0.1)
+    missing = "the state of NetworkProblem(own) must be (B, 1, 8, 8), but its shape is "
+    one = "(1, 8, 8). The batch axis is missing: use x[None]."
+    says(StateError, missing + one, lambda: run(digits, torch.ones(1, 8, 8), GRID, Euler()))
+    says(StateError, missing + "(2, 64).", lambda: run(digits, torch.ones(2, 64), GRID, Euler()))
+    assert run(digits, torch.ones(1, 8, 8)[None], GRID, Euler()).x.shape == (1, 1, 8, 8)
+
+
+@pytest.mark.parametrize("start", ["vp", None, 80.0, lambda sigma: "one"])
+def test_start(start) -> None:
+    with pytest.raises(
+        StateError, match=r"^start( must be a function of σ₀|\(σ₀\) must be a number)"
+    ):
+        sample(Decay(), X, GRID, Euler(), start=start)
 
 
 def test_solver_class() -> None:

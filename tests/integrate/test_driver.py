@@ -89,7 +89,7 @@ def test_too_few_and_too_many_states(extra: int, word: str) -> None:
         ({"solver": Heun}, StateError, r"did you mean Heun\(\)"),
         ({"solver": "heun"}, StateError, "Names are for the command line"),
         ({"ode": lambda x, t: x}, StateError, "ode must be an ODE"),
-        ({"x": [1.0, 2.0]}, StateError, "but is list"),
+        ({"x": [1.0, 2.0]}, StateError, "but is a list of 2"),
         ({"x": torch.ones(3, 2, dtype=torch.int64)}, StateError, r"torch.int64. Use x.float\(\)"),
         ({"x": torch.tensor(1.0)}, StateError, r"its shape is \(\)"),
         ({"x": torch.ones(0, 2)}, StateError, r"its shape is \(0, 2\)"),

@@ -18,13 +18,15 @@ from flowsolve import (
     OneStep,
     Solution,
     Solver,
+    karras,
+    linear_beta,
     sample,
     solve,
 )
 from flowsolve.problems import exact_network
-from flowsolve_solvers import LMS, DPMSolverPP2M, Euler, Heun, Torchdiffeq
+from flowsolve_solvers import LMS, DPMSolver2, DPMSolverPP2M, Euler, Heun, Torchdiffeq, UniPC
 from tests.helpers import Asked
-from tests.integrate.helpers import GRID, PROBLEM, X, every
+from tests.integrate.helpers import GRID, PROBLEM, Decay, X, every
 
 
 def network_ode() -> DiffusionODE:
@@ -43,11 +45,13 @@ def check_path(answer: Solution, start: Tensor, kept: list[int]) -> None:
     for p in answer.path:
         if p.sigma == 0:
             assert p.eps is None
+            assert p.x0 is not None
             assert p.x0.equal(p.x)
             assert p.x_t.equal(p.x)
             continue
-        torch.testing.assert_close(p.x0, PROBLEM.x0(p.x, p.sigma), rtol=1e-9, atol=1e-9)
+        assert p.x0 is not None
         assert p.eps is not None
+        torch.testing.assert_close(p.x0, PROBLEM.x0(p.x, p.sigma), rtol=1e-9, atol=1e-9)
         if math.isinf(p.sigma):
             assert p.alpha == 0
             assert p.eps.equal(p.x)
@@ -121,7 +125,7 @@ def test_paths_of_a_network() -> None:
 def test_keep_on(solver: Solver) -> None:
     answer = sample(PROBLEM, X / 10, GRID.to_zero(), solver, keep=1, keep_on="meta")
     assert {p.x.device.type for p in answer.path} == {"meta"}
-    assert {p.x0.device.type for p in answer.path} == {"meta"}
+    assert {p.x0.device.type for p in answer.path if p.x0 is not None} == {"meta"}
     assert {p.eps.device.type for p in answer.path if p.eps is not None} == {"meta"}
     assert answer.x.device.type == "cpu"
     path = sample(PROBLEM, X / 10, GRID.to_zero(), solver, keep=1, keep_on="cpu").path
@@ -131,3 +135,48 @@ def test_keep_on(solver: Solver) -> None:
 def test_keep_is_not_negative() -> None:
     with pytest.raises(ValueError, match="keep must be 0"):
         solve(PROBLEM, X, GRID, Heun(), keep=-1)
+
+
+# --- a node that cannot be evaluated costs its ε and x₀, never the run --------------------------
+
+OUTSIDE = karras(5, 80, 0.002)  # linear_beta knows σ from 0.01
+
+
+@pytest.mark.parametrize(
+    "solver", [Euler(), LMS(3), DPMSolverPP2M(), UniPC(3), DPMSolver2()], ids=repr
+)
+def test_the_last_node_may_lie_outside_of_the_clock(solver: Solver) -> None:
+    ode = DiffusionODE(lambda x, t: 0.3 * x, EpsPrediction(linear_beta()))
+    plain = solve(ode, X, OUTSIDE, solver)
+    with pytest.warns(
+        RuntimeWarning,
+        match=r"^the node at σ = 0.002 is kept without ε and x₀, which the method did not need there: "
+        r"ScheduleError: σ = 0.002 is outside linear_beta",
+    ) as caught:
+        answer = solve(ode, X, OUTSIDE, solver, keep=1)
+    assert [w.filename for w in caught] == [__file__]
+    assert answer.x.equal(plain.x)
+    assert answer.nfe == plain.nfe
+    last = answer.path[-1]
+    assert (last.sigma, last.eps, last.x0) == (0.002, None, None)
+    assert last.x.equal(plain.x)
+    assert all(p.eps is not None and p.x0 is not None for p in answer.path[:-1])
+    near = answer.at([0.002, 0.002 + 1e-9, 0.05])
+    assert near[0].equal(plain.x)
+    torch.testing.assert_close(near[1], near[0], rtol=1e-6, atol=1e-6)
+    assert near.isfinite().all()
+
+
+def test_a_network_that_fails_where_only_the_path_asks() -> None:
+    class Once(Decay):
+        def eps(self, x: Tensor, sigma: float) -> Tensor:
+            if self.calls == GRID.steps:
+                raise RuntimeError("out of memory")
+            return super().eps(x, sigma)
+
+    with pytest.warns(RuntimeWarning, match="RuntimeError: out of memory"):
+        answer = solve(Once(), X, GRID, Euler(), keep=2)
+    assert answer.x.equal(solve(Decay(), X, GRID, Euler()).x)
+    assert answer.stats == {}
+    with pytest.raises(RuntimeError, match="out of memory"):
+        solve(Once(), X, GRID, Heun(), keep=1)  # where the method itself asks, it fails as before

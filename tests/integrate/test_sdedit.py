@@ -150,7 +150,11 @@ def test_errors() -> None:
         lambda: start(NOISE[:1], strength=0.5),
     )
     says(StateError, "noise of (6, 2), torch.float32", lambda: start(NOISE.float(), strength=0.5))
-    says(StateError, "noise is a tensor like the data, not 0.", lambda: start(0, strength=0.5))
+    says(
+        StateError,
+        "the noise must be a floating-point tensor, but is int. Give torch.randn(B, *event), for example.",
+        lambda: start(0, strength=0.5),
+    )
     says(
         StateError,
         "the state must be a floating-point tensor",

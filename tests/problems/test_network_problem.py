@@ -15,7 +15,7 @@ def test_the_data_are_those_given() -> None:
     ends = {"sigma_max": 10.0, "sigma_min": 0.1}
     for given in (data, lambda: data):
         assert NetworkProblem(Digits(), (2,), **ends, data=given).data() is data
-    with pytest.raises(StateError, match=r"must be \(N, 3\), not \(5, 2\)"):
+    with pytest.raises(StateError, match=r"must be a tensor \(N, 3\), not \(5, 2\)"):
         NetworkProblem(Digits(), (3,), **ends, data=data).data()
     with pytest.raises(StateError, match=r"no data .* NetworkProblem\(\.\.\., data=tensor\)"):
         NetworkProblem(Digits(), (2,), **ends).data()

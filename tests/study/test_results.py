@@ -187,7 +187,8 @@ def test_a_file_that_holds_something_else_is_refused(tmp_path: Path) -> None:
     path.write_text('{"colour": "red"}\n{"a": 1}\n')
     with pytest.raises(ResultsError, match="line 1 is not a result row"):
         Study.load(path)
-    assert Study.load(tmp_path / "none.jsonl").rows == ()
+    with pytest.raises(ResultsError, match=r"^there is no file .*none.jsonl: a study writes it"):
+        Study.load(tmp_path / "none.jsonl")
 
 
 def test_a_row_is_on_the_disk_and_not_in_a_buffer_of_the_system(

@@ -10,7 +10,13 @@ from flowsolve.errors import ScheduleError
 from flowsolve.interop.diffusers.families import Kind
 from flowsolve.interop.diffusers.grid import Levels
 from flowsolve.schedule import labels
-from flowsolve.schedule.betas import exponential_alpha_bar, laplace, sigmoid_beta, zero_terminal_snr
+from flowsolve.schedule.betas import (
+    exponential_alpha_bar,
+    laplace,
+    sigmoid_beta,
+    squared_cosine,
+    zero_terminal_snr,
+)
 from flowsolve.schedule.clock import Clock
 from flowsolve.schedule.discrete import (
     Between,
@@ -19,7 +25,6 @@ from flowsolve.schedule.discrete import (
     from_betas,
     linear_beta,
     scaled_linear_beta,
-    squared_cosine,
 )
 
 Config = Mapping[str, Any]

@@ -1,0 +1,99 @@
+"""Arguments: checked where they come in, with a sentence of what is expected; shown in a short repr."""
+
+from __future__ import annotations
+
+import operator
+import os
+from collections.abc import Mapping
+from dataclasses import MISSING, fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+from flowsolve.errors import StateError
+
+
+def shown(value: object) -> str:
+    """Its repr on one line, of 80 characters at most."""
+    return f"{' '.join(repr(value).split()):.80}"
+
+
+def whole(
+    name: str, value: Any, least: int | None = None, error: type[Exception] = ValueError
+) -> int:
+    """An int, also of numpy or torch. Raises `error` for anything else, True among it, and below `least`."""
+    try:
+        found = None if isinstance(value, bool) else operator.index(value)
+    except TypeError:
+        found = None
+    if found is None or (least is not None and found < least):
+        bound = "" if least is None else f" of at least {least}"
+        raise error(f"{name} must be a whole number{bound}, but got {shown(value)}.")
+    return found
+
+
+def real(name: str, value: Any, error: type[Exception] = ValueError) -> float:
+    """A number as it is, and as a float one of numpy or torch. Raises `error` for anything else, texts and True
+    among it.
+    """
+    if type(value) in (int, float):
+        return value  # type: ignore[no-any-return]
+    try:
+        if not isinstance(value, str | bytes | bool):
+            return float(value)
+    except (TypeError, ValueError, RuntimeError, OverflowError):
+        pass
+    raise error(f"{name} must be a number, but got {shown(value)}.")
+
+
+def several(name: str, value: Any, such: str, *, empty: bool = False) -> list[Any]:
+    """A list of what an iterable holds. Raises StateError for a single thing, a text, and for none at all.
+
+    such   what it is a sequence of, with an example: "budgets such as [10, 20]"
+    empty  whether none at all will do
+    """
+    try:
+        found = None if isinstance(value, str | bytes | Mapping) else list(value)
+    except TypeError:
+        found = None
+    if found is None:
+        raise StateError(f"{name} must be a sequence of {such}, but is {shown(value)}.")
+    if not found and not empty:
+        raise StateError(f"{name} must be a sequence of {such}, but is empty.")
+    return found
+
+
+def reals(name: str, values: Any, error: type[Exception] = ValueError) -> tuple[float, ...]:
+    """Floats of a sequence. Raises StateError for what is none, `error` for what is no number in it."""
+    found = several(name, values, "numbers", empty=True)
+    return tuple(float(real(f"{name}[{i}]", value, error)) for i, value in enumerate(found))
+
+
+def instance(name: str, value: object, kind: type, such: str = "") -> None:
+    """Raise StateError unless it is an instance of `kind`, such as what `such` makes."""
+    if isinstance(value, kind):
+        return
+    meant = isinstance(value, type) and issubclass(value, kind)
+    hint = f" Did you mean {value.__name__}()?" if isinstance(value, type) and meant else ""
+    example = f" such as {such}" if such else ""
+    raise StateError(f"{name} must be a {kind.__name__}{example}, not {shown(value)}.{hint}")
+
+
+def file_path(value: Any) -> Path:
+    """The Path of a text or a Path. Raises StateError for anything else."""
+    if not isinstance(value, str | os.PathLike):
+        raise StateError(f"a path is a text or a Path, not {shown(value)}.")
+    return Path(value)
+
+
+class ShortRepr:
+    """Adds a repr without the fields that have their default value: Adams(points=3, chart=DATA), VPSDE()."""
+
+    def __repr__(self) -> str:
+        if not is_dataclass(self):
+            return f"{type(self).__name__}()"
+        given = (
+            f"{f.name}={getattr(self, f.name)!r}"
+            for f in fields(self)
+            if f.repr and (f.default is MISSING or getattr(self, f.name) != f.default)
+        )
+        return f"{type(self).__name__}({', '.join(given)})"
