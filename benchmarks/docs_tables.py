@@ -1,8 +1,8 @@
 """The tables in docs/ that take minutes: python benchmarks/docs_tables.py NAME, NAME one of the functions.
 
 Each prints the rows of its page: `metrics`, `features`, `classes` and `cost` of docs/metrics.md,
-`table2`, `exact` and `two_state` of docs/inversion.md, `gits` of docs/conventions.md, `ends` of
-docs/solvers.md, `between` of docs/trajectories.md, `inpaint` of docs/editing.md.
+`table2`, `exact` and `two_state` of docs/inversion.md, `gits` of docs/conventions.md, `ends` and
+`long_steps` of docs/solvers.md, `between` of docs/trajectories.md, `inpaint` of docs/editing.md.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from functools import partial
 from itertools import pairwise
 
 import torch
+from long_steps import NAMES, error, grid_of
 from torch import Tensor
 
 import flowsolve as fs
@@ -204,6 +205,21 @@ def ends() -> None:
         print(solver, *(f"{v:.2f}" for v in (errors[:-1] / errors[1:]).log2().tolist()))
 
 
+def long_steps() -> None:
+    """`mixture`, 256 samples: Euler's RMSE, and by pairs the published method's and the default's."""
+    pairs: list[tuple[fs.Solver, fs.Solver]] = [
+        (S.DPMSolverPP2M(guard=None), S.DPMSolverPP2M()),
+        (S.UniPC(3, guard=None), S.UniPC(3)),
+        (S.DPMSolverPPM(3, guard=None), S.DPMSolverPPM(3)),
+        (S.LMS(3, guard=None), S.LMS(3)),
+    ]
+    for name in NAMES:
+        for n in (8, 28):
+            grid = grid_of(name, n)
+            errors = [error(s, Mixture(), grid, 256) for s in (S.Euler(), *sum(pairs, ()))]
+            print(name, n, *(f"{e:.3f}" for e in errors), sep=" | ")
+
+
 def between() -> None:
     """Polynomials through the exact flow at the nodes: the largest RMS error between them."""
 
@@ -290,7 +306,19 @@ def given_second(mixture: Mixture, y: float) -> Mixture1D:
 
 
 if __name__ == "__main__":
-    every = (metrics, features, classes, cost, table2, exact, two_state, gits, ends, between)
+    every = (
+        metrics,
+        features,
+        classes,
+        cost,
+        table2,
+        exact,
+        two_state,
+        gits,
+        ends,
+        between,
+        long_steps,
+    )
     tables = {f.__name__: f for f in (*every, inpaint)}
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("table", choices=tables)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import math
 from typing import TYPE_CHECKING, Any, cast
 
 from flowsolve.errors import BudgetError, GridError
@@ -58,8 +60,11 @@ def cost(solver: Solver, grid: Grid) -> int:
     return tally(solver, grid).nfe
 
 
-def tally(solver: Solver, grid: Grid) -> Tally:
-    """The evaluations and the noises of `solver` on `grid`. Raises BudgetError if it is adaptive."""
+def tally(solver: Solver, grid: Grid, most: float = math.inf) -> Tally:
+    """The evaluations and the noises of `solver` on `grid`, until they are more than `most`.
+
+    Raises BudgetError if the solver is adaptive.
+    """
     check_solver(solver)
     if solver.adaptive:
         raise BudgetError(
@@ -67,11 +72,11 @@ def tally(solver: Solver, grid: Grid) -> Tally:
             "nfe=. Limit it with max_nfe=."
         )
     try:
-        return _tally(solver, grid, cast("Tensor", _Blank()))
+        return _tally(solver, grid, cast("Tensor", _Blank()), most)
     except Exception:  # the method needs a real tensor, or has an error, which then comes again
         import torch
 
-        return _tally(solver, grid, torch.zeros(1, dtype=torch.float64))
+        return _tally(solver, grid, torch.zeros(1, dtype=torch.float64), most)
 
 
 def per_step(solver: Solver) -> int | None:
@@ -83,43 +88,105 @@ def per_step(solver: Solver) -> int | None:
     return round((more - fewer) / 12)
 
 
-def _tally(solver: Solver, grid: Grid, x: Tensor) -> Tally:
+def _tally(solver: Solver, grid: Grid, x: Tensor, most: float) -> Tally:
     spent = Tally()
     for _ in trajectory(Counter(_Echo(), spent), x, grid, solver):
-        pass
+        if spent.nfe > most:
+            break
     return spent
 
 
 def fit(solver: Solver, nfe: int, spacing: GridFamily) -> Grid:
-    """The largest grid spacing(n) on which `solver` costs at most `nfe` evaluations.
+    """spacing(n) for the greatest n on which `solver` costs at most `nfe` evaluations.
 
-    Raises BudgetError if even spacing(1) costs more, and the spacing's GridError if its longest grid
-    costs less.
+    Every n up to nfe + 1 counts, and where that grid is within the budget, n twice as large, and so on
+    to 64 (nfe + 1). The spacing may refuse an n by a GridError, and its number of steps may stop
+    growing, jump or fall. Of the method it is assumed that a longer grid with the same kind of ends
+    costs no less.
+
+    Raises BudgetError with the least budget that has a grid if this one has none, and the spacing's
+    GridError if it has no grid at all, or if its longest grid costs less than the budget.
     """
     if isinstance(nfe, bool) or not isinstance(nfe, int) or nfe < 1:
         raise BudgetError(f"nfe must be a whole number of at least 1, but got {nfe!r}.")
-    least = cost(solver, spacing(1))
-    if least > nfe:
-        raise BudgetError(
-            f"{solver!r} needs at least {least} evaluations (one step), but nfe = {nfe}. "
+    family = _Family(solver, nfe, spacing)
+    top, most = nfe + 1, 64 * (nfe + 1)
+    while top < most and family.fits(top):
+        top *= 2
+    low, high = 0, top + 1
+    while (
+        high - low > 1
+    ):  # right if the cost grows with n, and many n are known to be too long then
+        middle = (low + high) // 2
+        low, high = (middle, high) if family.fits(middle) else (low, middle)
+    n = next((n for n in range(top, low, -1) if family.fits(n)), low)
+    if n == 0:
+        raise family.too_small()
+    grid = family.grid(n)
+    ended = n < top and all(k in family.refused for k in range(n + 1, top + 1))
+    if ended and cost(solver, grid) < nfe:
+        raise family.refused[n + 1]
+    return grid
+
+
+class _Family:
+    """The grids spacing(1), spacing(2), ..., and which of them `solver` walks with `nfe` evaluations."""
+
+    def __init__(self, solver: Solver, nfe: int, spacing: GridFamily) -> None:
+        try:
+            inspect.signature(spacing).bind(1)
+        except TypeError:
+            raise BudgetError(
+                f"nfe= needs a function of n alone, but got {spacing!r:.80}. Settle its ends: "
+                "lambda n: karras(n, 80, 0.002)."
+            ) from None
+        except ValueError:  # it has no signature to read
+            pass
+        self.solver, self.nfe, self.spacing = solver, nfe, spacing
+        self.refused: dict[int, GridError] = {}
+        self.too_long: dict[tuple[bool, ...], float] = {}  # the fewest steps that cost too much
+
+    def grid(self, n: int) -> Grid:
+        """spacing(n)."""
+        grid = self.spacing(n)
+        return grid if isinstance(grid, Grid) else Grid(grid)
+
+    def fits(self, n: int) -> bool:
+        """Whether there is a grid for n, within the budget."""
+        try:
+            grid = self.grid(n)
+        except GridError as error:
+            self.refused[n] = error
+            return False
+        ends = _ends(grid)
+        if grid.steps >= self.too_long.get(ends, math.inf):
+            return False
+        if tally(self.solver, grid, self.nfe).nfe > self.nfe:
+            self.too_long[ends] = grid.steps
+            return False
+        return True
+
+    def too_small(self) -> BudgetError | GridError:
+        """The error of a budget within which nothing lies."""
+        shortest: dict[tuple[bool, ...], tuple[int, int]] = {}  # steps and n, by the ends
+        for n in range(1, max(256, self.nfe + 2)):
+            try:
+                grid = self.grid(n)
+            except GridError as error:
+                self.refused[n] = error
+                continue
+            here = (grid.steps, n)
+            shortest[_ends(grid)] = min(here, shortest.get(_ends(grid), here))
+        if not shortest:
+            return self.refused[1]
+        least, n = min((cost(self.solver, self.grid(n)), n) for _, n in shortest.values())
+        what = "one step" if n == 1 else f"n = {n}, where this spacing has its shortest grid"
+        return BudgetError(
+            f"{self.solver!r} needs at least {least} evaluations ({what}), but nfe = {self.nfe}. "
             "Give a larger budget, or a method with fewer evaluations a step."
         )
-    refused: dict[int, GridError] = {}
 
-    def fits(n: int) -> bool:
-        try:
-            return cost(solver, spacing(n)) <= nfe
-        except GridError as error:  # a spacing with a longest grid, which the search may overshoot
-            refused[n] = error
-            return False
 
-    low, high = 1, 2
-    while fits(high):
-        low, high = high, 2 * high
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if fits(middle) else (low, middle)
-    grid = spacing(low)
-    if high in refused and cost(solver, grid) < nfe:
-        raise refused[high]
-    return grid
+def _ends(grid: Grid) -> tuple[bool, ...]:
+    """Whether the first level is ∞ or 0, and the last."""
+    return (math.isinf(grid[0]), grid[0] == 0, math.isinf(grid[-1]), grid[-1] == 0)

@@ -26,7 +26,10 @@ from flowsolve.solver.plugins import make_solver as make_solver
 from flowsolve.solver.plugins import provided as provided
 from flowsolve.solver.reversible import Continued as Continued
 from flowsolve.solver.reversible import TwoState as TwoState
+from flowsolve.solver.weights import GUARD as GUARD
 from flowsolve.solver.weights import Measure as Measure
 from flowsolve.solver.weights import adams_weights as adams_weights
+from flowsolve.solver.weights import guarded as guarded
 from flowsolve.solver.weights import phi as phi
 from flowsolve.solver.weights import span as span
+from flowsolve.solver.weights import within as within

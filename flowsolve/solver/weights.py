@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from functools import cache, lru_cache
 from typing import Protocol
 
@@ -38,6 +39,41 @@ def adams_weights(
         )
         for j in range(len(at))
     )
+
+
+GUARD = 2.1
+
+
+def guarded(
+    weights: Callable[[tuple[float, ...]], Sequence[float]],
+    nodes: tuple[float, ...],
+    s: float,
+    t: float,
+    guard: float | None,
+) -> Sequence[float]:
+    """weights(the k newest nodes), k the most that is `within` the guard; all nodes if guard is None.
+
+    So a step that is long against those before it takes fewer points, down to one, which is Euler's.
+    """
+    reach = 1 - min(s, t) / max(s, t)
+    found = weights(nodes)
+    while guard is not None and len(nodes) > 1 and not within(found, reach, guard):
+        nodes = nodes[:-1]
+        found = weights(nodes)
+    return found
+
+
+def within(weights: Sequence[float], reach: float, guard: float) -> bool:
+    """Λ <= guard^min(k-1, 2) or reach Λ <= guard,  Λ = Σ|w|/|Σ w|,  k = len(weights),  reach = 1 - t/s.
+
+    A step takes the mean Σ w F/Σ w for F, and Λ is what it makes of errors in the F: 2 and 11/3 for two and
+    three equal steps, and the more the longer a step is than those before it, as the (k-1)st power of
+    their ratio. The polynomial is used further out there than its nodes support. The step replaces the
+    part `reach` of the state by that mean, in the noise chart and in the data chart; so short steps, whose
+    reach is small, may have any number of points, and orders stay. GUARD is measured: docs/solvers.md.
+    """
+    total, whole = sum(map(abs, weights)), abs(sum(weights))
+    return total <= max(guard ** min(len(weights) - 1, 2), guard / reach) * whole
 
 
 def span(measure: Measure, s: float, t: float) -> tuple[float, float]:

@@ -26,7 +26,7 @@ class Multistep(Solver):
 
     @abstractmethod
     def weights(self, nodes: tuple[float, ...], s: float, t: float) -> Sequence[float]:
-        """The weights of F at the nodes, the newest first, in the step from s = nodes[0] to t."""
+        """The weights of F at the newest nodes, the newest first, in the step from s = nodes[0] to t."""
 
     @property
     @abstractmethod
@@ -62,7 +62,8 @@ class Multistep(Solver):
             if self.start is not None and i < self.start_steps and t > 0:
                 x = self.start.step(Evaluated(ode, self.chart, x, s, values[0]), x, s, t)
             else:
-                x = self.chart.advance(x, s, t, self.weights(nodes, s, t), values)
+                weights = self.weights(nodes, s, t)
+                x = self.chart.advance(x, s, t, weights, values[: len(weights)])
             yield x
 
 
@@ -90,3 +91,26 @@ def check_start(start: OneStep | None) -> None:
     """Raise TypeError for a start that cannot take single steps."""
     if start is not None and not isinstance(start, OneStep):
         raise TypeError(f"start must be a one-step solver such as Heun(), not {start!r}.")
+
+
+def check_points(solver: Solver, least: int = 1, most: int = 8) -> None:
+    """Raise ValueError unless solver.points is a whole number from `least` to `most`."""
+    points: object = getattr(solver, "points", None)
+    if isinstance(points, bool) or not isinstance(points, int) or not least <= points <= most:
+        raise ValueError(
+            f"{type(solver).__name__} has {least} to {most} points, a whole number, but got points = "
+            f"{points!r}."
+        )
+
+
+def check_guard(solver: Solver) -> None:
+    """Raise ValueError unless solver.guard is None or a number above 0."""
+    guard: object = getattr(solver, "guard", None)
+    if guard is None or (
+        isinstance(guard, int | float) and not isinstance(guard, bool) and guard > 0
+    ):
+        return
+    raise ValueError(
+        f"{type(solver).__name__}: guard must be a number above 0, or None for the method as published, but "
+        f"got {guard!r}."
+    )

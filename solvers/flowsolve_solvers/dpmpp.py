@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from flowsolve.solver import OneStep, Solver
+from flowsolve.solver import GUARD, OneStep, Solver, within
+from flowsolve_solvers._multistep import check_guard
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -48,16 +49,24 @@ class DPMSolverPP2M(Solver):
     """x_t = (t/s) x_s + (1 - t/s) D̄, D̄ = D + h/(2h₋) (D - D₋).          DPM-Solver++, Algorithm 2.
 
     1 evaluation a step, order 2; D = x₀(x_s, s), h = log(s/t), the first step DDIM. The exact
-    weights of the same two points are Adams(2, DATA), which differs from h² on.
+    weights of the same two points are Adams(2, DATA), which differs from h² on. A step that is long
+    against the one before it is DDIM's too (`flowsolve.solver.guarded`); guard=None is as published.
     """
 
+    guard: float | None = GUARD
+
     order = 2
+
+    def __post_init__(self) -> None:
+        check_guard(self)
 
     def steps(self, ode: ODE, x: Tensor, grid: Grid) -> Iterator[Tensor]:
         D_prev, h_prev = None, 0.0
         for s, t in pairwise(grid):
             D, h = ode.x0(x, s), math.log(s / t)
-            D_bar = D if D_prev is None else D_prev.lerp(D, 1 + h / (2 * h_prev))
+            D_bar = D
+            if D_prev is not None and self._near(h, h_prev):
+                D_bar = D_prev.lerp(D, 1 + h / (2 * h_prev))
             D_prev, h_prev = D, h
             x = D_bar.lerp(x, t / s)
             del D, D_bar  # before the next evaluation: one state less in memory
@@ -67,7 +76,12 @@ class DPMSolverPP2M(Solver):
         """The same step, ended at σ."""
         s, D = path[i], [p.x0 for p in path[max(0, i - 1) : i + 1] if p.x0 is not None]
         D_bar = D[-1]
-        if i:
+        if i and self._near(*(math.log(path[j].sigma / path[j + 1].sigma) for j in (i, i - 1))):
             r = math.log(s.sigma / sigma) / math.log(path[i - 1].sigma / s.sigma)
             D_bar = D[0].lerp(D_bar, 1 + r / 2)
         return D_bar.lerp(s.x, sigma / s.sigma)
+
+    def _near(self, h: float, h_prev: float) -> bool:
+        """Whether two points are within reach: their weights 1 + r/2 and -r/2, r = h/h₋, see `guarded`."""
+        half = h / (2 * h_prev)
+        return self.guard is None or within((1 + half, -half), -math.expm1(-abs(h)), self.guard)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from flowsolve.errors import ScheduleError
 from flowsolve.solver import OneStep, Solver, check_noise_free
 from flowsolve_solvers.runge_kutta import Heun
 
@@ -70,5 +71,13 @@ class EDM(Solver):
             if gamma > 0:
                 width = s * math.sqrt(gamma * (2 + gamma))  # √(ŝ² - s²)
                 x = x.add(ode.noise(x, s, t), alpha=self.s_noise * width)
-            x = self.method.step(ode, x, high, t) if t > 0 else ode.x0(x, high)
+            try:
+                x = self.method.step(ode, x, high, t) if t > 0 else ode.x0(x, high)
+            except ScheduleError as error:  # a clock that ends between s and ŝ
+                if gamma == 0:
+                    raise
+                raise ScheduleError(
+                    f"{self!r} raises σ = {s:.6g} by its churn to {high:.6g}, and there: {error} Begin the "
+                    f"churn lower, with s_tmax below {s:.6g}, or the grid."
+                ) from None
             yield x

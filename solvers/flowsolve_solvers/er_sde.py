@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from flowsolve.schedule import SIGMA
 from flowsolve.solver import Solver, adams_weights, check_option
+from flowsolve_solvers._multistep import check_points
 from flowsolve_solvers.eta import ER_SDE, NoiseScale, check_eta
 
 if TYPE_CHECKING:
@@ -41,11 +42,7 @@ class ERSDE(Solver):
     published: bool = False
 
     def __post_init__(self) -> None:
-        if self.points < 1 or (self.published and self.points > 3):
-            raise ValueError(
-                "ERSDE needs points >= 1, and points <= 3 with published=True, but got points = "
-                f"{self.points!r}."
-            )
+        check_points(self, most=3 if self.published else 8)
         check_option(self, "family", NoiseScale)
         check_eta(self)
 

@@ -9,6 +9,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from flowsolve.solver import DATA, Chart, Solver, check_option, phi, span
+from flowsolve_solvers._multistep import check_points
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -40,8 +41,7 @@ class GridSinglestep(Solver):
 
     def __post_init__(self) -> None:
         check_option(self, "chart", Chart)
-        if self.points not in (1, 2, 3):
-            raise ValueError(f"GridSinglestep has 1 to 3 points, but got points = {self.points!r}.")
+        check_points(self, most=3)
 
     @property
     def order(self) -> int:

@@ -7,8 +7,17 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from flowsolve.schedule import LOG_SIGMA, SIGMA, VPSDE, Clock, ClockTime, Variable
-from flowsolve.solver import DATA, NOISE, Chart, OneStep, adams_weights, check_option
-from flowsolve_solvers._multistep import Multistep, check_start
+from flowsolve.solver import (
+    DATA,
+    GUARD,
+    NOISE,
+    Chart,
+    OneStep,
+    adams_weights,
+    check_option,
+    guarded,
+)
+from flowsolve_solvers._multistep import Multistep, check_guard, check_points, check_start
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -27,6 +36,8 @@ class Adams(Multistep):
     Without `start` the points ramp 1, 2, 3, ...: the first step is Euler's, and the order is 2 at
     most. With a one-step method as `start`, which takes the first points - 1 steps and shares the
     evaluation at each node, the order is min(points, start's order + 1).
+    A step that is long against those before it takes fewer points (`guarded`): guard is how far its weights may
+    amplify, None the method as published.
     lower_order_final=True takes at most as many points as steps are left, and so order 2 at most: diffusers'
     option of that name, which its DEIS turns on below 15 steps.
     `label` is the name it prints: LMS(3) is Adams(3, NOISE, SIGMA), equal to it and called by its name.
@@ -39,12 +50,13 @@ class Adams(Multistep):
     start: OneStep | None = None
     lower_order_final: bool = False
     label: str = field(default="", compare=False, repr=False)
+    guard: float | None = field(default=GUARD, kw_only=True)
 
     def __post_init__(self) -> None:
         check_option(self, "chart", Chart)
         check_option(self, "variable", Variable)
-        if self.points < 1:
-            raise ValueError(f"Adams needs points >= 1, but got points = {self.points!r}.")
+        check_points(self)
+        check_guard(self)
         check_start(self.start)
 
     def __repr__(self) -> str:
@@ -55,6 +67,7 @@ class Adams(Multistep):
             options.append(f"clock={self.variable.clock!r}")
         options += [f"start={self.start!r}"] * (self.start is not None)
         options += ["lower_order_final=True"] * self.lower_order_final
+        options += [f"guard={self.guard!r}"] * (self.guard != GUARD)
         return f"{self.label}({', '.join(options)})"
 
     @property
@@ -69,7 +82,10 @@ class Adams(Multistep):
         return self.lower_order_final or (self.chart == NOISE and self.variable == SIGMA)
 
     def weights(self, nodes: tuple[float, ...], s: float, t: float) -> Sequence[float]:
-        return adams_weights(self.chart, self.variable, nodes, s, t)
+        def exact(newest: tuple[float, ...]) -> Sequence[float]:
+            return adams_weights(self.chart, self.variable, newest, s, t)
+
+        return guarded(exact, nodes, s, t, self.guard)
 
     def dense(self, path: Sequence[Point], i: int, sigma: float) -> Tensor:
         """∫ P du, ended at σ; in the steps of `start` the cubic of `Solver.dense`."""
@@ -79,15 +95,22 @@ class Adams(Multistep):
         known = path[max(0, i + 1 - k) : i + 1][::-1]
         nodes = tuple(p.sigma for p in known)
         values = [p.x0 if self.chart == DATA else p.eps for p in known]
-        weights = self.weights(nodes, nodes[0], sigma)
+        k = len(self.weights(nodes, nodes[0], path[i + 1].sigma))  # as many as the whole step has
+        weights = adams_weights(self.chart, self.variable, nodes[:k], nodes[0], sigma)
         return self.chart.advance(
-            known[0].x, nodes[0], sigma, weights, [v for v in values if v is not None]
+            known[0].x, nodes[0], sigma, weights, [v for v in values[:k] if v is not None]
         )
 
 
-def LMS(points: int = 4, start: OneStep | None = None, lower_order_final: bool = False) -> Adams:
+def LMS(
+    points: int = 4,
+    start: OneStep | None = None,
+    lower_order_final: bool = False,
+    *,
+    guard: float | None = GUARD,
+) -> Adams:
     """∫ P(σ) dσ, P through the last ε.                                 k-diffusion's LMS; DEIS-ρAB; iPNDM_v."""
-    return Adams(points, NOISE, SIGMA, start, lower_order_final, "LMS")
+    return Adams(points, NOISE, SIGMA, start, lower_order_final, "LMS", guard=guard)
 
 
 RhoAB = IPNDMV = LMS
@@ -98,20 +121,30 @@ def DEIS(
     clock: Clock = VPSDE(),
     start: OneStep | None = None,
     lower_order_final: bool = False,
+    *,
+    guard: float | None = GUARD,
 ) -> Adams:
     """∫ P(t(σ)) dσ, P through the last ε in the time t.                   DEIS-tAB: Zhang and Chen 2023."""
-    return Adams(points, NOISE, ClockTime(clock), start, lower_order_final, "DEIS")
+    return Adams(points, NOISE, ClockTime(clock), start, lower_order_final, "DEIS", guard=guard)
 
 
 def DPMSolverM(
-    points: int = 3, start: OneStep | None = None, lower_order_final: bool = False
+    points: int = 3,
+    start: OneStep | None = None,
+    lower_order_final: bool = False,
+    *,
+    guard: float | None = GUARD,
 ) -> Adams:
     """∫ P(log σ) dσ, P through the last ε.       Multistep DPM-Solver, exact weights: Lu et al. 2022a."""
-    return Adams(points, NOISE, LOG_SIGMA, start, lower_order_final, "DPMSolverM")
+    return Adams(points, NOISE, LOG_SIGMA, start, lower_order_final, "DPMSolverM", guard=guard)
 
 
 def DPMSolverPPM(
-    points: int = 3, start: OneStep | None = None, lower_order_final: bool = False
+    points: int = 3,
+    start: OneStep | None = None,
+    lower_order_final: bool = False,
+    *,
+    guard: float | None = GUARD,
 ) -> Adams:
     """∫ P(log σ) d(1/σ), P through the last x₀.    DPM-Solver++(kM), exact weights: Lu et al. 2022b."""
-    return Adams(points, DATA, LOG_SIGMA, start, lower_order_final, "DPMSolverPPM")
+    return Adams(points, DATA, LOG_SIGMA, start, lower_order_final, "DPMSolverPPM", guard=guard)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from flowsolve.schedule import LOG_SIGMA, Variable
 from flowsolve.solver import OneStep
-from flowsolve_solvers._multistep import Multistep
+from flowsolve_solvers._multistep import Multistep, check_points
 from flowsolve_solvers.runge_kutta import Heun
 
 if TYPE_CHECKING:
@@ -31,10 +31,7 @@ class _EqualSteps(Multistep):
     reaches_zero = True
 
     def __post_init__(self) -> None:
-        if not 1 <= self.points <= 4:
-            raise ValueError(
-                f"{type(self).__name__} has 1 to 4 points, but got points = {self.points!r}."
-            )
+        check_points(self, most=4)
 
     def weights(self, nodes: tuple[float, ...], s: float, t: float) -> tuple[float, ...]:
         return tuple((t - s) * w for w in EQUAL_STEPS[len(nodes) - 1])

@@ -9,6 +9,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from flowsolve.solver import DATA, Chart, Solver, phi, span
+from flowsolve_solvers._multistep import check_points
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -40,8 +41,7 @@ class PublishedDPMSolver(Solver):
     reaches_zero = True
 
     def __post_init__(self) -> None:
-        if self.points not in (2, 3):
-            raise ValueError(f"PublishedDPMSolver has 2 or 3 points, not {self.points!r}.")
+        check_points(self, 2, 3)
 
     def steps(self, ode: ODE, x: Tensor, grid: Grid) -> Iterator[Tensor]:
         values: list[Tensor] = []

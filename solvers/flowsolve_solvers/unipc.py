@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from flowsolve.schedule import LOG_SIGMA
-from flowsolve.solver import DATA, Chart, OneStep, Solver, adams_weights, span
-from flowsolve_solvers._multistep import Evaluated, check_start
+from flowsolve.solver import DATA, GUARD, Chart, OneStep, Solver, adams_weights, guarded, span
+from flowsolve_solvers._multistep import Evaluated, check_guard, check_points, check_start
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -37,6 +37,8 @@ class UniPC(Solver):
     lower_order_final  as published: at most as many points as steps are left, so order 2 at most
     start              a one-step method for the first points - 1 steps; it shares the evaluation at
                        each node, and its steps are not corrected
+    guard              how far weights may amplify: a step that is long against those before it takes fewer
+                       points (`flowsolve.solver.guarded`); None as published
     """
 
     points: int = 2
@@ -45,15 +47,15 @@ class UniPC(Solver):
     correct: bool = True
     lower_order_final: bool = False
     start: OneStep | None = None
+    guard: float | None = field(default=GUARD, kw_only=True)
 
     reaches_zero = True
 
     def __post_init__(self) -> None:
-        if self.points < 1 or self.variant not in ("exact", "bh1", "bh2"):
-            raise ValueError(
-                f"UniPC needs points >= 1 and variant exact, bh1 or bh2, but got points = "
-                f"{self.points!r}, variant = {self.variant!r}."
-            )
+        check_points(self)
+        if self.variant not in ("exact", "bh1", "bh2"):
+            raise ValueError(f"UniPC has variants exact, bh1 and bh2, not {self.variant!r}.")
+        check_guard(self)
         check_start(self.start)
 
     @property
@@ -94,10 +96,13 @@ class UniPC(Solver):
     ) -> Tensor:
         if t == 0:  # as in every step, x is corrected and F was evaluated at the predicted x
             return values[0] if self.chart == DATA else x.add(values[0], alpha=-s)
-        weights = adams_weights(self.chart, LOG_SIGMA, tuple(nodes), s, t)
+        weights = guarded(lambda k: self._weights(k, s, t), tuple(nodes), s, t, self.guard)
+        return self.chart.advance(x, s, t, weights, values[: len(weights)])
+
+    def _weights(self, nodes: tuple[float, ...], s: float, t: float) -> tuple[float, ...]:
         if self.variant != "exact" and len(nodes) == 2:
-            weights = half_weights(self.chart, self.variant, nodes, s, t)
-        return self.chart.advance(x, s, t, weights, values)
+            return half_weights(self.chart, self.variant, nodes, s, t)
+        return adams_weights(self.chart, LOG_SIGMA, nodes, s, t)
 
 
 def half_weights(

@@ -88,10 +88,10 @@ SOLVERS: dict[str, Solver] = {
     "DDIMScheduler": Euler(),
     "PNDMScheduler": PLMS(),
     "DPMSolverMultistepScheduler": published(20),
-    "UniPCMultistepScheduler": UniPC(2, variant="bh2", lower_order_final=True),
+    "UniPCMultistepScheduler": UniPC(2, variant="bh2", lower_order_final=True, guard=None),
     "HeunDiscreteScheduler": Heun(),
     "EulerDiscreteScheduler": Euler(),
-    "LMSDiscreteScheduler": LMS(4),
+    "LMSDiscreteScheduler": LMS(4, guard=None),
     "KDPM2DiscreteScheduler": DPMSolver2(),
 }
 flow = {"use_flow_sigmas": True, "prediction_type": "flow_prediction", "flow_shift": 3.0}

@@ -193,10 +193,10 @@ CASES = [
     Case("KDPM2DiscreteScheduler", lead, DPMSolver2(), on(leading), NO_X0),
     Case("KDPM2DiscreteScheduler", trail, DPMSolver2(), on(trailing), NO_X0),
     *(
-        Case("LMSDiscreteScheduler", trail, LMS(k), on(trailing), step={"order": k})
+        Case("LMSDiscreteScheduler", trail, LMS(k, guard=None), on(trailing), step={"order": k})
         for k in (1, 2, 3, 4)
     ),
-    Case("LMSDiscreteScheduler", lead, LMS(4), on(leading), step={"order": 4}),
+    Case("LMSDiscreteScheduler", lead, LMS(4, guard=None), on(leading), step={"order": 4}),
     *(dpm_case(k, "dpmsolver++", "zero") for k in (1, 2, 3)),
     dpm_case(3, "dpmsolver++", "zero", **lead),
     dpm_case(3, "dpmsolver++", "zero", **trail),
@@ -212,7 +212,7 @@ CASES = [
                 "lower_order_final": False,
                 **to_first,
             },
-            Adams(2, chart, LOG_SIGMA),
+            Adams(2, chart, LOG_SIGMA, guard=None),
             on(linspace, variant="dpm", final="first"),
         )
         for algorithm, chart in (("dpmsolver++", DATA), ("dpmsolver", NOISE_CHART))
@@ -222,7 +222,7 @@ CASES = [
         Case(
             "DEISMultistepScheduler",
             {"solver_order": k, "lower_order_final": False},
-            Adams(k, NOISE_CHART, LOG_SIGMA),
+            Adams(k, NOISE_CHART, LOG_SIGMA, guard=None),
             on(linspace, variant="dpm", final="first"),
         )
         for k in (1, 2, 3)
@@ -231,7 +231,7 @@ CASES = [
         Case(
             "UniPCMultistepScheduler",
             {"solver_order": k, "solver_type": "bh2"},
-            UniPC(k, variant="bh2", lower_order_final=True),
+            UniPC(k, variant="bh2", lower_order_final=True, guard=None),
             on(linspace, variant="dpm"),
         )
         for k in (1, 2, 3)
@@ -240,7 +240,7 @@ CASES = [
         Case(
             "UniPCMultistepScheduler",
             {"solver_order": k, "solver_type": b, "predict_x0": x0, **to_first},
-            UniPC(k, DATA if x0 else NOISE_CHART, b, lower_order_final=True),
+            UniPC(k, DATA if x0 else NOISE_CHART, b, lower_order_final=True, guard=None),
             on(linspace, variant="dpm", final="first"),
         )
         for k in (1, 2, 3)
@@ -250,7 +250,7 @@ CASES = [
     Case(
         "UniPCMultistepScheduler",
         {"solver_order": 3, "lower_order_final": False, **to_first, **trail},
-        UniPC(3, variant="bh2"),
+        UniPC(3, variant="bh2", guard=None),
         on(trailing, final="first"),
     ),
     Case(
@@ -387,10 +387,12 @@ def test_their_deis_lowers_its_order_below_15_steps() -> None:
         for points in (2, 3):
             peer = run("DEISMultistepScheduler", n, solver_order=points)
             grid = linspace(n, clock=peer.clock, variant="dpm", final="first")
-            solver = DPMSolverM(points, lower_order_final=few(n))
+            solver = DPMSolverM(points, lower_order_final=few(n), guard=None)
             compare("DEIS, lowered at the end", peer, solver, grid)
     full = ours(
-        DPMSolverM(3), linspace(14, clock=peer.clock, variant="dpm", final="first"), peer.clock
+        DPMSolverM(3, guard=None),
+        linspace(14, clock=peer.clock, variant="dpm", final="first"),
+        peer.clock,
     )
     assert difference(full.x, run("DEISMultistepScheduler", 14, solver_order=3).x) > 0.1
 

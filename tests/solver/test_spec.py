@@ -74,7 +74,8 @@ def test_constants_by_name() -> None:
         ("vpsde", NameUnknown), ("lambda: 1", NameUnknown), ("heun.__class__", NameUnknown),
         ("[x for x in y]", NameUnknown), ("__import__('os')", NameUnknown), ("3", NameUnknown),
         ("heun:3=4", NameUnknown), ("heun:x=1", StateError), ("adams:points=two", NameUnknown),
-        ("adams:points=2,points=3", NameUnknown), ("adams:points=1/0", NameUnknown),
+        ("adams:points=2,points=3", NameUnknown),
+        ("adams:points=1e9", StateError), ("unipc:points=2.0", StateError), ("adams:points=1/0", NameUnknown),
         ("adams:*[1]", NameUnknown), ("adams:**{}", NameUnknown), ("adams:points=-'a'", NameUnknown),
     ],
 )  # fmt: skip

@@ -23,7 +23,7 @@ BAD_OPTIONS: dict[str, tuple[Callable[[], object], type[Exception], str]] = {
     "points": (
         lambda: Adams(points=0),
         ValueError,
-        "Adams needs points >= 1, but got points = 0.",
+        "Adams has 1 to 8 points, a whole number, but got points = 0.",
     ),
     "start": (
         lambda: Adams(3, start=DPMSolverPP2M()),  # type: ignore[arg-type]

@@ -10,11 +10,22 @@ import pytest
 import torch
 from torch import Tensor
 
-from flowsolve import ODE, Grid, Solver, karras, sample, solve, tabulate
-from flowsolve.errors import GridError, StateError, TableError
+from flowsolve import (
+    ODE,
+    DiffusionODE,
+    EpsPrediction,
+    Grid,
+    Solver,
+    karras,
+    linear_beta,
+    sample,
+    solve,
+    tabulate,
+)
+from flowsolve.errors import GridError, ScheduleError, StateError, TableError
 from flowsolve.integrate.cost import cost
 from flowsolve.ode.base import Wrapped
-from flowsolve.problems import Mixture
+from flowsolve.problems import Mixture, exact_network
 from flowsolve_solvers import (
     DDIM_ETA,
     DDPM,
@@ -34,7 +45,7 @@ from flowsolve_solvers import (
     SASolver,
 )
 from flowsolve_solvers.ddim import posterior
-from tests.helpers import noisy
+from tests.helpers import noisy, says
 
 each = pytest.mark.parametrize("solver", STOCHASTIC, ids=repr)
 PROBLEM = Mixture()
@@ -137,10 +148,8 @@ BAD: dict[str, Callable[[], object]] = {
     "DPMSolverPP2MSDE needs eta >= 0": lambda: DPMSolverPP2MSDE(-1.0),
     "DPMSolverPP3MSDE needs eta >= 0": lambda: DPMSolverPP3MSDE(math.inf),
     "SASolver needs predictor >= 1": lambda: SASolver(predictor=0),
-    "ERSDE needs points >= 1, and points <= 3 with published=True, but got points = 0": lambda: (
-        ERSDE(0)
-    ),
-    "but got points = 4": lambda: ERSDE(4, published=True),
+    "ERSDE has 1 to 8 points, a whole number, but got points = 0": lambda: ERSDE(0),
+    "ERSDE has 1 to 3 points, a whole number, but got points = 4": lambda: ERSDE(4, published=True),
     "ERSDE needs eta >= 0": lambda: ERSDE(eta=-0.1),
     "Ancestral needs eta >= 0, but got eta = inf": lambda: Ancestral(eta=math.inf, family=ER_SDE),
     "EDM needs s_churn, s_noise >= 0": lambda: EDM(-1.0),
@@ -192,3 +201,18 @@ def test_larger_variance_draws_nothing_in_the_last_step() -> None:
     assert ode.intervals == [*pairwise(GRID)]
     x = UNIT * 2
     torch.testing.assert_close(DDPM(True).step(PROBLEM, x, 2.0, 0.0), PROBLEM.x0(x, 2.0))
+
+
+def test_churn_over_the_top_of_a_clock_is_named() -> None:
+    """ŝ = (1 + γ) s can lie above the last label although s does not."""
+    clock = linear_beta()
+    precondition = EpsPrediction(clock)
+    ode = noisy(DiffusionODE(exact_network(Mixture(), precondition), precondition), range(2))
+    grid = karras(8, 150.0, 0.05).to_zero()
+    noise = torch.zeros(2, 2, dtype=torch.float64)
+    says(
+        ScheduleError,
+        "EDM() raises σ = 150 by its churn to 212.132, and there: σ = 212.13203435596",
+        lambda: sample(ode, noise, grid, EDM()),
+    )
+    assert sample(ode, noise, grid, EDM(s_tmax=100.0)).nfe == 17
