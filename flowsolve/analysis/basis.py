@@ -83,9 +83,10 @@ def respond(solver: Solver, grid: Grid, separate_x0: bool = False) -> BasisRun:
     import torch
 
     size = count_vectors(solver, grid)
-    generator = torch.Generator().manual_seed(0)
-    plain = torch.eye(size, dtype=torch.float64)
-    other = torch.randn(size, min(size, 256), dtype=torch.float64, generator=generator)
+    generator = torch.Generator("cpu").manual_seed(0)
+    plain = torch.eye(size, dtype=torch.float64, device="cpu")
+    shape = (size, min(size, 256))
+    other = torch.randn(shape, dtype=torch.float64, generator=generator, device="cpu")
     first, second = (run_on(b, solver, grid, separate_x0) for b in (plain, other))
     one, two = (
         torch.stack([g.state for g in run.evaluations] + [x for x, _ in run.nodes])

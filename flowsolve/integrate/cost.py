@@ -71,7 +71,7 @@ def tally(solver: Solver, grid: Grid) -> Tally:
     except Exception:  # the method needs a real tensor, or has an error, which then comes again
         import torch
 
-        return _tally(solver, grid, torch.zeros(1, dtype=torch.float64))
+        return _tally(solver, grid, torch.zeros(1, dtype=torch.float64, device="cpu"))
 
 
 def per_step(solver: Solver) -> int | None:

@@ -9,7 +9,7 @@ import copy
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from flowsolve.errors import StateError
 
@@ -43,8 +43,17 @@ class ODE(ABC):
         )
 
     def with_forward_hook(self, hook: Callable[[int], None]) -> ODE:
-        """The same ODE with `hook(rows)` called at every forward pass of its networks, if it has any."""
-        return self
+        """The same ODE with `hook(rows)` called at every forward pass of its networks, if it has any.
+
+        A copy whose attributes are hooked, where they are ODEs or lists, tuples or dictionaries of ODEs.
+        """
+        mine = vars(self)
+        hooked = {name: _hooked(value, hook) for name, value in mine.items()}
+        if all(hooked[name] is value for name, value in mine.items()):
+            return self
+        other = copy.copy(self)
+        vars(other).update(hooked)
+        return other
 
 
 class Wrapped(ODE):
@@ -65,7 +74,15 @@ class Wrapped(ODE):
     def noise(self, x: Tensor, s: float, t: float) -> Tensor:
         return self.ode.noise(x, s, t)
 
-    def with_forward_hook(self, hook: Callable[[int], None]) -> ODE:
-        other = copy.copy(self)
-        other.ode = self.ode.with_forward_hook(hook)
-        return other
+
+def _hooked(value: Any, hook: Callable[[int], None]) -> Any:
+    """`value` with the ODEs in it hooked, or itself if there are none."""
+    if isinstance(value, ODE):
+        return value.with_forward_hook(hook)
+    if type(value) not in (list, tuple, dict):
+        return value
+    old = list(value.values() if isinstance(value, dict) else value)
+    new = [_hooked(one, hook) for one in old]
+    if all(a is b for a, b in zip(old, new, strict=True)):
+        return value
+    return dict(zip(value, new, strict=True)) if isinstance(value, dict) else type(value)(new)

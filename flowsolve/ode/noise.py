@@ -22,20 +22,20 @@ def unit_noise(
     seeds: Iterable[int],
     event: tuple[int, ...],
     dtype: torch.dtype | None = None,
-    device: torch.device | str = "cpu",
+    device: torch.device | str | None = None,
 ) -> Tensor:
     """N(0, I) of shape (len(seeds), *event), row i drawn from seed i alone.
 
     Drawn in float64 on the CPU and then cast, so that runs in float32 and float64 start at the same noise.
+    dtype and device are torch's defaults unless given.
     The copy to a GPU does not wait for what the GPU still has to do.
     """
     import torch
 
-    draws = [
-        torch.randn(event, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
-        for seed in seeds
-    ]
+    generators = (torch.Generator("cpu").manual_seed(seed) for seed in seeds)
+    draws = [torch.randn(event, dtype=torch.float64, generator=g, device="cpu") for g in generators]
     z = torch.stack(draws).to(dtype or torch.get_default_dtype())
+    device = torch.get_default_device() if device is None else device
     if torch.device(device).type != "cuda":
         return z.to(device)
     return z.pin_memory().to(device, non_blocking=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from flowsolve.errors import ScheduleError
+from flowsolve.schedule.clock import check_betas
 from flowsolve.schedule.discrete import (
     Between,
     DiscreteClock,
@@ -18,6 +19,7 @@ def sigmoid_beta(
     T: int = 1000, beta_start: float = 1e-4, beta_end: float = 0.02, between: Between = "smooth"
 ) -> DiscreteClock:
     """β_t = β_start + (β_end - β_start)/(1 + e^(-u)), u from -6 to 6.      Xu et al. 2022 (GeoDiff)."""
+    check_betas(beta_start, beta_end)
     us = (-6 + 12 * i / max(T - 1, 1) for i in range(T))
     betas = [beta_start + (beta_end - beta_start) / (1 + math.exp(-u)) for u in us]
     return from_betas(betas, between, f"sigmoid_beta(T={T})")

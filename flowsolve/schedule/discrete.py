@@ -14,7 +14,7 @@ from itertools import pairwise
 from typing import Literal
 
 from flowsolve.errors import ScheduleError
-from flowsolve.schedule.clock import Clock
+from flowsolve.schedule.clock import Clock, check_betas
 
 Between = Literal["smooth", "log_sigma", "log_alpha", "sigma", "nearest"]
 """How a table is continued between its labels: see DiscreteClock."""
@@ -212,6 +212,7 @@ def linear_beta(
     T: int = 1000, beta_start: float = 1e-4, beta_end: float = 0.02, between: Between = "smooth"
 ) -> DiscreteClock:
     """β_t linear from 1e-4 to 0.02.                                     Ho, Jain, Abbeel 2020."""
+    check_betas(beta_start, beta_end)
     return from_betas(_linspace(beta_start, beta_end, T), between, f"linear_beta(T={T})")
 
 
@@ -219,6 +220,7 @@ def scaled_linear_beta(
     T: int = 1000, beta_start: float = 0.00085, beta_end: float = 0.012, between: Between = "smooth"
 ) -> DiscreteClock:
     """√β_t linear.                                    Latent diffusion; Stable Diffusion 1 and 2."""
+    check_betas(beta_start, beta_end)
     roots = _linspace(math.sqrt(beta_start), math.sqrt(beta_end), T)
     return from_betas([r * r for r in roots], between, f"scaled_linear_beta(T={T})")
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from flowsolve import metrics
 from flowsolve.errors import SamplesError
-from flowsolve.metrics.estimate import Estimate
+from flowsolve.metrics.estimate import Estimate, random_order
 from flowsolve.study.cases import Case
 from flowsolve.study.references import reference
 from flowsolve.study.results import Row
@@ -109,8 +109,6 @@ def quality(
 
     Raises SamplesError if there is not enough data.
     """
-    import torch
-
     run = Setup.of(settings, seeds=range(500))
     data, n = problem.data(), len(run.seeds)
     if min(n, len(data) // 2) < 4:
@@ -118,7 +116,7 @@ def quality(
             f"quality needs 4 samples and 8 real ones at least, but there are {n} and {len(data)}."
         )
     apart = n if len(data) >= 1.5 * n else 0
-    order = torch.randperm(len(data), generator=torch.Generator().manual_seed(0))
+    order = random_order(len(data), 0)
     held = data[order[apart:]]
     blank = partial(
         QualityRow, **run.stamp(problem), start=run.start.__name__, seeds=run.seeds_text,
