@@ -50,7 +50,7 @@ class _Echo(ODE):
     def x0(self, x: Tensor, sigma: float) -> Tensor:
         return x
 
-    def noise(self, x: Tensor, s: float, t: float) -> Tensor:
+    def noise(self, x: Tensor, s: float, t: float, again: int = 0) -> Tensor:
         return x
 
 

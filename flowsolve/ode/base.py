@@ -32,10 +32,12 @@ class ODE(ABC):
         """The signal scale α of x_t = α x̄, 1/√(1+σ²) unless the path says otherwise."""
         return 1 / math.hypot(1, sigma)
 
-    def noise(self, x: Tensor, s: float, t: float) -> Tensor:
-        """A draw of N(0, I), shape and dtype of x, for the interval between the levels s and t.
+    def noise(self, x: Tensor, s: float, t: float, again: int = 0) -> Tensor:
+        """A draw of N(0, I), shape and dtype of x, for the interval from level s to level t.
 
-        Stochastic methods ask for it. Raises StateError unless a `WithNoise` around the ODE gives it.
+        The same interval and `again` give the same draw: a method that steps over an interval more than
+        once counts its visits in `again`. Stochastic methods ask for it. Raises StateError unless a
+        `WithNoise` around the ODE gives it.
         """
         raise StateError(
             "this method is stochastic and needs noise: wrap the ODE as WithNoise(ode, SeededNoise("
@@ -71,8 +73,8 @@ class Wrapped(ODE):
     def alpha(self, sigma: float) -> float:
         return self.ode.alpha(sigma)
 
-    def noise(self, x: Tensor, s: float, t: float) -> Tensor:
-        return self.ode.noise(x, s, t)
+    def noise(self, x: Tensor, s: float, t: float, again: int = 0) -> Tensor:
+        return self.ode.noise(x, s, t, again)
 
 
 def _hooked(value: Any, hook: Callable[[int], None]) -> Any:

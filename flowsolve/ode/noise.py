@@ -42,13 +42,17 @@ def unit_noise(
 
 
 class Noise(ABC):
-    """The noise of stochastic methods: noise(x, s, t) is z ~ N(0, I), like x, for the step from s to t."""
+    """The noise of stochastic methods: noise(x, s, t) is z ~ N(0, I), like x, for the step from s to t.
+
+    A subclass gives `__call__`. `again` counts the visits of a method to the same interval, from 0: each has
+    noise of its own.
+    """
 
     def __init__(self, seeds: Sequence[int]) -> None:
         self.seeds = tuple(seeds)
 
     @abstractmethod
-    def __call__(self, x: Tensor, s: float, t: float) -> Tensor: ...
+    def __call__(self, x: Tensor, s: float, t: float, again: int = 0) -> Tensor: ...
 
     def _check(self, x: Tensor) -> None:
         if len(x) != len(self.seeds):
@@ -64,24 +68,15 @@ class Noise(ABC):
 
 
 class SeededNoise(Noise):
-    """Independent noise for every interval (s, t), a function of (seed, s, t, again) alone.
-
-    again  a method that steps over an interval more than once takes another number each time
+    """Independent noise for every interval and visit, a function of (seed, s, t, again) alone.
 
     So samples do not depend on how they are split into batches, and a run can be repeated or resumed. Two
     grids share noise only where they share an interval; BrownianNoise makes all grids share one path.
     """
 
-    def __init__(self, seeds: Sequence[int], again: int = 0) -> None:
-        super().__init__(seeds)
-        self.again = again
-
-    def __call__(self, x: Tensor, s: float, t: float) -> Tensor:
+    def __call__(self, x: Tensor, s: float, t: float, again: int = 0) -> Tensor:
         self._check(x)
-        again = (
-            f" {self.again}" if self.again else ""
-        )  # 0 leaves the key as it was before `again` existed
-        return self._draw(x, f"{s.hex()} {t.hex()}{again}")
+        return self._draw(x, f"{s.hex()} {t.hex()}{_visit(again)}")
 
 
 class BrownianNoise(Noise):
@@ -91,8 +86,9 @@ class BrownianNoise(Noise):
               between neighbours among them
     variable  the time τ of the Brownian motion, σ unless given (as in k-diffusion)
 
-    For strong errors, and for comparing numbers of steps on the same path. Raises GridError for a level
-    that is not in `levels`.
+    For strong errors, and for comparing numbers of steps on the same path. Steps up, and every visit to an
+    interval after the first (again > 0), have a path of their own, which is shared by all grids too. Raises
+    GridError for a level that is not in `levels`.
     """
 
     def __init__(
@@ -102,13 +98,14 @@ class BrownianNoise(Noise):
         self.levels = sorted({float(s) for s in levels if s > 0 or variable == SIGMA})
         self.times = [variable.tau(s) for s in self.levels]
 
-    def __call__(self, x: Tensor, s: float, t: float) -> Tensor:
+    def __call__(self, x: Tensor, s: float, t: float, again: int = 0) -> Tensor:
         self._check(x)
+        path = (" up" if t > s else "") + _visit(again)
         i, j = sorted((self._index(s), self._index(t)))
         total = x.new_zeros(x.shape)
         for k in range(i, j):
             width = self.times[k + 1] - self.times[k]
-            total = total.add(self._draw(x, f"increment {k}"), alpha=math.sqrt(width))
+            total = total.add(self._draw(x, f"increment {k}{path}"), alpha=math.sqrt(width))
         scaled: Tensor = total / math.sqrt(self.times[j] - self.times[i])
         return scaled
 
@@ -126,5 +123,10 @@ class WithNoise(Wrapped):
         super().__init__(ode)
         self.source = noise
 
-    def noise(self, x: Tensor, s: float, t: float) -> Tensor:
-        return self.source(x, s, t)
+    def noise(self, x: Tensor, s: float, t: float, again: int = 0) -> Tensor:
+        return self.source(x, s, t, again)
+
+
+def _visit(again: int) -> str:
+    """The end of a key; that of a first visit is empty."""
+    return f" {again}" if again else ""

@@ -73,7 +73,7 @@ class Asked(Wrapped):
         super().__init__(ode)
         self.levels: set[float] = set()
 
-    def noise(self, x: Tensor, s: float, t: float) -> Tensor:
+    def noise(self, x: Tensor, s: float, t: float, again: int = 0) -> Tensor:
         self.levels |= {s, t}
         return torch.zeros_like(x)
 
@@ -228,7 +228,7 @@ class InTurn(Noise):
         self.path = path
         self.draws = iter([path(x, s, t) for s, t in pairwise(grid)])
 
-    def __call__(self, x: Tensor, s: float, t: float) -> Tensor:
+    def __call__(self, x: Tensor, s: float, t: float, again: int = 0) -> Tensor:
         return self.path(x, s, t)
 
     def draw(self, *args: Any, **kwargs: Any) -> Tensor:
