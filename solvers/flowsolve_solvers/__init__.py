@@ -117,7 +117,6 @@ _FAMILY: list[Solver] = [
     IPNDM(2),
     IPNDM(),
     IPNDMV(3),
-    IPNDMV(),
     *(UniPC(points) for points in (1, 2, 3, 4)),
     *(UniPC(points, NOISE) for points in (1, 2, 3)),
     *(UniPC(points, variant=variant) for points in (2, 3) for variant in ("bh1", "bh2")),
