@@ -91,7 +91,7 @@ class UnitNoises(Wrapped):
         super().__init__(ode)
         self.drawn = 0
 
-    def noise(self, x: Tensor, s: float, t: float) -> Tensor:
+    def noise(self, x: Tensor, s: float, t: float, again: int = 0) -> Tensor:
         out = torch.zeros_like(x)
         out[2 + self.drawn] = 1.0
         self.drawn += 1

@@ -19,13 +19,17 @@ Kind = Literal["eps", "x0", "noise"]
 
 
 class Given(NamedTuple):
-    """What basis vector `number` stands for: ε or x₀ of `state` at σ = s, or the noise from s to t."""
+    """What basis vector `number` stands for: ε or x₀ of `state` at σ = s, or the noise from s to t.
+
+    again  of a noise: the number of the visit to its interval
+    """
 
     number: int
     kind: Kind
     s: float
     t: float  # s again for an evaluation
     state: Tensor
+    again: int = 0
 
 
 class BasisRun(NamedTuple):
@@ -64,14 +68,14 @@ class _BasisODE(ODE):
             return self._next("x0", x, sigma, sigma)
         return super().x0(x, sigma)
 
-    def noise(self, x: Tensor, s: float, t: float) -> Tensor:
-        return self._next("noise", x, s, t)
+    def noise(self, x: Tensor, s: float, t: float, again: int = 0) -> Tensor:
+        return self._next("noise", x, s, t, again)
 
-    def _next(self, kind: Kind, x: Tensor, s: float, t: float) -> Tensor:
+    def _next(self, kind: Kind, x: Tensor, s: float, t: float, again: int = 0) -> Tensor:
         number = len(self.given) + 1
         if number == len(self.basis):  # more values than `count_vectors` found
             raise _varies(self.solver)
-        self.given.append(Given(number, kind, s, t, x))
+        self.given.append(Given(number, kind, s, t, x, again))
         return self.basis[number]
 
 
@@ -83,9 +87,10 @@ def respond(solver: Solver, grid: Grid, separate_x0: bool = False) -> BasisRun:
     import torch
 
     size = count_vectors(solver, grid)
-    generator = torch.Generator().manual_seed(0)
-    plain = torch.eye(size, dtype=torch.float64)
-    other = torch.randn(size, min(size, 256), dtype=torch.float64, generator=generator)
+    generator = torch.Generator("cpu").manual_seed(0)
+    plain = torch.eye(size, dtype=torch.float64, device="cpu")
+    shape = (size, min(size, 256))
+    other = torch.randn(shape, dtype=torch.float64, generator=generator, device="cpu")
     first, second = (run_on(b, solver, grid, separate_x0) for b in (plain, other))
     one, two = (
         torch.stack([g.state for g in run.evaluations] + [x for x, _ in run.nodes])

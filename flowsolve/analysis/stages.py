@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     Vector = NDArray[np.float64]
+    Draw = Callable[[Tensor, float, float, int], Tensor]
 
 TOLERANCE = 1e-13  # relative to the size of a state: how well the weights of a table are known
 
@@ -29,7 +30,7 @@ class Stage:
 
     sigma    σ of the evaluation;  number: that of its answer among all answers and noises
     data     whether the answer is taken as x₀ (always at σ = ∞) or as ε
-    draws    (number, s, t) of the noises drawn after it, each for the interval from s to t
+    draws    (number, s, t, again) of the noises drawn after it, each for a visit to the interval from s to t
     scale    a;  weights: (j, c_j), on the answers and noises by their numbers
     keep     the numbers that later stages need
     """
@@ -37,7 +38,7 @@ class Stage:
     sigma: float
     number: int
     data: bool
-    draws: tuple[tuple[int, float, float], ...]
+    draws: tuple[tuple[int, float, float, int], ...]
     scale: float
     weights: tuple[tuple[int, float], ...]
     keep: frozenset[int]
@@ -97,7 +98,7 @@ def _plan(run: BasisRun, data: bool, reach: int) -> list[Stage] | None:
         if weights is None:
             return None
         used = tuple((j, c) for j, c in zip(last, weights[1:], strict=True) if c)
-        draws = tuple((g.number, g.s, g.t) for g in run.noises if number < g.number < end)
+        draws = tuple((g.number, g.s, g.t, g.again) for g in run.noises if number < g.number < end)
         in_x0 = data or math.isinf(sigma)
         stages.append(Stage(sigma, number, in_x0, draws, weights[0], used, frozenset()))
     return list(_with_keep(stages))
@@ -131,7 +132,7 @@ def _with_keep(stages: Sequence[Stage]) -> Iterator[Stage]:
 class Run:
     """One pass over a recurrence. Keeps the answers and noises that later stages need, nothing else.
 
-    `noise` is called as (x, s, t) -> z like x, as `ODE.noise`.
+    `noise` is called as (x, s, t, again) -> z like x, as `ODE.noise`.
     """
 
     def __init__(self, recurrence: Recurrence) -> None:
@@ -148,13 +149,11 @@ class Run:
         """σ of the state: of the next evaluation, or of the end."""
         return self.recurrence.levels[-1] if self.done else self.recurrence.stages[self.k].sigma
 
-    def start(self, x: Tensor, noise: Callable[[Tensor, float, float], Tensor]) -> Tensor:
+    def start(self, x: Tensor, noise: Draw) -> Tensor:
         """x_1 from x̄_T (the unit noise, if the grid starts at σ = ∞)."""
         return self._combine(self.recurrence.start, x, {}, noise)
 
-    def step(
-        self, x: Tensor, answer: Tensor, noise: Callable[[Tensor, float, float], Tensor]
-    ) -> Tensor:
+    def step(self, x: Tensor, answer: Tensor, noise: Draw) -> Tensor:
         """x_{k+1} from x_k and its ε, or x₀ as the stage says.  Raises StateError after the last."""
         if self.done:
             raise StateError(f"all {self.k} evaluations of {self.recurrence.solver} were made.")
@@ -168,9 +167,9 @@ class Run:
         stage: Stage,
         x: Tensor,
         new: dict[int, Tensor],
-        noise: Callable[[Tensor, float, float], Tensor],
+        noise: Draw,
     ) -> Tensor:
-        known = {**self.kept, **new, **{n: noise(x, s, t) for n, s, t in stage.draws}}
+        known = {**self.kept, **new, **{n: noise(x, s, t, k) for n, s, t, k in stage.draws}}
         self.kept = {j: known[j] for j in stage.keep}
         out = x if stage.scale == 1 else x * stage.scale
         for j, c in stage.weights:

@@ -64,7 +64,7 @@ class _FreeNoise(Wrapped):
         super().__init__(ode)
         self.cost = cost
 
-    def noise(self, x: Tensor, s: float, t: float) -> Tensor:
+    def noise(self, x: Tensor, s: float, t: float, again: int = 0) -> Tensor:
         return self.cost.network(x, x)
 
 

@@ -86,7 +86,7 @@ def noise_levels(solver: Solver, grid: Grid) -> set[float]:
     """The ends of the intervals that noise is asked for."""
     import torch
 
-    zeros = torch.zeros(count_vectors(solver, grid), 1, dtype=torch.float64)
+    zeros = torch.zeros(count_vectors(solver, grid), 1, dtype=torch.float64, device="cpu")
     return {level for g in run_on(zeros, solver, grid).noises for level in (g.s, g.t)}
 
 

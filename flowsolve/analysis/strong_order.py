@@ -31,7 +31,9 @@ def path_slope(solver: Solver) -> Slope:
     grids = [Grid(finest[:: finest.steps // n]) for n in STEPS]
     levels = {level for grid in grids for level in noise_levels(solver, grid)}
     ode = WithNoise(PROBLEM, BrownianNoise(range(2), levels))
-    x = BrownianNoise(range(2), (0.0, 1.0))(torch.zeros(2, SAMPLES, dtype=torch.float64), 1.0, 0.0)
+    x = BrownianNoise(range(2), (0.0, 1.0))(
+        torch.zeros(2, SAMPLES, dtype=torch.float64, device="cpu"), 1.0, 0.0
+    )
     ends = [solve(ode, x, grid, solver).x for grid in grids]
     changes = [float((a - b).square().mean().sqrt()) for a, b in pairwise(ends)]
     return observed_order(STEPS[:-1], changes)

@@ -34,9 +34,9 @@ def dequantise(x: Tensor, levels: int, seeds: Iterable[int]) -> Tensor:
             f"dequantise needs values on {levels} levels from -1 to 1, but one is {float(off):.3g} "
             f"of their distance away. Whole numbers k become 2 k/{levels - 1} - 1."
         )
+    generators = [torch.Generator("cpu").manual_seed(seed) for seed in check_seeds(seeds)]
     draws = [
-        torch.rand(x.shape[1:], dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
-        for seed in check_seeds(seeds)
+        torch.rand(x.shape[1:], dtype=torch.float64, generator=g, device="cpu") for g in generators
     ]
     if len(draws) != len(x):
         raise StateError(f"there are {len(draws)} seeds for {len(x)} samples: give one for each.")

@@ -51,7 +51,7 @@ class _Echo(ODE):
     def x0(self, x: Tensor, sigma: float) -> Tensor:
         return x
 
-    def noise(self, x: Tensor, s: float, t: float) -> Tensor:
+    def noise(self, x: Tensor, s: float, t: float, again: int = 0) -> Tensor:
         return x
 
 
@@ -76,7 +76,8 @@ def tally(solver: Solver, grid: Grid, most: float = math.inf) -> Tally:
     except Exception:  # the method needs a real tensor, or has an error, which then comes again
         import torch
 
-        return _tally(solver, grid, torch.zeros(1, dtype=torch.float64), most)
+        zero = torch.zeros(1, dtype=torch.float64, device="cpu")
+        return _tally(solver, grid, zero, most)
 
 
 def per_step(solver: Solver) -> int | None:

@@ -61,9 +61,9 @@ class Counter(Wrapped):
             self.observer.saw(x, sigma, x0=out)
         return out
 
-    def noise(self, x: Tensor, s: float, t: float) -> Tensor:
+    def noise(self, x: Tensor, s: float, t: float, again: int = 0) -> Tensor:
         self.tally.noises += 1
-        return self.ode.noise(x, s, t)
+        return self.ode.noise(x, s, t, again)
 
     def _evaluated(self, x: Tensor) -> None:
         self.tally.nfe += 1

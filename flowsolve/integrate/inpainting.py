@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Unpack
 
 from flowsolve.errors import StateError
 from flowsolve.integrate.sdedit import EditOptions, partial_start
+from flowsolve.ode.base import ODE, Wrapped
 from flowsolve.ode.clipping import Limited
 from flowsolve.ode.noise import SeededNoise, WithNoise, check_seeds
 from flowsolve.schedule.grid import Grid
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from flowsolve.integrate.solution import Solution
-    from flowsolve.ode.base import ODE
 
 
 class Known(Limited):
@@ -105,7 +105,7 @@ class Repaint(Solver):
 
     solver   the method down
     repeats  how often each part of the grid is run over in all; 1: no repeat
-    seeds    one for each sample, of z and of the noise of a stochastic method
+    seeds    one for each sample, of z and of the noise of a stochastic method; None: the ODE's own noise
     jump     the steps of a part, counted from the last positive level. The paper's schedule: fewer steps, left
              over at the top, are made once, and so are the steps from σ = ∞ and to 0
 
@@ -115,12 +115,13 @@ class Repaint(Solver):
 
     solver: Solver
     repeats: int
-    seeds: Sequence[int]
+    seeds: Sequence[int] | None = None
     jump: int = 1
 
     def __post_init__(self) -> None:
         check_solver(self.solver)
-        object.__setattr__(self, "seeds", check_seeds(self.seeds))
+        if self.seeds is not None:
+            object.__setattr__(self, "seeds", check_seeds(self.seeds))
         for name in ("repeats", "jump"):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
@@ -140,7 +141,9 @@ class Repaint(Solver):
 
     def steps(self, ode: ODE, x: Tensor, grid: Grid) -> Iterator[Tensor]:
         """The states of the last run over each part."""
-        runs = [WithNoise(ode, SeededNoise(self.seeds, again)) for again in range(self.repeats)]
+        if self.seeds is not None:
+            ode = WithNoise(ode, SeededNoise(self.seeds))
+        runs = [_Visit(ode, k, self.repeats) for k in range(self.repeats)]
         jump = self.jump if self.repeats > 1 else grid.steps
         cuts = sorted({0, *range(grid.steps, -1, -jump)})
         for i, k in pairwise(cuts):
@@ -152,3 +155,14 @@ class Repaint(Solver):
             for state in self.solver.steps(runs[-1], x, part):
                 x = state
                 yield x
+
+
+class _Visit(Wrapped):
+    """The ODE on the k-th of several visits to a part of the grid, which all have noise of their own."""
+
+    def __init__(self, ode: ODE, k: int, visits: int) -> None:
+        super().__init__(ode)
+        self.k, self.visits = k, visits
+
+    def noise(self, x: Tensor, s: float, t: float, again: int = 0) -> Tensor:
+        return self.ode.noise(x, s, t, self.k + self.visits * again)

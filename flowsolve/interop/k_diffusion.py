@@ -83,7 +83,7 @@ class _Program(Wrapped):
             self._saw(x, sigma, out)
         return out
 
-    def noise(self, x: Tensor, s: float, t: float) -> Tensor:
+    def noise(self, x: Tensor, s: float, t: float, again: int = 0) -> Tensor:
         import torch
 
         settings = self.settings

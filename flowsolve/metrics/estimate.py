@@ -68,10 +68,15 @@ def random_groups(x: Tensor, groups: int, seed: int) -> Tensor:
 
     At random, because data sets are often sorted, and groups of neighbours would differ too much.
     """
+    return (random_order(len(x), seed) % max(groups, 1)).to(x.device)
+
+
+def random_order(n: int, seed: int) -> Tensor:
+    """0 to n - 1 in an order that follows from the seed, on the CPU."""
     import torch
 
-    order = torch.randperm(len(x), generator=torch.Generator().manual_seed(seed))
-    return (order % max(groups, 1)).to(x.device)
+    generator = torch.Generator("cpu").manual_seed(seed)
+    return torch.randperm(n, generator=generator, device="cpu")
 
 
 def limit_groups(groups: int, *sets: Tensor) -> int:

@@ -86,9 +86,9 @@ def sliced_wasserstein(
             f"needs p = 1 or 2 and directions >= 1, but got p = {p!r}, directions = {directions!r}."
         )
     a, b = embed_both(x, y, features)
-    theta = torch.randn(
-        directions, a.shape[1], dtype=a.dtype, generator=torch.Generator().manual_seed(seed)
-    ).to(a.device)
+    generator = torch.Generator("cpu").manual_seed(seed)
+    shape = (directions, a.shape[1])
+    theta = torch.randn(shape, dtype=a.dtype, generator=generator, device="cpu").to(a.device)
     theta /= theta.norm(dim=1, keepdim=True)
     (u, order), (v, other) = (theta @ a.T).sort(1), (theta @ b.T).sort(1)
     n, m = limit_groups(groups, a), limit_groups(groups, b)
@@ -109,7 +109,7 @@ def _between_sorted(u: Tensor, v: Tensor, p: int) -> float:
     import torch
 
     n, m = u.shape[1], v.shape[1]
-    starts = torch.cat([torch.arange(n) * m, torch.arange(m) * n]).to(u.device)
+    starts = torch.cat([k * torch.arange(j, device=u.device) for j, k in ((n, m), (m, n))])
     starts = torch.unique(starts)  # sorted
     widths = torch.diff(starts, append=starts.new_tensor([n * m])).double() / (n * m)
     gaps = (u[:, starts // m] - v[:, starts // n]).abs() ** p
@@ -142,11 +142,11 @@ def floor(
 
     if repeats < 2:
         raise ValueError(f"the spread of a floor needs repeats >= 2, not {repeats!r}.")
-    data, generator = embed(real, features, "real"), torch.Generator().manual_seed(seed)
+    data, generator = embed(real, features, "real"), torch.Generator("cpu").manual_seed(seed)
     n, m = (samples, len(data) - samples) if samples else (len(data) // 2, len(data) // 2)
     got = []
     for _ in range(repeats):
-        order = torch.randperm(len(data), generator=generator).to(data.device)
+        order = torch.randperm(len(data), generator=generator, device="cpu").to(data.device)
         got.append(distance(data[order[:n]], data[order[n : n + m]]))
     values = [e.value for e in got]
     mean = math.fsum(values) / repeats

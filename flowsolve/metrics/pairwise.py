@@ -12,7 +12,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from flowsolve.errors import SamplesError
-from flowsolve.metrics.estimate import Estimate, jackknife, limit_groups, random_groups
+from flowsolve.metrics.estimate import (
+    Estimate,
+    jackknife,
+    limit_groups,
+    random_groups,
+    random_order,
+)
 from flowsolve.metrics.features import Features, embed_both
 
 if TYPE_CHECKING:
@@ -55,7 +61,7 @@ def mmd(
     import torch
 
     a, b = embed_both(x, y, features)
-    some = torch.randperm(len(b), generator=torch.Generator().manual_seed(0))[:1000].to(b.device)
+    some = random_order(len(b), 0)[:1000].to(b.device)
     h = float(torch.pdist(b[some]).median()) if bandwidth is None else bandwidth
     if not 0 < h < math.inf:
         why = (

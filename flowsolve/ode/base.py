@@ -9,7 +9,7 @@ import copy
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from flowsolve._arguments import shown
 from flowsolve.errors import StateError
@@ -33,10 +33,12 @@ class ODE(ABC):
         """The signal scale α of x_t = α x̄, 1/√(1+σ²) unless the path says otherwise."""
         return 1 / math.hypot(1, sigma)
 
-    def noise(self, x: Tensor, s: float, t: float) -> Tensor:
-        """A draw of N(0, I), shape and dtype of x, for the interval between the levels s and t.
+    def noise(self, x: Tensor, s: float, t: float, again: int = 0) -> Tensor:
+        """A draw of N(0, I), shape and dtype of x, for the interval from level s to level t.
 
-        Stochastic methods ask for it. Raises StateError unless a `WithNoise` around the ODE gives it.
+        The same interval and `again` give the same draw: a method that steps over an interval more than
+        once counts its visits in `again`. Stochastic methods ask for it. Raises StateError unless a
+        `WithNoise` around the ODE gives it.
         """
         raise StateError(
             "this method is stochastic and needs noise: wrap the ODE as WithNoise(ode, SeededNoise("
@@ -44,8 +46,17 @@ class ODE(ABC):
         )
 
     def with_forward_hook(self, hook: Callable[[int], None]) -> ODE:
-        """The same ODE with `hook(rows)` called at every forward pass of its networks, if it has any."""
-        return self
+        """The same ODE with `hook(rows)` called at every forward pass of its networks, if it has any.
+
+        A copy whose attributes are hooked, where they are ODEs or lists, tuples or dictionaries of ODEs.
+        """
+        mine = vars(self)
+        hooked = {name: _hooked(value, hook) for name, value in mine.items()}
+        if all(hooked[name] is value for name, value in mine.items()):
+            return self
+        other = copy.copy(self)
+        vars(other).update(hooked)
+        return other
 
 
 class Wrapped(ODE):
@@ -65,13 +76,8 @@ class Wrapped(ODE):
     def alpha(self, sigma: float) -> float:
         return self.ode.alpha(sigma)
 
-    def noise(self, x: Tensor, s: float, t: float) -> Tensor:
-        return self.ode.noise(x, s, t)
-
-    def with_forward_hook(self, hook: Callable[[int], None]) -> ODE:
-        other = copy.copy(self)
-        other.ode = self.ode.with_forward_hook(hook)
-        return other
+    def noise(self, x: Tensor, s: float, t: float, again: int = 0) -> Tensor:
+        return self.ode.noise(x, s, t, again)
 
 
 def parts(ode: ODE) -> Iterator[ODE]:
@@ -89,3 +95,16 @@ def leaves(ode: ODE) -> Iterator[ODE]:
 def _inner(ode: ODE) -> list[ODE]:
     # `joined` of Guided is its two ODEs once more
     return [v for k, v in vars(ode).items() if isinstance(v, ODE) and k != "joined"]
+
+
+def _hooked(value: Any, hook: Callable[[int], None]) -> Any:
+    """`value` with the ODEs in it hooked, or itself if there are none."""
+    if isinstance(value, ODE):
+        return value.with_forward_hook(hook)
+    if type(value) not in (list, tuple, dict):
+        return value
+    old = list(value.values() if isinstance(value, dict) else value)
+    new = [_hooked(one, hook) for one in old]
+    if all(a is b for a, b in zip(old, new, strict=True)):
+        return value
+    return dict(zip(value, new, strict=True)) if isinstance(value, dict) else type(value)(new)

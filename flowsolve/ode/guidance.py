@@ -70,13 +70,6 @@ class Guided(Wrapped):
         if not callable(scale):
             check_weight(scale)
 
-    def with_forward_hook(self, hook: Callable[[int], None]) -> Guided:
-        other = super().with_forward_hook(hook)
-        assert isinstance(other, Guided)
-        other.uncond = self.uncond.with_forward_hook(hook)
-        other.joined = self.joined and self.joined.with_forward_hook(hook)
-        return other
-
     def eps(self, x: Tensor, sigma: float) -> Tensor:
         """ε_u + w (ε_c - ε_u); (x̄ - x₀)/σ if x₀ is rescaled."""
         if self.rescale:

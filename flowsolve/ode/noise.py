@@ -23,13 +23,14 @@ def unit_noise(
     seeds: Iterable[int],
     event: tuple[int, ...],
     dtype: torch.dtype | None = None,
-    device: torch.device | str = "cpu",
+    device: torch.device | str | None = None,
 ) -> Tensor:
     """N(0, I) of shape (len(seeds), *event), row i drawn from seed i alone.
 
     Drawn in float64 on the CPU and then cast, so that runs in float32 and float64 start at the same noise.
-    The copy to a GPU does not wait for what the GPU still has to do. Raises StateError for seeds or an event of
-    the wrong kind, and ValueError for a dtype or device that cannot be.
+    dtype and device are torch's defaults unless given. The copy to a GPU does not wait for what the GPU still
+    has to do. Raises StateError for seeds or an event of the wrong kind, and ValueError for a dtype or device
+    that cannot be.
     """
     checked = check_seeds(seeds)
     if not checked:
@@ -69,10 +70,12 @@ def floating(dtype: object) -> torch.dtype:
     return found
 
 
-def usable(device: torch.device | str) -> torch.device:
-    """The torch.device. Raises ValueError for what is none, and for CUDA where there is none."""
+def usable(device: torch.device | str | None) -> torch.device:
+    """The torch.device, torch's default for None. Raises ValueError for what is none, and for CUDA where there is none."""
     import torch
 
+    if device is None:
+        return torch.get_default_device()
     try:
         if not isinstance(device, str | int | torch.device):
             raise RuntimeError
@@ -91,10 +94,8 @@ def _normal(
 ) -> Tensor:
     import torch
 
-    draws = [
-        torch.randn(event, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
-        for seed in seeds
-    ]
+    generators = (torch.Generator("cpu").manual_seed(seed) for seed in seeds)
+    draws = [torch.randn(event, dtype=torch.float64, generator=g, device="cpu") for g in generators]
     z = torch.stack(draws).to(dtype)
     if device.type != "cuda":
         return z.to(device)
@@ -116,13 +117,17 @@ def far_from_unit(x: Tensor, sigma: float = 0.0) -> float | None:
 
 
 class Noise(ABC):
-    """The noise of stochastic methods: noise(x, s, t) is z ~ N(0, I), like x, for the step from s to t."""
+    """The noise of stochastic methods: noise(x, s, t) is z ~ N(0, I), like x, for the step from s to t.
+
+    A subclass gives `__call__`. `again` counts the visits of a method to the same interval, from 0: each has
+    noise of its own.
+    """
 
     def __init__(self, seeds: Sequence[int]) -> None:
         self.seeds = tuple(check_seeds(seeds))
 
     @abstractmethod
-    def __call__(self, x: Tensor, s: float, t: float) -> Tensor: ...
+    def __call__(self, x: Tensor, s: float, t: float, again: int = 0) -> Tensor: ...
 
     def _check(self, x: Tensor) -> None:
         if len(x) != len(self.seeds):
@@ -138,24 +143,15 @@ class Noise(ABC):
 
 
 class SeededNoise(Noise):
-    """Independent noise for every interval (s, t), a function of (seed, s, t, again) alone.
-
-    again  a method that steps over an interval more than once takes another number each time
+    """Independent noise for every interval and visit, a function of (seed, s, t, again) alone.
 
     So samples do not depend on how they are split into batches, and a run can be repeated or resumed. Two
     grids share noise only where they share an interval; BrownianNoise makes all grids share one path.
     """
 
-    def __init__(self, seeds: Sequence[int], again: int = 0) -> None:
-        super().__init__(seeds)
-        self.again = again
-
-    def __call__(self, x: Tensor, s: float, t: float) -> Tensor:
+    def __call__(self, x: Tensor, s: float, t: float, again: int = 0) -> Tensor:
         self._check(x)
-        again = (
-            f" {self.again}" if self.again else ""
-        )  # 0 leaves the key as it was before `again` existed
-        return self._draw(x, f"{s.hex()} {t.hex()}{again}")
+        return self._draw(x, f"{s.hex()} {t.hex()}{_visit(again)}")
 
 
 class BrownianNoise(Noise):
@@ -165,8 +161,9 @@ class BrownianNoise(Noise):
               between neighbours among them
     variable  the time τ of the Brownian motion, σ unless given (as in k-diffusion)
 
-    For strong errors, and for comparing numbers of steps on the same path. Raises GridError for a level
-    that is not in `levels`.
+    For strong errors, and for comparing numbers of steps on the same path. Steps up, and every visit to an
+    interval after the first (again > 0), have a path of their own, which is shared by all grids too. Raises
+    GridError for a level that is not in `levels`.
     """
 
     def __init__(
@@ -177,13 +174,14 @@ class BrownianNoise(Noise):
         self.levels = sorted({s for s in known if s > 0 or variable == SIGMA})
         self.times = [variable.tau(s) for s in self.levels]
 
-    def __call__(self, x: Tensor, s: float, t: float) -> Tensor:
+    def __call__(self, x: Tensor, s: float, t: float, again: int = 0) -> Tensor:
         self._check(x)
+        path = (" up" if t > s else "") + _visit(again)
         i, j = sorted((self._index(s), self._index(t)))
         total = x.new_zeros(x.shape)
         for k in range(i, j):
             width = self.times[k + 1] - self.times[k]
-            total = total.add(self._draw(x, f"increment {k}"), alpha=math.sqrt(width))
+            total = total.add(self._draw(x, f"increment {k}{path}"), alpha=math.sqrt(width))
         scaled: Tensor = total / math.sqrt(self.times[j] - self.times[i])
         return scaled
 
@@ -205,5 +203,10 @@ class WithNoise(Wrapped):
             )
         self.source = noise
 
-    def noise(self, x: Tensor, s: float, t: float) -> Tensor:
-        return self.source(x, s, t)
+    def noise(self, x: Tensor, s: float, t: float, again: int = 0) -> Tensor:
+        return self.source(x, s, t, again)
+
+
+def _visit(again: int) -> str:
+    """The end of a key; that of a first visit is empty."""
+    return f" {again}" if again else ""

@@ -87,7 +87,7 @@ class Objective:
 
         gamma = self.gamma or (lambda sigma: 1.0)
         rows = [(*weights(self.precondition, sigma), gamma(sigma)) for sigma in self.levels]
-        return torch.tensor(rows, dtype=torch.float64)
+        return torch.tensor(rows, dtype=torch.float64, device="cpu")
 
     def draw(self, x0: Tensor, generator: torch.Generator | None = None) -> Batch:
         """A batch with a random level and ε for each x₀, (B, *event); the generator is on the CPU."""
@@ -95,8 +95,8 @@ class Objective:
 
         if not isinstance(x0, torch.Tensor) or not x0.is_floating_point() or x0.ndim == 0:
             raise StateError(f"x0 must be a floating-point tensor (B, *event), not {x0!r:.80}.")
-        index = torch.randint(len(self.levels), x0.shape[:1], generator=generator)
-        eps = torch.randn(x0.shape, dtype=x0.dtype, generator=generator).to(x0.device)
+        index = torch.randint(len(self.levels), x0.shape[:1], generator=generator, device="cpu")
+        eps = torch.randn(x0.shape, dtype=x0.dtype, generator=generator, device="cpu").to(x0.device)
         return self.at(x0, eps, index)
 
     def at(self, x0: Tensor, eps: Tensor, index: Tensor) -> Batch:

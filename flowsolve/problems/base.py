@@ -138,4 +138,4 @@ def seeded() -> torch.Generator:
     """The generator with seed 0 that problems draw their `data` with."""
     import torch
 
-    return torch.Generator().manual_seed(0)
+    return torch.Generator("cpu").manual_seed(0)

@@ -87,7 +87,8 @@ def _classifier_for(x: Tensor) -> DigitsClassifier:
 def _loaded() -> DigitsClassifier:
     from safetensors.torch import load_file
 
-    network = DigitsClassifier()
+    with torch.device("cpu"):  # whatever torch's default device is
+        network = DigitsClassifier()
     network.load_state_dict({k: v.float() for k, v in load_file(WEIGHTS).items()})
     return network.eval().requires_grad_(False)
 

@@ -81,5 +81,5 @@ class Dataset(Problem):
 def _spiral(n: int = 64) -> Tensor:
     import torch
 
-    angle = torch.linspace(0.5, 3 * math.pi, n, dtype=torch.float64)
+    angle = torch.linspace(0.5, 3 * math.pi, n, dtype=torch.float64, device="cpu")
     return torch.stack([angle * angle.cos(), angle * angle.sin()], 1) / (2 * math.pi)

@@ -70,7 +70,7 @@ class Digits(DiffusionODE, Problem):
         c = self.condition["label"] if isinstance(self.condition, Mapping) else self.condition
         if c is None or NO_CLASS in (asked := set(c.tolist())):
             return images
-        return images[torch.isin(classes, torch.tensor(sorted(asked)))]
+        return images[torch.isin(classes, torch.tensor(sorted(asked), device="cpu"))]
 
 
 def digits_data() -> tuple[Tensor, Tensor]:
@@ -87,8 +87,8 @@ def digits_data() -> tuple[Tensor, Tensor]:
             "the real digits come with scikit-learn: pip install 'flowsolve[digits]'."
         ) from error
     found = load_digits()
-    images = torch.tensor(found.images, dtype=torch.float32)[:, None] / 8 - 1
-    return images, torch.tensor(found.target, dtype=torch.int64)
+    images = torch.tensor(found.images, dtype=torch.float32, device="cpu")[:, None] / 8 - 1
+    return images, torch.tensor(found.target, dtype=torch.int64, device="cpu")
 
 
 def _network(x: Tensor, t: Tensor, label: Tensor | None = None) -> Tensor:
@@ -98,11 +98,13 @@ def _network(x: Tensor, t: Tensor, label: Tensor | None = None) -> Tensor:
 
 @cache
 def _loaded() -> DigitsUNet:
+    import torch
     from safetensors.torch import load_file
 
     from flowsolve.problems.unet import DigitsUNet
 
-    network = DigitsUNet()
+    with torch.device("cpu"):  # whatever torch's default device is
+        network = DigitsUNet()
     network.load_state_dict({k: v.float() for k, v in load_file(WEIGHTS).items()})
     return network.eval().requires_grad_(False)
 

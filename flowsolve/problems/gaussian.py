@@ -69,7 +69,7 @@ class Gaussian(Problem):
         import torch
 
         m, q, lam = _eigen(self.mean, self.covariance, torch.float64, torch.device("cpu"))
-        z = torch.randn(2000, *self.event, dtype=torch.float64, generator=seeded())
+        z = torch.randn(2000, *self.event, dtype=torch.float64, generator=seeded(), device="cpu")
         return m + (z * lam.sqrt()) @ q.T
 
 
@@ -95,6 +95,6 @@ def _eigen(
     """m (d,), Q (d, d) and Λ (d,), computed in float64 and then cast."""
     import torch
 
-    lam, q = torch.linalg.eigh(torch.tensor(covariance, dtype=torch.float64))
-    m = torch.tensor(mean, dtype=torch.float64)
+    lam, q = torch.linalg.eigh(torch.tensor(covariance, dtype=torch.float64, device="cpu"))
+    m = torch.tensor(mean, dtype=torch.float64, device="cpu")
     return m.to(device, dtype), q.to(device, dtype), lam.clamp(min=0).to(device, dtype)

@@ -106,11 +106,11 @@ class Mixture1D(Problem):
         import torch
 
         w, m, d = (
-            torch.tensor(a, dtype=torch.float64)
+            torch.tensor(a, dtype=torch.float64, device="cpu")
             for a in (self.weights, self.means, self.deviations)
         )
         i = torch.multinomial(w, 2000, replacement=True, generator=(g := seeded()))
-        return m[i] + d[i] * torch.randn(2000, dtype=torch.float64, generator=g)
+        return m[i] + d[i] * torch.randn(2000, dtype=torch.float64, generator=g, device="cpu")
 
 
 @dataclass(frozen=True)
@@ -180,7 +180,7 @@ class Mixture(Problem):
         log_w, m, q, lam = _components(self, torch.float64, torch.device("cpu"))
         log_w, m, lam = log_w.ravel(), m[:, 0], lam[:, 0]
         i = torch.multinomial(log_w.exp(), 2000, replacement=True, generator=(g := seeded()))
-        z = torch.randn(2000, *self.event, dtype=torch.float64, generator=g)
+        z = torch.randn(2000, *self.event, dtype=torch.float64, generator=g, device="cpu")
         return m[i] + torch.einsum("bij,bj->bi", q[i], lam[i].sqrt() * z)
 
 
@@ -202,7 +202,9 @@ def _components_1d(
 
     # cached, and so perhaps used later where gradients are taken
     with torch.inference_mode(False):
-        w, m, d = torch.tensor((p.weights, p.means, p.deviations), dtype=torch.float64)
+        w, m, d = torch.tensor(
+            (p.weights, p.means, p.deviations), dtype=torch.float64, device="cpu"
+        )
         shape = (-1, *[1] * ndim)
         return tuple(a.reshape(shape).to(device, dtype) for a in (w.log(), m, d * d))
 
@@ -213,7 +215,7 @@ def _components(p: Mixture, dtype: torch.dtype, device: torch.device) -> tuple[T
     import torch
 
     with torch.inference_mode(False):
-        lam, q = torch.linalg.eigh(torch.tensor(p.covariances, dtype=torch.float64))
-        log_w = torch.tensor(p.weights, dtype=torch.float64).log()[:, None, None]
-        m = torch.tensor(p.means, dtype=torch.float64)[:, None]
+        lam, q = torch.linalg.eigh(torch.tensor(p.covariances, dtype=torch.float64, device="cpu"))
+        log_w = torch.tensor(p.weights, dtype=torch.float64, device="cpu").log()[:, None, None]
+        m = torch.tensor(p.means, dtype=torch.float64, device="cpu")[:, None]
         return tuple(a.to(device, dtype) for a in (log_w, m, q, lam.clamp(min=0)[:, None]))

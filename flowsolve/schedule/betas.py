@@ -8,6 +8,7 @@ from itertools import pairwise
 
 from flowsolve._arguments import instance, real, reals, shown, whole
 from flowsolve.errors import ScheduleError, StateError
+from flowsolve.schedule.clock import check_betas
 from flowsolve.schedule.discrete import (
     Between,
     DiscreteClock,
@@ -55,6 +56,7 @@ def sigmoid_beta(
     T = whole("sigmoid_beta: T", T, 1, ScheduleError)
     beta_start = real("sigmoid_beta: beta_start", beta_start, ScheduleError)
     beta_end = real("sigmoid_beta: beta_end", beta_end, ScheduleError)
+    check_betas(beta_start, beta_end)
     us = (-6 + 12 * i / max(T - 1, 1) for i in range(T))
     betas = [beta_start + (beta_end - beta_start) / (1 + math.exp(-u)) for u in us]
     return from_betas(betas, between, f"sigmoid_beta(T={T})")

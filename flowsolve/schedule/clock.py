@@ -47,16 +47,52 @@ class Clock(ShortRepr, ABC):
         return min(max(t, low), high)
 
 
+def positive(clock: Clock, *names: str) -> None:
+    """Raise ScheduleError unless these parameters of a clock are positive and finite."""
+    for name in names:
+        value = getattr(clock, name)
+        if not 0 < value < math.inf:
+            raise ScheduleError(
+                f"{type(clock).__name__}: {name} must be positive and finite, but got {value!r}."
+            )
+
+
+def rising(what: str, low: float, high: float) -> None:
+    """Raise ScheduleError unless 0 < low < high < ∞."""
+    if not 0 < low < high < math.inf:
+        raise ScheduleError(
+            f"{what} rises from a positive number to a larger, but got {low!r} and {high!r}: the "
+            "smaller comes first."
+        )
+
+
+def check_betas(start: float, end: float) -> None:
+    """Raise ScheduleError for β that would fall, or reach 0: a swapped pair gives wrong labels silently."""
+    if start != end:
+        rising("β", start, end)
+
+
 @dataclass(frozen=True, repr=False)
 class VPSDE(Clock):
     """σ(t)² = exp(β_min t + (β_max - β_min) t²/2) - 1,  0 < t <= 1.   Song et al. 2021, App. C.
 
     scale  the label is scale · t: score-SDE networks take 999 t
+
+    Raises ScheduleError unless 0 <= β_min <= β_max, 0 < β_max < ∞ and 0 < scale < ∞.
     """
 
     beta_min: float = 0.1
     beta_max: float = 20.0
     scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        low, high = self.beta_min, self.beta_max
+        if not (0 <= low <= high and 0 < high < math.inf):
+            raise ScheduleError(
+                f"VPSDE: β rises from beta_min to beta_max, 0 <= beta_min <= beta_max < ∞, but got beta_min = "
+                f"{low!r}, beta_max = {high!r}."
+            )
+        positive(self, "scale")
 
     def _log_snr(self, t: float) -> float:
         return t * (self.beta_min + (self.beta_max - self.beta_min) * t / 2)
@@ -95,10 +131,16 @@ class EDMClock(Clock):
 
 @dataclass(frozen=True, repr=False)
 class VESDE(Clock):
-    """σ(t) = σ_min (σ_max/σ_min)^t,  0 <= t <= 1.                      Song et al. 2021, App. C."""
+    """σ(t) = σ_min (σ_max/σ_min)^t,  0 <= t <= 1.                      Song et al. 2021, App. C.
+
+    Raises ScheduleError unless 0 < σ_min < σ_max < ∞.
+    """
 
     sigma_min: float = 0.01
     sigma_max: float = 50.0
+
+    def __post_init__(self) -> None:
+        rising("VESDE: σ", self.sigma_min, self.sigma_max)
 
     def sigma(self, t: float) -> float:
         t = real(f"{self}: t", t, ScheduleError)
@@ -121,10 +163,15 @@ class FlowClock(Clock):
     shift  Stable Diffusion 3's timestep shift t' = shift t/(1 + (shift-1) t), which is σ' = shift σ: it places
            the levels of a grid, while the network keeps the unshifted clock for its label
     scale  the label is scale · t
+
+    Raises ScheduleError unless both are positive and finite.
     """
 
     shift: float = 1.0
     scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        positive(self, "shift", "scale")
 
     def sigma(self, t: float) -> float:
         u = self._inside(t, 0, self.scale) / self.scale

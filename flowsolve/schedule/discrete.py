@@ -15,7 +15,7 @@ from typing import Literal
 
 from flowsolve._arguments import reals, whole
 from flowsolve.errors import ScheduleError
-from flowsolve.schedule.clock import Clock
+from flowsolve.schedule.clock import Clock, check_betas
 
 Between = Literal["smooth", "log_sigma", "log_alpha", "sigma", "nearest"]
 """How a table is continued between its labels: see DiscreteClock."""
@@ -216,6 +216,7 @@ def linear_beta(
     """β_t linear from 1e-4 to 0.02.                                     Ho, Jain, Abbeel 2020."""
     T = whole("linear_beta: T", T, 1, ScheduleError)
     beta_start, beta_end = reals("linear_beta: β", (beta_start, beta_end), ScheduleError)
+    check_betas(beta_start, beta_end)
     return from_betas(_linspace(beta_start, beta_end, T), between, f"linear_beta(T={T})")
 
 
@@ -227,5 +228,6 @@ def scaled_linear_beta(
     beta_start, beta_end = reals("scaled_linear_beta: β", (beta_start, beta_end), ScheduleError)
     if min(beta_start, beta_end) < 0:
         raise ScheduleError("every beta must lie strictly between 0 and 1.")
+    check_betas(beta_start, beta_end)
     roots = _linspace(math.sqrt(beta_start), math.sqrt(beta_end), T)
     return from_betas([r * r for r in roots], between, f"scaled_linear_beta(T={T})")

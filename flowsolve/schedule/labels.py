@@ -24,7 +24,7 @@ from dataclasses import dataclass
 
 from flowsolve.errors import ScheduleError
 from flowsolve.schedule.betas import squared_cosine
-from flowsolve.schedule.clock import Clock
+from flowsolve.schedule.clock import Clock, positive, rising
 from flowsolve.schedule.discrete import from_alphas_cumprod
 
 
@@ -49,6 +49,14 @@ class LogClock(Clock):
     scale: float
     unit: float = 1.0
 
+    def __post_init__(self) -> None:
+        """`scale` is below 0 where labels fall as σ rises."""
+        positive(self, "unit")
+        if self.scale == 0 or not math.isfinite(self.scale):
+            raise ScheduleError(
+                f"LogClock: scale must be finite and not 0, but got {self.scale!r}."
+            )
+
     def sigma(self, t: float) -> float:
         return self.unit * math.exp(t / self.scale)
 
@@ -64,6 +72,9 @@ class AngleClock(Clock):
     """t = scale · 2/π atan σ, so that α = cos(πt/2), s = sin(πt/2).     v-diffusion; GVP of Ma et al. 2024."""
 
     scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        positive(self, "scale")
 
     def sigma(self, t: float) -> float:
         u = self._inside(t, 0, self.scale) / self.scale
@@ -131,13 +142,19 @@ class Labels(Clock):
     ends   (σ_min, σ_max) for codes that clamp σ; without, the clock may raise ScheduleError outside its range
 
     With a rule that rounds, the network changes in jumps, and no method has an order above one unless it
-    evaluates the network at whole labels only.
+    evaluates the network at whole labels only. Raises ScheduleError for a scale that is not positive and ends
+    that do not rise.
     """
 
     clock: Clock
     rule: Rule = fractional
     scale: float = 1.0
     ends: tuple[float, float] | None = None
+
+    def __post_init__(self) -> None:
+        positive(self, "scale")
+        if self.ends is not None:
+            rising("Labels: σ of the ends", *self.ends)
 
     def sigma(self, t: float) -> float:
         return self.clock.sigma(t / self.scale)
@@ -179,4 +196,5 @@ def iddpm_labels(T: int = 1000, max_beta: float = 0.999) -> Labels:
 
 def ve_index(n: int, sigma_min: float, sigma_max: float) -> Labels:
     """round((N - 1) ln(σ_max/σ)/ln(σ_max/σ_min)), 0 at the largest of N levels.      Song and Ermon 2019."""
+    rising("ve_index: σ", sigma_min, sigma_max)
     return Labels(LogClock(-(n - 1) / math.log(sigma_max / sigma_min), sigma_max), nearest)

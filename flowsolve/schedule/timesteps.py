@@ -68,9 +68,13 @@ def leading(
 
 
 def trailing(n: int, *, clock: DiscreteClock, final: Final = "zero") -> Grid:
-    """τ_i = round(T - i T/n) - 1, i < n, half to even.     diffusers, "trailing", for all its schedulers."""
+    """τ_i = round(T - i T/n) - 1, i < n, half to even.     diffusers, "trailing", for all its schedulers.
+
+    T/n is rounded as in np.arange(T, 0, -T/n), which decides the halves: 936, not 937, for n = 48, T = 1000.
+    """
     T = _table(n, clock, final, "trailing")
-    return _grid((round(T - i * (T / n)) - 1 for i in range(n)), clock, final, "trailing")
+    stride = T - (T - T / n)
+    return _grid((round(T - i * stride) - 1 for i in range(n)), clock, final, "trailing")
 
 
 def linspace(

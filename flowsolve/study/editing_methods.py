@@ -62,12 +62,12 @@ class Originals:
         """(n,), the classes that they are to become."""
         import torch
 
-        return (self.classes + 1 + torch.arange(self.n) % 9) % 10
+        return (self.classes + 1 + torch.arange(self.n, device="cpu") % 9) % 10
 
     @cached_property
     def noise(self) -> Tensor:
         """Unit noise like the images, from the seeds 0 to n - 1."""
-        return unit_noise(range(self.n), Digits().event, self.dtype)
+        return unit_noise(range(self.n), Digits().event, self.dtype, "cpu")
 
     @property
     def source(self) -> ODE:

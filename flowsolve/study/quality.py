@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from flowsolve import metrics
 from flowsolve.errors import SamplesError
-from flowsolve.metrics.estimate import Estimate
+from flowsolve.metrics.estimate import Estimate, random_order
 from flowsolve.problems.base import Problem, check_problem
 from flowsolve.study.cases import Case, check_cases
 from flowsolve.study.door import door
@@ -110,8 +110,6 @@ def quality(
 
     Raises SamplesError if there is not enough data.
     """
-    import torch
-
     check_problem(problem)
     run, cases = Setup.of(settings, seeds=range(500)), check_cases(cases)
     data, n = problem.data(), len(run.seeds)
@@ -120,7 +118,7 @@ def quality(
             f"quality needs 4 samples and 8 real ones at least, but there are {n} and {len(data)}."
         )
     apart = n if len(data) >= 1.5 * n else 0
-    order = torch.randperm(len(data), generator=torch.Generator().manual_seed(0))
+    order = random_order(len(data), 0)
     held = data[order[apart:]]
     blank = partial(
         QualityRow, **run.stamp(problem), start=run.start.__name__, seeds=run.seeds_text,

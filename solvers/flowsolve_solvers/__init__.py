@@ -11,11 +11,12 @@ One-step methods of the ODE
 
 Multistep and other methods of the ODE
   multistep        Adams with exact weights: LMS, DEIS, multistep DPM-Solver and DPM-Solver++
-  pndm             PNDM, PLMS, iPNDM: the weights of equal steps
+  pndm             PNDM, S-PNDM, PLMS, iPNDM: the weights of equal steps
+  ipndm_v          diff-sampler's ipndm_v, as published
   unipc            UniP and UniPC
   published        multistep DPM-Solver with the weights of its authors' code
   plans            one-step methods of several orders in one run: DPM-Solver-fast
-  grid_singlestep  singlestep DPM-Solver whose stages are levels of the grid, as in diffusers
+  grid_singlestep  singlestep DPM-Solver whose stages are levels of the grid: as in diffusers, DPM-Solver-fast
   adaptive         torchdiffeq and SciPy
   dpm_adaptive     DPM-Solver-12 and -23, adaptive
   two_state        BDIA, O-BELM, EDICT, Rex: reversible
@@ -61,9 +62,10 @@ from flowsolve_solvers.euler import EulerInVariance as EulerInVariance
 from flowsolve_solvers.exponential_rk import RES2S as RES2S
 from flowsolve_solvers.exponential_rk import RES3S as RES3S
 from flowsolve_solvers.flow_heun import FlowHeun as FlowHeun
+from flowsolve_solvers.grid_singlestep import GridDPMSolverFast as GridDPMSolverFast
 from flowsolve_solvers.grid_singlestep import GridSinglestep as GridSinglestep
+from flowsolve_solvers.ipndm_v import IPNDMV as IPNDMV
 from flowsolve_solvers.multistep import DEIS as DEIS
-from flowsolve_solvers.multistep import IPNDMV as IPNDMV
 from flowsolve_solvers.multistep import LMS as LMS
 from flowsolve_solvers.multistep import Adams as Adams
 from flowsolve_solvers.multistep import DPMSolverM as DPMSolverM
@@ -74,6 +76,7 @@ from flowsolve_solvers.plans import Plan as Plan
 from flowsolve_solvers.pndm import IPNDM as IPNDM
 from flowsolve_solvers.pndm import PLMS as PLMS
 from flowsolve_solvers.pndm import PNDM as PNDM
+from flowsolve_solvers.pndm import SPNDM as SPNDM
 from flowsolve_solvers.pndm import PseudoRK4 as PseudoRK4
 from flowsolve_solvers.published import PublishedDPMSolver as PublishedDPMSolver
 from flowsolve_solvers.runge_kutta import RK4 as RK4
@@ -110,8 +113,10 @@ _FAMILY: list[Solver] = [
     PNDM(),
     PNDM(start=PseudoRK4(SIGMA)),
     PLMS(),
+    SPNDM(),
     IPNDM(2),
     IPNDM(),
+    IPNDMV(3),
     *(UniPC(points) for points in (1, 2, 3, 4)),
     *(UniPC(points, NOISE) for points in (1, 2, 3)),
     *(UniPC(points, variant=variant) for points in (2, 3) for variant in ("bh1", "bh2")),
@@ -123,6 +128,7 @@ _FAMILY: list[Solver] = [
     UniPC(2, variant="bh1", correct=False),
     GridSinglestep(),
     GridSinglestep(2, NOISE),
+    GridDPMSolverFast(2),
     PublishedDPMSolver(2, NOISE),
     PublishedDPMSolver(),
     PublishedDPMSolver(lower_order_final=True),

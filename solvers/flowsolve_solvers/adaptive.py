@@ -134,7 +134,8 @@ class Scipy(Solver):
 
     Methods DOP853, RK45 and LSODA on the CPU, in float64, the whole batch as one vector: for
     references. stats: accepted, and rejected where the method shows it (not LSODA).
-    Raises BudgetError with `partial` after max_nfe evaluations.
+    Raises BudgetError with `partial` after max_nfe evaluations, and StateError where a gradient is
+    wanted, which does not pass through SciPy.
     """
 
     method: str = "DOP853"
@@ -165,6 +166,8 @@ class Scipy(Solver):
                 f"{self!r} asks for more than {x.dtype} can resolve, and would only step ever "
                 "smaller. Use a float64 state, or rtol and atol of at least 1e-6."
             )
+        if x.requires_grad and torch.is_grad_enabled():
+            raise self._no_gradient()
         slope = _Slope(ode, x, grid, self)
 
         def back(y: Any) -> Tensor:
@@ -172,7 +175,10 @@ class Scipy(Solver):
             return torch.tensor(y.reshape(x.shape), dtype=x.dtype, device=x.device)
 
         def fun(tau: float, y: Any) -> Any:
-            out = slope(tau, back(y)).detach().to("cpu", torch.float64).numpy().ravel()
+            eps = slope(tau, back(y))
+            if eps.requires_grad:  # by the parameters of the network
+                raise self._no_gradient()
+            out = eps.to("cpu", torch.float64).numpy().ravel()
             if not abs(out).max() < float("inf"):  # SciPy would halve a NaN step for ever
                 raise slope.stopped(f"ε is not finite at σ = {slope.level(float(tau)):.6g}")
             return out
@@ -199,6 +205,12 @@ class Scipy(Solver):
                 yield slope.x
         stats = slope.stats
         return stats if self.method in _STAGES else {"accepted": stats["accepted"]}
+
+    def _no_gradient(self) -> StateError:
+        return StateError(
+            f"{self!r} gives no gradient: SciPy integrates outside of torch. Take Torchdiffeq() or a "
+            "method on a grid, or leave grad=False."
+        )
 
 
 def _check_tolerances(solver: Torchdiffeq | Scipy) -> None:

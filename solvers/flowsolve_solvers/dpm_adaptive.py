@@ -37,17 +37,17 @@ class DPMSolverAdaptive(Solver):
     """DPM-Solver-3, steps by its distance from DPM-Solver-2.      DPM-Solver-23, -12: Lu et al. 2022a, App. C.
 
     order       3, or 2: DPM-Solver-2 and Euler. `order` evaluations a trial, one less after a rejection
-    rtol, atol  a trial's error is RMS((x_low - x)/max(atol, rtol max(|x_low|, |x_low of the step before|)))
+    rtol, atol  a trial's error is RMS((x_low - x)/max(atol, rtol max(|x_low|, |x_low of the step before|))),
+                of x̄, or for "i" of x_t = α x̄, each with its own α
     controller  "pid", k-diffusion's: h times 1 + atan(f - 1), f the PID product of inverse errors,
                 accepted if that factor is at least accept_safety.
-                "i", the official code's: h times theta error^(-1/order), accepted if error <= 1,
-                but in x̄, where the official one measures in αx̄. Nothing limits the growth of h, so
-                two answers that agree by chance cause one long, wrong step: prefer "pid"
+                "i", the official code's: h times theta error^(-1/order), accepted if error <= 1
     batch       "each": every sample is stepped alone, so its answer does not depend on the others.
                 `Solution.nfe` counts evaluations of one sample each, so it grows with
                 the batch, and a network runs at batch 1 (`work_precision(block=1)` gives evaluations
                 for a sample). A network that holds a condition for each sample of a batch needs
-                "joint": one error norm and one step for the whole batch, k-diffusion's. The error of
+                "joint": one step for the whole batch, by one error norm ("pid", k-diffusion's) or by
+                the largest error of its samples ("i", the official code's). The error of
                 a sample of 2 numbers is often small by chance, and "each" then needs a smaller
                 tolerance than "joint"; of 64 numbers it is not, and "each" costs a little less
     max_nfe     of one sample ("each") or of the batch ("joint"); then BudgetError, whose `partial` is
@@ -151,6 +151,10 @@ class _Stepper:
         self.sigma, self.x_prev = self.grid[0], self.x
         self.control = _Control(self.solver.h_init)
 
+    def _alpha(self, sigma: float) -> float:
+        """What a state is multiplied with before it is measured."""
+        return self.ode.alpha(sigma) if self.solver.controller == "i" else 1.0
+
     def advance(self, s: float, t: float) -> None:
         """From s to the level t exactly."""
         eps: Tensor | None = None
@@ -192,11 +196,18 @@ class _Stepper:
         return euler.add(d1, alpha=1.5 * (t - s)), euler.add(d2, alpha=-1.5 * t * h * phi(2, h))
 
     def _error(self, low: Tensor, high: Tensor, sigma: float) -> float:
-        a, b = low.detach(), high.detach()
-        delta = (a.abs().maximum(self.x_prev.detach().abs()) * self.solver.rtol).clamp(
-            min=self.solver.atol
+        a, b, before = low.detach(), high.detach(), self.x_prev.detach()
+        now, then = self._alpha(sigma), self._alpha(self.sigma)
+        if now != then:  # measured in units of x̄ at σ, so that only the state before is scaled
+            before = before * (then / now)
+        delta = (a.abs().maximum(before.abs()) * self.solver.rtol).clamp(min=self.solver.atol / now)
+        squares = ((a - b) / delta).square()
+        mean = (
+            squares.mean()
+            if self.solver.controller == "pid"
+            else squares.reshape(len(squares), -1).mean(1).max()
         )
-        error = float(((a - b) / delta).square().mean().sqrt())
+        error = float(mean.sqrt())
         if not math.isfinite(error):
             why = f"its error at σ = {sigma:.6g} is {error}"
             raise stopped(self.solver, self.sigma, self.nfe, why)

@@ -1,4 +1,4 @@
-"""Singlestep DPM-Solver whose stages are the next levels of the grid: diffusers' DPMSolverSinglestep."""
+"""Singlestep DPM-Solver whose stages are the next levels of the grid: that of diffusers, DPM-Solver-fast."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from flowsolve.solver import DATA, Chart, Solver, check_option, phi, span
+from flowsolve.solver import DATA, NOISE, Chart, Solver, check_option, phi, span
 from flowsolve_solvers._multistep import check_points
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from flowsolve.ode import ODE
     from flowsolve.schedule import Grid
 
-__all__ = ["GridSinglestep"]
+__all__ = ["GridDPMSolverFast", "GridSinglestep"]
 
 
 @dataclass(frozen=True, repr=False)
@@ -28,6 +28,8 @@ class GridSinglestep(Solver):
     a group and exact in the third. 1 evaluation a step. Where n is not a multiple of `points` the last
     group is shorter. Where it is, lower_order_final (diffusers' default) makes the last step a group
     of its own: with 3 points, 6 steps are 1, 2, 3, 1, 2, 1. The step to σ = 0 is DDIM's.
+    exact_stage=True makes c exact in the second step of a group of 3, as in DPM-Solver-3 itself, of which
+    that step is a stage: DPM-Solver-fast (`GridDPMSolverFast`).
     Order min(points, 2) for any n; 3 of 3 points on smooth grids whose n is a multiple of 3 without
     lower_order_final. Not DPMSolver2 and DPMSolver3: they choose their own stages, and one of their
     steps is a group here.
@@ -36,6 +38,7 @@ class GridSinglestep(Solver):
     points: int = 2
     chart: Chart = DATA
     lower_order_final: bool = True
+    exact_stage: bool = False
 
     reaches_zero = True
 
@@ -49,14 +52,16 @@ class GridSinglestep(Solver):
 
     def steps(self, ode: ODE, x: Tensor, grid: Grid) -> Iterator[Tensor]:
         base, b, values = x, grid[0], list["Tensor"]()
-        for k, (s, t) in zip(self._group(grid.steps), pairwise(grid), strict=True):
+        places = self._group(grid.steps)
+        for k, after, (s, t) in zip(places, [*places[1:], 1], pairwise(grid), strict=True):
             if k == 1:
                 base, b, values = x, s, []
             if t == 0:
                 yield ode.x0(x, s)
                 return
             values.append(self.chart.value(ode, x, s))
-            x = self.chart.advance(base, b, t, *self._weights(k, b, s, t, values))
+            exact = k == 3 or (self.exact_stage and after == 3)
+            x = self.chart.advance(base, b, t, *self._weights((b, s, t), values, exact=exact))
             yield x
 
     def _group(self, n: int) -> list[int]:
@@ -68,11 +73,24 @@ class GridSinglestep(Solver):
         return places
 
     def _weights(
-        self, k: int, b: float, s: float, t: float, values: list[Tensor]
+        self, levels: tuple[float, float, float], values: list[Tensor], *, exact: bool
     ) -> tuple[tuple[float, ...], list[Tensor]]:
+        b, s, t = levels
         q, scale = span(self.chart, b, t)
         whole = scale * math.expm1(q)
-        if k == 1:
+        if len(values) == 1:
             return (whole,), values
-        part = (whole / 2 if k == 2 else scale * q * phi(2, q)) * math.log(b / t) / math.log(b / s)
+        part = (scale * q * phi(2, q) if exact else whole / 2) * math.log(b / t) / math.log(b / s)
         return (whole - part, part), [values[0], values[-1]]
+
+
+def GridDPMSolverFast(order: int = 3) -> GridSinglestep:
+    """DPM-Solver-3, ..., -3, -2, -1 whose stages are levels of the grid.   DPM-Solver-fast, uniform in t.
+
+    The authors' "singlestep" method on time_uniform and time_quadratic levels: n levels are n evaluations,
+    grouped as by `DPMSolverFast(n, order)`. On levels uniform in log σ the stages of that one are not
+    levels. Order 2: DPM-Solver-2, ..., -2, and -1 if n is odd.
+    """
+    if order not in (2, 3):
+        raise ValueError(f"GridDPMSolverFast has order 2 or 3, but got order = {order!r}.")
+    return GridSinglestep(order, NOISE, lower_order_final=order == 3, exact_stage=order == 3)

@@ -1,4 +1,4 @@
-"""PNDM, PLMS and iPNDM: Adams-Bashforth with the weights of equal steps, whatever the steps are."""
+"""PNDM, S-PNDM, PLMS and iPNDM: Adams-Bashforth with the weights of equal steps, whatever the steps are."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from flowsolve.ode import ODE
 
-__all__ = ["IPNDM", "PLMS", "PNDM", "PseudoRK4"]
+__all__ = ["IPNDM", "PLMS", "PNDM", "SPNDM", "PseudoRK4"]
 
 EQUAL_STEPS = (
     (1.0,),
@@ -73,11 +73,20 @@ class PNDM(_EqualSteps):
     order = 2
 
 
+def SPNDM() -> PNDM:
+    """x_t = x_s + (t - s) (3e₀ - e₁)/2 after a Heun step.   S-PNDM: Liu et al. 2022.
+
+    N + 1 evaluations for N steps, order 2. PLMS has its start and four points.
+    """
+    return PNDM(2, Heun())
+
+
 @dataclass(frozen=True, repr=False)
 class IPNDM(_EqualSteps):
     """x_t = x_s + (t - s) (55e₀ - 59e₁ + 37e₂ - 9e₃)/24, from one point up.    Zhang and Chen 2023, App. H.
 
-    1 evaluation a step, order min(points, 2). Its variable-step form is LMS.
+    1 evaluation a step, order min(points, 2). With the weights of the steps as they are it is LMS; the
+    code that is called ipndm_v has others (`IPNDMV`).
     """
 
     points: int = 4
@@ -90,10 +99,11 @@ class IPNDM(_EqualSteps):
 
 @dataclass(frozen=True, repr=False)
 class PLMS(_EqualSteps):
-    """x_t = x_s + (t - s) (55e₀ - 59e₁ + 37e₂ - 9e₃)/24 after a Heun step.   S-PNDM; PLMS.
+    """x_t = x_s + (t - s) (55e₀ - 59e₁ + 37e₂ - 9e₃)/24 after a Heun step.   PLMS in codes.
 
-    N + 1 evaluations for N steps, order 2: diffusers' PNDM with skip_prk_steps, whose first two
-    evaluations are the two of Heun's step.
+    2, 3 and then 4 points from the second step on; S-PNDM stays at 2 (`SPNDM`). N + 1 evaluations for N
+    steps, order 2: diffusers' PNDM with skip_prk_steps, whose first two evaluations are the two of
+    Heun's step.
     """
 
     order = 2

@@ -27,15 +27,22 @@ class SASolver(Solver):
     1 evaluation a step: predict x_t with P through the last `predictor` values of x₀ in log σ,
     evaluate x₀ there, correct with P through it and `corrector` - 1 more and with the same z. The
     last step is predicted only; corrector = 0 never corrects. v² = t² (1 - (t/s)^2τ²).
-    published=True takes the slope of a two-point P as H/2 (bh1), as diffusers does at order 2. There τ is
-    a function of the time, 1 inside an interval and 0 outside; here it is constant.
     Weak order 2 with two points or more, strong order 1.
+
+    published          takes the slope of a two-point P as H/2 (bh1), as the authors and diffusers do
+    lower_order_final  at most as many values in P as steps are left above σ = 0, in the corrector one more
+    final_noise        False: the last of these steps has τ = 0. The law stays of order 2, paths are of 1/2
+
+    The authors' code is SASolver(tau, p, c, published=True, final_noise=False). There τ is a function of
+    the time, 1 inside an interval and 0 outside; here it is constant.
     """
 
     tau: float = 1.0
     predictor: int = 2
     corrector: int = 2
     published: bool = False
+    lower_order_final: bool = True
+    final_noise: bool = True
 
     def __post_init__(self) -> None:
         SDE_ETA.check(self.tau, "SASolver")
@@ -47,10 +54,11 @@ class SASolver(Solver):
 
     @property
     def order(self) -> int:
-        """min(corrector, predictor + 1), or min(predictor, 2) without; at most 2 with noise, else 3."""
+        """min(corrector, predictor + 1), or min(predictor, 2) without; at most 2 with noise or a lower end."""
         if not self.corrector:
             return min(self.predictor, 2)
-        return min(self.corrector, self.predictor + 1, 2 if self.tau else 3)
+        most = 2 if self.tau or self.lower_order_final else 3
+        return min(self.corrector, self.predictor + 1, most)
 
     @property
     def stochastic(self) -> bool:
@@ -61,12 +69,15 @@ class SASolver(Solver):
         values: list[Tensor] = []
         x_s = x
         for i, t in enumerate(grid):
-            z, v = None, 0.0
+            p, c, z, v = self.predictor, self.corrector, None, 0.0
+            if self.lower_order_final:
+                left = grid.steps - i + 1
+                p, c = min(p, left), min(c, left + 1)
             if i:
-                v = SDE_ETA.split(nodes[0], t, self.tau**2)[1]
+                eta = self.tau**2 if self.final_noise or i < grid.steps else 0.0
+                v = SDE_ETA.split(nodes[0], t, eta)[1]
                 z = ode.noise(x_s, nodes[0], t) if v > 0 else None
-                p = self.predictor
-                x = self._advance(x_s, nodes[:p], values[:p], nodes[0], t)
+                x = self._advance(x_s, nodes[:p], values[:p], (nodes[0], t, 1 + eta))
                 x = x if z is None else x.add(z, alpha=v)
                 if i == grid.steps:
                     yield x
@@ -75,18 +86,18 @@ class SASolver(Solver):
             s = nodes[0] if i else t
             nodes, values = [t, *nodes], [value, *values]
             if i:
-                if c := self.corrector:
-                    x = self._advance(x_s, nodes[:c], values[:c], s, t)
+                if c:
+                    x = self._advance(x_s, nodes[:c], values[:c], (s, t, 1 + self.tau**2))
                     x = x if z is None else x.add(z, alpha=v)
                 yield x
             keep = max(self.predictor, self.corrector - 1)
             nodes, values, x_s = nodes[:keep], values[:keep], x
 
     def _advance(
-        self, x: Tensor, nodes: list[float], values: list[Tensor], s: float, t: float
+        self, x: Tensor, nodes: list[float], values: list[Tensor], step: tuple[float, float, float]
     ) -> Tensor:
-        """The step without its noise."""
-        k = 1 + self.tau**2
+        """The step (s, t, k) without its noise."""
+        s, t, k = step
         powers, s, t = tuple(n**k for n in nodes), s**k, t**k
         if self.published and len(nodes) == 2:
             weights: tuple[float, ...] = half_weights(DATA, "bh1", powers, s, t)

@@ -73,7 +73,7 @@ def test_it_keeps_no_more_alive_than_the_method(solver: Solver) -> None:
     class Still(WithNoise):
         """Noise that costs no tensor."""
 
-        def noise(self, x: Tensor, s: float, t: float) -> Tensor:
+        def noise(self, x: Tensor, s: float, t: float, again: int = 0) -> Tensor:
             return torch.zeros(1)
 
     nbytes = x.untyped_storage().nbytes()
@@ -126,7 +126,7 @@ def test_by_hand() -> None:
 
 def test_noise_before_the_first_evaluation() -> None:
     start = recurrence(EDM(), karras(5, 80, 0.002)).start
-    assert [(s, t) for _, s, t in start.draws] == [karras(5, 80, 0.002)[:2]]
+    assert [(s, t) for _, s, t, _ in start.draws] == [karras(5, 80, 0.002)[:2]]
     assert not recurrence(EDM(), karras(5, 80, 0.002).from_infinity()).start.draws
 
 

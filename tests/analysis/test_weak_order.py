@@ -77,7 +77,7 @@ class Path(Wrapped):
         widths = torch.tensor([s - t for s, t in pairwise(self.levels)], dtype=torch.float64)
         self.increments = normal(FINE, MANY) * widths.sqrt()[:, None]
 
-    def noise(self, x: Tensor, s: float, t: float) -> Tensor:
+    def noise(self, x: Tensor, s: float, t: float, again: int = 0) -> Tensor:
         i, j = self.levels.index(s), self.levels.index(t)
         return self.increments[i:j].sum(0) / math.sqrt(s - t)
 

@@ -51,6 +51,34 @@ def test_each_number() -> None:
     assert spent == Tally(nfe=2, rows=7, forwards=14, noises=1)
 
 
+class Composed(ODE):
+    """ε = (a + b + c)/3: an ODE of several networks, written without Wrapped."""
+
+    def __init__(self, a: ODE, rest: dict[str, list[ODE]]) -> None:
+        self.a, self.rest, self.note = a, rest, ("no ODE", 1.0)
+
+    def eps(self, x: Tensor, sigma: float) -> Tensor:
+        total = self.a.eps(x, sigma)
+        for other in self.rest["others"]:
+            total = total + other.eps(x, sigma)
+        return total / 3
+
+
+def test_forwards_of_an_ode_made_of_odes() -> None:
+    """Attributes, lists and dictionaries of ODEs are counted; the caller's own objects stay as they are."""
+    inner = Composed(
+        network(), {"others": [network(), Guided(network(), network(), 2.0, batched=False)]}
+    )
+    before = dict(vars(inner))
+    answer = solve(inner, X, GRID, Euler())
+    assert answer.forwards == 4 * answer.nfe
+    assert vars(inner) == before
+    assert answer.x.equal(solve(network(), X, GRID, Euler()).x) is False
+    exact = Composed(PROBLEM, {"others": [PROBLEM, PROBLEM]})
+    assert exact.with_forward_hook(print) is exact
+    assert solve(exact, X, GRID, Euler()).forwards == 0
+
+
 def test_the_observer_sees_what_the_solver_gets() -> None:
     seen: list[tuple[Tensor, float, Tensor | None, Tensor | None]] = []
 

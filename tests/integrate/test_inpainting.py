@@ -204,10 +204,7 @@ def test_passes_draw_noise_of_their_own() -> None:
         out = solve(Zero(), x, Grid((2.0, 1.0)), Repaint(Euler(), repeats, [3])).x
         assert abs(float(out.var()) / (3 * (repeats - 1)) - 1) < 5 * math.sqrt(2 / 4000)
     noisy = WithNoise(Zero(), SeededNoise([3]))
-    two = [
-        noisy.noise(x, 2.0, 1.0),
-        WithNoise(Zero(), SeededNoise([3], again=1)).noise(x, 2.0, 1.0),
-    ]
+    two = [noisy.noise(x, 2.0, 1.0), noisy.noise(x, 2.0, 1.0, again=1)]
     assert abs(float((two[0] * two[1]).mean())) < 5 / math.sqrt(4000)
 
 

@@ -89,7 +89,7 @@ class Drawn(Wrapped):
         super().__init__(ode)
         self.generator = torch.Generator().manual_seed(seed)
 
-    def noise(self, x: Tensor, s: float, t: float) -> Tensor:
+    def noise(self, x: Tensor, s: float, t: float, again: int = 0) -> Tensor:
         return torch.randn(x.shape, dtype=x.dtype, generator=self.generator)
 
 

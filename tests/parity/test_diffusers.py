@@ -337,6 +337,18 @@ def test_their_ddim_steps_to_a_level_that_is_not_the_next(
     assert least < difference(ours(Euler(), grid, peer.clock).x, peer.x) < 0.2
 
 
+@pytest.mark.parametrize("n", [48, 96, 112, 240, 999])
+@pytest.mark.parametrize(
+    "name", ["DDIMScheduler", "EulerDiscreteScheduler", "UniPCMultistepScheduler"]
+)
+def test_their_trailing_labels(name: str, n: int) -> None:
+    """Where a half is rounded, by np.arange's own T/n: 936, not 937, for n = 48."""
+    scheduler = getattr(diffusers, name)(**trail)
+    scheduler.set_timesteps(n)
+    mine = [round(LINEAR.t(s)) for s in trailing(n, clock=LINEAR) if s > 0]
+    assert mine == [int(t) for t in scheduler.timesteps][:n]
+
+
 @pytest.mark.parametrize("n", [61, 103])
 def test_their_trailing_labels_may_end_at_minus_one(n: int) -> None:
     """arange(T, 0, -T / n) has one number too many for 62 of the first thousand n; label -1 is T - 1."""

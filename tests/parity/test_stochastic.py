@@ -73,7 +73,7 @@ class Asked(Wrapped):
         super().__init__(ode)
         self.levels: set[float] = set()
 
-    def noise(self, x: Tensor, s: float, t: float) -> Tensor:
+    def noise(self, x: Tensor, s: float, t: float, again: int = 0) -> Tensor:
         self.levels |= {s, t}
         return torch.zeros_like(x)
 
@@ -228,7 +228,7 @@ class InTurn(Noise):
         self.path = path
         self.draws = iter([path(x, s, t) for s, t in pairwise(grid)])
 
-    def __call__(self, x: Tensor, s: float, t: float) -> Tensor:
+    def __call__(self, x: Tensor, s: float, t: float, again: int = 0) -> Tensor:
         return self.path(x, s, t)
 
     def draw(self, *args: Any, **kwargs: Any) -> Tensor:
@@ -304,6 +304,7 @@ def test_diffusers_ddpm(monkeypatch: pytest.MonkeyPatch, large: bool, n: int) ->
     same(got, want, 1e-10)
 
 
+@pytest.mark.parametrize("lower", [False, True])
 @pytest.mark.parametrize("n", [2, 3, 10, 50])
 @pytest.mark.parametrize(
     "solver",
@@ -319,11 +320,14 @@ def test_diffusers_ddpm(monkeypatch: pytest.MonkeyPatch, large: bool, n: int) ->
     ],
     ids=repr,
 )
-def test_diffusers_sa_solver(monkeypatch: pytest.MonkeyPatch, solver: SASolver, n: int) -> None:
+def test_diffusers_sa_solver(
+    monkeypatch: pytest.MonkeyPatch, solver: SASolver, n: int, *, lower: bool
+) -> None:
     """Order 3 too is "published": it ramps through 2, where diffusers has a weight of its own."""
+    solver = replace(solver, lower_order_final=lower)
     scheduler = scheduler_of(
         "SASolverScheduler", n, prediction_type="sample", predictor_order=solver.predictor,
-        corrector_order=solver.corrector, tau_func=lambda t: solver.tau, lower_order_final=False,
+        corrector_order=solver.corrector, tau_func=lambda t: solver.tau, lower_order_final=lower,
     )  # fmt: skip
     grid = Grid(scheduler.sigmas.tolist())
     turn = InTurn(BrownianNoise(SEEDS, grid), NOISE, grid)

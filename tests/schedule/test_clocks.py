@@ -21,12 +21,15 @@ from flowsolve import (
     FlowClock,
     linear_beta,
     log_snr,
+    scaled_linear_beta,
+    sigmoid_beta,
     solve,
     squared_cosine,
 )
 from flowsolve.errors import FlowsolveError, ScheduleError
 from flowsolve.problems import Mixture1D, exact_network
 from flowsolve.schedule.clock import Clock
+from flowsolve.schedule.labels import AngleClock, Labels, LogClock, ve_index
 from flowsolve_solvers import RK4, Heun
 from tests.schedule.tables import CURVES, LENGTHS, TABLES, times
 
@@ -194,3 +197,55 @@ def test_refused(what: str) -> None:
         call()
     assert str(error.value) == text
     assert isinstance(error.value, FlowsolveError)
+
+
+# a clock of these would give other labels, or fall, without a word
+MISTAKEN: dict[str, tuple[Callable[[], object], str]] = {
+    "VE, swapped": (
+        lambda: VESDE(50, 0.01),
+        "VESDE: σ rises from a positive number to a larger, but got 50 and 0.01: the smaller comes first.",
+    ),
+    "VP with NaN": (
+        lambda: VPSDE(math.nan, 20),
+        "VPSDE: β rises from beta_min to beta_max, 0 <= beta_min <= beta_max < ∞, but got beta_min = nan,",
+    ),
+    "VP below 0": (lambda: VPSDE(-1, -2), "but got beta_min = -1, beta_max = -2."),
+    "VP, swapped": (lambda: VPSDE(20, 0.1), "but got beta_min = 20, beta_max = 0.1."),
+    "VP, endless": (lambda: VPSDE(0.1, math.inf), "but got beta_min = 0.1, beta_max = inf."),
+    "VP that never moves": (lambda: VPSDE(0, 0), "but got beta_min = 0, beta_max = 0."),
+    "VP's labels": (
+        lambda: VPSDE(scale=-999),
+        "VPSDE: scale must be positive and finite, but got -999.",
+    ),
+    "flow's shift": (
+        lambda: FlowClock(shift=0),
+        "FlowClock: shift must be positive and finite, but got 0.",
+    ),
+    "angle's labels": (lambda: AngleClock(math.nan), "AngleClock: scale must be positive"),
+    "log σ in no unit": (lambda: LogClock(250, 0), "LogClock: unit must be positive"),
+    "log σ without a scale": (lambda: LogClock(0), "LogClock: scale must be finite and not 0"),
+    "labels' ends, swapped": (
+        lambda: Labels(VPSDE(), ends=(80, 0.01)),
+        "Labels: σ of the ends rises from a positive number to a larger, but got 80 and 0.01",
+    ),
+    "NCSN, swapped": (lambda: ve_index(10, 50, 0.01), "ve_index: σ rises from a positive number"),
+    "β, swapped": (
+        lambda: linear_beta(10, 0.02, 1e-4),
+        "β rises from a positive number to a larger",
+    ),
+    "√β below 0": (lambda: scaled_linear_beta(10, -1, 0.02), "but got -1 and 0.02"),
+    "β on a sigmoid, swapped": (lambda: sigmoid_beta(10, 0.02, 1e-4), "but got 0.02 and 0.0001"),
+}
+
+
+@pytest.mark.parametrize("what", MISTAKEN)
+def test_clocks_that_do_not_rise_are_refused(what: str) -> None:
+    call, text = MISTAKEN[what]
+    with pytest.raises(ScheduleError) as error:
+        call()
+    assert text in str(error.value)
+
+
+def test_a_constant_beta_is_none_of_them() -> None:
+    assert VPSDE(2.0, 2.0).sigma(0.5) == pytest.approx(math.sqrt(math.expm1(1.0)))
+    assert len(linear_beta(10, 0.02, 0.02).alphas_cumprod) == 10

@@ -102,6 +102,22 @@ def test_trailing(n: int) -> None:
     check(trailing(n, clock=CLOCK), list(theirs))
 
 
+def test_trailing_halves_fall_as_in_numpy() -> None:
+    """T/n as np.arange rounds it: for 50 of the first 1000 n another half comes out than of T - i T/n."""
+    other = []
+    for n in range(1, 1001):
+        theirs = np.round(np.arange(1000, 0, -1000 / n)).astype(int)[:n] - 1
+        stride = 1000 - (1000 - 1000 / n)
+        assert [round(1000 - i * stride) - 1 for i in range(n)] == list(theirs)
+        if [round(1000 - i * (1000 / n)) - 1 for i in range(n)] != list(theirs):
+            other.append(n)
+    assert (len(other), other[:3]) == (50, [48, 96, 112])
+    for n in other[:5]:
+        theirs = np.round(np.arange(1000, 0, -1000 / n)).astype(int)[:n] - 1
+        check(trailing(n, clock=CLOCK), list(theirs))
+    assert labels(trailing(48, clock=CLOCK))[3] == pytest.approx(936, abs=1e-6)
+
+
 @pytest.mark.parametrize("n", [n for n in COUNTS if n < 1000])
 def test_linspace(n: int) -> None:
     check(linspace(n, clock=CLOCK), list(np.linspace(0, 999, n).round()[::-1].astype(int)))

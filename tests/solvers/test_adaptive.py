@@ -6,8 +6,19 @@ import pytest
 import torch
 from torch import Tensor
 
-from flowsolve import LOG_SIGMA, SIGMA, Grid, Solver, karras, log_snr, solve
-from flowsolve.errors import BudgetError
+from flowsolve import (
+    LOG_SIGMA,
+    SIGMA,
+    VPSDE,
+    DiffusionODE,
+    EpsPrediction,
+    Grid,
+    Solver,
+    karras,
+    log_snr,
+    solve,
+)
+from flowsolve.errors import BudgetError, StateError
 from flowsolve.problems import Gaussian, Mixture, Mixture1D
 from flowsolve.schedule.variable import Variable
 from flowsolve.study import Study, convergence
@@ -124,3 +135,21 @@ def test_gaussian_agrees_with_its_closed_form() -> None:
     x = problem.start(range(8), torch.float64)
     got = solve(problem, x, [10, 0.05], Scipy(rtol=1e-12, atol=1e-12)).x
     torch.testing.assert_close(got, problem.flow(x, 10, 0.05), rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("wanted", ["of the state", "of the network"])
+def test_scipy_says_that_it_gives_no_gradient(wanted: str) -> None:
+    """Without a word it would have given none; where none is wanted, grad=True is as good as False."""
+    weight = torch.tensor(0.3, dtype=torch.float64, requires_grad=wanted == "of the network")
+    ode = DiffusionODE(lambda x, t: weight * x, EpsPrediction(VPSDE()))
+    x = torch.ones(2, 3, dtype=torch.float64, requires_grad=wanted == "of the state")
+    with pytest.raises(
+        StateError, match=r"Scipy\(\) gives no gradient: SciPy integrates outside of torch"
+    ):
+        solve(ode, x, [10, 1], Scipy(), grad=True)
+    plain = solve(ode, x, [10, 1], Scipy()).x
+    assert not plain.requires_grad
+    with torch.no_grad():
+        assert torch.equal(solve(ode, x, [10, 1], Scipy(), grad=True).x, plain)
+    free = DiffusionODE(lambda x, t: 0.3 * x, EpsPrediction(VPSDE()))
+    assert torch.equal(solve(free, x.detach(), [10, 1], Scipy(), grad=True).x, plain)

@@ -58,7 +58,7 @@ def test_ddpm_posterior(abar: float, before: float) -> None:
         def eps(self, x: Tensor, sigma: float) -> Tensor:
             return (x - 2) / sigma
 
-        def noise(self, x: Tensor, s: float, t: float) -> Tensor:
+        def noise(self, x: Tensor, s: float, t: float, again: int = 0) -> Tensor:
             return torch.full_like(x, self.z)
 
     x_t, ode = 3.0, Known()

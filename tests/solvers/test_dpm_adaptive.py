@@ -10,7 +10,18 @@ import pytest
 import torch
 from torch import Tensor
 
-from flowsolve import ODE, VPSDE, DiffusionODE, EpsPrediction, Grid, karras, log_snr, sample, solve
+from flowsolve import (
+    ODE,
+    VPSDE,
+    DiffusionODE,
+    EpsPrediction,
+    Grid,
+    Wrapped,
+    karras,
+    log_snr,
+    sample,
+    solve,
+)
 from flowsolve.errors import BudgetError, GridError, NonFiniteError
 from flowsolve.problems import Mixture, Mixture1D, exact_network
 from flowsolve.solver.plugins import make_solver
@@ -133,39 +144,80 @@ def test_a_shortened_step_leaves_the_step_size_alone() -> None:
     assert with_levels["rejected"] <= free["rejected"] + 2
 
 
-def test_the_official_controller() -> None:
-    """Its loop written out again for one sample in one dimension: Lu's dpm_solver_adaptive, in x̄."""
-    for order in (2, 3):
-        x = prev = float(WIDE.start([0], torch.float64))
-        lam, end, h, nfe = -math.log(10), -math.log(0.05), 0.05, 0
+def official(order: int, x: Tensor, ode: ODE, ends: Grid) -> tuple[Tensor, int]:
+    """dpm_solver_adaptive of the authors' code, line by line: x is x_t = α x̄, (B, d), at ends[0].
 
-        def eps(x: float, lam: float) -> float:
-            return float(WIDE.eps(torch.tensor([x], dtype=torch.float64), math.exp(-lam)))
+    The state at ends[1], and its evaluations, `order` a trial.      Lu et al. 2022a, dpm_solver_pytorch.py.
+    """
 
-        while end - lam > 1e-5:
-            s, t = math.exp(-lam), math.exp(-lam - h)
-            e0, r = eps(x, lam), 1 / 2 if order == 2 else 1 / 3
-            e1 = eps(x - math.exp(-lam - r * h) * math.expm1(r * h) * e0, lam + r * h)
-            euler, bend = x - t * math.expm1(h) * e0, -t / (2 * r) * math.expm1(h) * (e1 - e0)
-            if order == 2:
-                low, high = euler, euler + bend
-            else:
-                s2 = math.exp(-lam - 2 / 3 * h)
-                inner = math.expm1(2 / 3 * h) / (2 / 3 * h) - 1
-                at_s2 = x - s2 * math.expm1(2 / 3 * h) * e0 - 2 * s2 * inner * (e1 - e0)
-                e2 = eps(at_s2, lam + 2 / 3 * h)
-                low = euler + bend
-                high = euler - 1.5 * t * (math.expm1(h) / h - 1) * (e2 - e0)
-            error = abs(high - low) / max(0.0078, 0.05 * max(abs(low), abs(prev)))
-            assert s > t
-            if error <= 1:
-                x, prev, lam = high, low, lam + h
-            h = min(0.9 * h * error ** (-1 / order), end - lam)
-            nfe += order
-        start = WIDE.start([0], torch.float64)
-        got = solve(WIDE, start, ENDS, DPMSolverAdaptive(order=order, controller="i"))
-        assert float(got.x) == pytest.approx(x, abs=1e-10)
-        assert nfe == order * (got.stats["accepted"] + got.stats["rejected"])
+    def sigma(lam: float) -> float:
+        return math.exp(-lam)
+
+    def alpha(lam: float) -> float:
+        return ode.alpha(sigma(lam))
+
+    def noise(x: Tensor, lam: float) -> Tensor:
+        return ode.eps(x / alpha(lam), sigma(lam))
+
+    def first(x: Tensor, s: float, t: float, e: Tensor) -> Tensor:
+        return alpha(t) / alpha(s) * x - alpha(t) * sigma(t) * math.expm1(t - s) * e
+
+    s, end = -math.log(ends[0]), -math.log(ends[1])
+    h, nfe, atol, rtol, theta = 0.05, 0, 0.0078, 0.05, 0.9
+    x_prev = x
+    while end - s > 1e-5:
+        t, e = s + h, noise(x, s)
+        r1, r2 = (1 / 2 if order == 2 else 1 / 3), 2 / 3
+        e1 = noise(first(x, s, s + r1 * h, e), s + r1 * h)
+        second = first(x, s, t, e) - (0.5 / r1) * alpha(t) * sigma(t) * math.expm1(h) * (e1 - e)
+        if order == 2:
+            x_lower, x_higher = first(x, s, t, e), second
+        else:
+            s2 = s + r2 * h
+            phi_22, phi_2 = math.expm1(r2 * h) / (r2 * h) - 1, math.expm1(h) / h - 1
+            at_s2 = first(x, s, s2, e) - r2 / r1 * alpha(s2) * sigma(s2) * phi_22 * (e1 - e)
+            e2 = noise(at_s2, s2)
+            x_lower = second
+            x_higher = first(x, s, t, e) - (1 / r2) * alpha(t) * sigma(t) * phi_2 * (e2 - e)
+        delta = (rtol * x_lower.abs().maximum(x_prev.abs())).clamp(min=atol)
+        error = float(((x_higher - x_lower) / delta).square().mean(-1).sqrt().max())
+        if error <= 1:
+            x, s, x_prev = x_higher, t, x_lower
+        h = min(theta * h * error ** (-1 / order), end - s)
+        nfe += order
+    return x, nfe
+
+
+@pytest.mark.parametrize("order", [2, 3])
+@pytest.mark.parametrize("top", [10.0, 80.0])
+def test_the_official_controller(order: int, top: float) -> None:
+    """The error is that of x_t, each state with its own α; of a batch the largest counts."""
+    ends, each = Grid([top, 0.01]), DPMSolverAdaptive(order=order, controller="i")
+    x = Mixture(sigma_max=top, sigma_min=0.01).start(range(5), torch.float64)
+    for solver, starts in ((each, [*x.split(1)]), (replace(each, batch="joint"), [x])):
+        for start in starts:
+            expected, nfe = official(order, start * PROBLEM.alpha(top), PROBLEM, ends)
+            got = solve(PROBLEM, start, ends, solver)
+            torch.testing.assert_close(got.x_t, expected, rtol=1e-9, atol=1e-9)
+            assert nfe == order * (got.stats["accepted"] + got.stats["rejected"])
+
+
+def test_the_official_error_beats_one_in_x_bar_on_vp() -> None:
+    """At its default tolerances: in x̄ (as if α were 1) the first steps are long, for there x̄ is large."""
+
+    class Unscaled(Wrapped):
+        def alpha(self, sigma: float) -> float:
+            return 1.0
+
+    ends = Grid([150.0, 0.01])
+    problem = Mixture(sigma_max=150.0, sigma_min=0.01)
+    x = problem.start(range(16), torch.float64)
+    exact = solve(problem, x, ends, DPMSolverAdaptive(rtol=1e-8, atol=1e-8)).x
+    solver = DPMSolverAdaptive(controller="i")
+    scaled, plain = (solve(ode, x, ends, solver).x for ode in (problem, Unscaled(problem)))
+    assert 5 * float((scaled - exact).square().mean().sqrt()) < float(
+        (plain - exact).square().mean().sqrt()
+    )
 
 
 # ----------------------------------------------------------------------------------------- limits

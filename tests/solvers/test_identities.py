@@ -37,7 +37,6 @@ from flowsolve import (
 from flowsolve.problems import Gaussian, Mixture, Mixture1D
 from flowsolve_solvers import (
     DEIS,
-    IPNDMV,
     LMS,
     Adams,
     DPMSolver2,
@@ -246,7 +245,7 @@ def test_ddim_is_euler(other: Solver, grid: Grid) -> None:
 @pytest.mark.parametrize("points", [1, 2, 3, 4, 5])
 def test_lms_is_deis_rho_ab(points: int, grid: Grid) -> None:
     same(LMS(points, guard=None), KLMS(points), grid)
-    assert RhoAB(points) == IPNDMV(points) == LMS(points)
+    assert RhoAB(points) == LMS(points)
 
 
 PAPERS: list[tuple[Solver, Solver]] = [

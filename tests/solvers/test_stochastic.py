@@ -61,7 +61,7 @@ class NoiseAsked(Wrapped):
         super().__init__(ode)
         self.intervals: list[tuple[float, float]] = []
 
-    def noise(self, x: Tensor, s: float, t: float) -> Tensor:
+    def noise(self, x: Tensor, s: float, t: float, again: int = 0) -> Tensor:
         self.intervals.append((s, t))
         return torch.zeros_like(x)
 

@@ -184,7 +184,7 @@ class Stepping:
                 "leave variance_noise out, and give a generator."
             )
 
-        def noise(x: Tensor, s: float, t: float) -> Tensor:
+        def noise(x: Tensor, s: float, t: float, again: int) -> Tensor:
             z = drawn(sample, generator) if variance_noise is None else variance_noise
             return z.to(x)
 
