@@ -101,9 +101,12 @@ def sample(
 
 
 def _warn_of_scaled_noise(x: Tensor, sigma: float, factor: float) -> None:
-    """Warn of a start far wider than its σ implies, on the CPU: on a device looking would wait for it."""
-    implied = 1.0 if math.isinf(sigma) else max(factor, math.hypot(1, sigma))
-    found = far_wider(x, implied) if x.device.type == "cpu" else None
+    """Warn of a start far wider than its σ implies, on the CPU: on a device looking would wait for it.
+
+    Noise that is taken as it is, by a factor of 1, is not looked at.
+    """
+    implied = max(factor, math.hypot(1, sigma))
+    found = far_wider(x, implied) if factor != 1 and x.device.type == "cpu" else None
     if found is not None:
         warnings.warn(
             f"the start has a deviation of {found:.3g} at σ = {sigma:.4g}, where unit noise gives "
