@@ -19,7 +19,7 @@ from flowsolve.integrate.recorder import Recorder, locate_non_finite
 from flowsolve.integrate.solution import Solution
 from flowsolve.ode.base import ODE
 from flowsolve.ode.modules import warn_of_training
-from flowsolve.ode.noise import far_from_unit
+from flowsolve.ode.noise import far_wider
 from flowsolve.ode.ownership import own
 from flowsolve.schedule.grid import Grid, GridFamily, as_grid, check_family
 from flowsolve.solver.base import Solver, check_solver
@@ -98,19 +98,25 @@ def sample(
         )
     if not callable(start):
         raise StateError(f"start must be a function of σ₀ such as vp_start, not {shown(start)}.")
-    x = noise if math.isinf(grid[0]) else noise * real("start(σ₀)", start(grid[0]), StateError)
-    _warn_of_scaled_noise(x, grid[0])
+    from_noise = math.isinf(grid[0])
+    factor = 1.0 if from_noise else real("start(σ₀)", start(grid[0]), StateError)
+    x = noise if from_noise else noise * factor
+    _warn_of_scaled_noise(x, grid[0], factor)
     return run(ode, x, grid, solver, **options)
 
 
-def _warn_of_scaled_noise(x: Tensor, sigma: float) -> None:
-    """Warn of a start far wider than σ implies, on the CPU: on a device looking would wait for it."""
-    found = far_from_unit(x, sigma) if x.device.type == "cpu" else None
+def _warn_of_scaled_noise(x: Tensor, sigma: float, factor: float) -> None:
+    """Warn of a start far wider than its σ implies, on the CPU: on a device looking would wait for it.
+
+    Noise that is taken as it is, by a factor of 1, is not looked at.
+    """
+    implied = max(factor, math.hypot(1, sigma))
+    found = far_wider(x, implied) if factor != 1 and x.device.type == "cpu" else None
     if found is not None:
         warnings.warn(
             f"the start has a deviation of {found:.3g} at σ = {sigma:.4g}, where unit noise gives "
-            f"{1 if math.isinf(sigma) else sigma:.4g}. `sample` multiplies the noise by σ itself: give it unit "
-            "noise, or what is scaled already with start=lambda sigma: 1.",
+            f"{implied:.4g}. `sample` multiplies the noise by σ itself: give it unit noise, or what is "
+            "scaled already with start=lambda sigma: 1.",
             stacklevel=3,
         )
 

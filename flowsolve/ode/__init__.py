@@ -1,7 +1,6 @@
 """Networks as the ODE dx̄/dσ = ε(x̄, σ).
 
 base                 ODE, the protocol: eps, x0, alpha, noise; Wrapped, an ODE around another
-checks               check, a network asked three times before it is trusted
 diffusion            DiffusionODE, an ODE made of a network and a Precondition
 precondition         Precondition: what the network predicts, ε, v, x₀, EDM's F or a flow's velocity
 condition            what the network is given besides x and t: labels, text, a dictionary of tensors
@@ -9,6 +8,7 @@ failure              what a network was given when it failed, and what may mend 
 meeting              what three questions to a network show
 modules              the torch modules in a network, and a warning of those that train
 ownership            answers that a network keeps, and inputs that it changes: seen, and copied
+report               check, a network asked three times before it is trusted
 guidance             Guided, classifier-free guidance; scales that depend on σ, and CFG++
 clipping             Clip and Threshold, which limit the values of x₀
 noise                noise from seeds: of the start, of every interval, of one Brownian path
@@ -18,8 +18,6 @@ training             the network's inputs, targets and loss that follow from a P
 
 from flowsolve.ode.base import ODE as ODE
 from flowsolve.ode.base import Wrapped as Wrapped
-from flowsolve.ode.checks import Report as Report
-from flowsolve.ode.checks import check as check
 from flowsolve.ode.clipping import Clip as Clip
 from flowsolve.ode.clipping import Threshold as Threshold
 from flowsolve.ode.condition import Condition as Condition
@@ -47,5 +45,7 @@ from flowsolve.ode.precondition import Precondition as Precondition
 from flowsolve.ode.precondition import Scaled as Scaled
 from flowsolve.ode.precondition import VPrediction as VPrediction
 from flowsolve.ode.precondition import X0Prediction as X0Prediction
+from flowsolve.ode.report import Report as Report
+from flowsolve.ode.report import check as check
 from flowsolve.ode.training import Objective as Objective
 from flowsolve.ode.training import moving_average as moving_average

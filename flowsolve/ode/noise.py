@@ -102,17 +102,13 @@ def _normal(
     return z.pin_memory().to(device, non_blocking=True)
 
 
-def far_from_unit(x: Tensor, sigma: float = 0.0) -> float | None:
-    """The deviation of x if it is beyond chance and over twice √(1+σ²), that of data of deviation 1 at σ.
-
-    Reads x back. None if it is not so far.
-    """
+def far_wider(x: Tensor, implied: float = 1.0) -> float | None:
+    """The RMS of x if it is over twice what is implied, and beyond chance; else None. Reads x back."""
     import torch
 
-    n, implied = x.numel(), 1.0 if math.isinf(sigma) else math.hypot(1, sigma)
-    wide = torch.promote_types(x.dtype, torch.float32)
+    n, wide = x.numel(), torch.promote_types(x.dtype, torch.float32)
     found = float(torch.linalg.vector_norm(x.detach(), dtype=wide)) / math.sqrt(n)
-    # the mean square of n draws has the deviation √(2/n): 8 times its half is left to chance
+    # the RMS of n draws has the deviation 1/√(2n): 8 times that is left to chance
     return found if found > implied * max(2.0, 1 + 8 / math.sqrt(2 * n)) else None
 
 

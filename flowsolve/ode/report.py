@@ -11,7 +11,7 @@ from flowsolve.errors import ScheduleError, StateError
 from flowsolve.ode.base import ODE, leaves
 from flowsolve.ode.diffusion import DiffusionODE
 from flowsolve.ode.meeting import Ends, Finding, examine
-from flowsolve.ode.noise import far_from_unit
+from flowsolve.ode.noise import far_wider
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -79,7 +79,7 @@ def check(ode: ODE, noise: Tensor, *, ends: Ends | None = None) -> Report:
 
 
 def _deviation(noise: Tensor) -> Iterator[Finding]:
-    found = far_from_unit(noise)
+    found = far_wider(noise)
     if found is not None:
         yield Finding(
             f"the noise has a deviation of {found:.3g}, but `sample` takes unit noise and multiplies it by σ "
