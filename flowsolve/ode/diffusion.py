@@ -6,6 +6,7 @@ Shapes: x is x̄ = x_t/α, (B, *event), in any floating dtype on any device; σ 
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 
 
 Network = Callable[..., "Tensor"]
+_DTYPES = re.compile(
+    "dtype|scalar type|input type", re.IGNORECASE
+)  # what torch says where two do not fit
 
 
 class DiffusionODE(ODE):
@@ -39,8 +43,8 @@ class DiffusionODE(ODE):
                   That of a torch Module whose parameters all have one is known without it.
     autocast      a dtype for torch.autocast around the network (weights stay as they are).
 
-    Raises NetworkError if F is not one tensor like x, or if the condition does not fit the batch. It is no
-    torch Module and holds no state.
+    Raises NetworkError if F is not one tensor like x, if the condition does not fit the batch, or if torch
+    says that dtypes do not fit. It is no torch Module and holds no state.
     """
 
     def __init__(
@@ -108,8 +112,16 @@ class DiffusionODE(ODE):
         inner = x if dtype is None else x.to(dtype)
         # in half precision the label 751 would be rounded to 752
         label = inner.new_full(x.shape[:1], t, dtype=_label_dtype(inner))
-        with self._autocast(x):
-            out = ask(self.network, inner, label, self.condition)
+        try:
+            with self._autocast(x):
+                out = ask(self.network, inner, label, self.condition)
+        except RuntimeError as error:
+            if dtype is None and _DTYPES.search(str(error)):
+                raise NetworkError(
+                    f"the network failed on an input of {x.dtype}: {error}. If it works in another "
+                    "dtype, say which: DiffusionODE(..., dtype=...)."
+                ) from error
+            raise
         _check(out, inner, dtype is not None or self.autocast is not None)
         return out if out.dtype == x.dtype else out.to(x.dtype)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -97,6 +99,41 @@ def test_the_dtype_that_is_said_counts() -> None:
     net = network(torch.float64)
     DiffusionODE(net, K, dtype=torch.float64).eps(X.float(), 2.0)
     assert net.asked[0][0] == torch.float64
+
+
+LAYERS: dict[str, tuple[nn.Module, tuple[int, ...]]] = {
+    "linear": (nn.Linear(4, 4), (3, 4)),
+    "convolution": (nn.Conv1d(4, 4, 1), (3, 4, 2)),
+    "norm": (nn.GroupNorm(2, 4), (3, 4, 2)),
+    "attention": (nn.MultiheadAttention(4, 2, batch_first=True), (3, 2, 4)),
+}
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16], ids=str)
+def test_a_function_around_a_module_of_another_dtype_is_a_clear_error(
+    layer: str, dtype: torch.dtype
+) -> None:
+    module, shape = LAYERS[layer]
+    net = copy.deepcopy(module).to(dtype).eval()
+
+    def function(x: Tensor, t: Tensor) -> Tensor:
+        out = net(x, x, x) if layer == "attention" else net(x)
+        return out[0] if isinstance(out, tuple) else out
+
+    x = torch.ones(shape, dtype=torch.float64)
+    text = r"the network failed on an input of torch.float64: .*say which: DiffusionODE\(..., dtype=..."
+    with pytest.raises(NetworkError, match=text):
+        DiffusionODE(function, K).eps(x, 2.0)
+    assert DiffusionODE(function, K, dtype=dtype).eps(x, 2.0).dtype == torch.float64
+
+
+def test_other_errors_of_a_network_are_its_own() -> None:
+    def broken(x: Tensor, t: Tensor) -> Tensor:
+        raise RuntimeError("CUDA out of memory")
+
+    with pytest.raises(RuntimeError, match=r"^CUDA out of memory$"):
+        DiffusionODE(broken, K).eps(X, 2.0)
 
 
 def test_a_function_is_given_the_state_as_it_is() -> None:
