@@ -71,7 +71,7 @@ def floating(dtype: object) -> torch.dtype:
 
 
 def usable(device: torch.device | str | None) -> torch.device:
-    """The torch.device, torch's default for None. Raises ValueError for what is none, and for CUDA where there is none."""
+    """The torch.device; None is the default. Raises ValueError for what is none, and for CUDA where none is."""
     import torch
 
     if device is None:

@@ -86,7 +86,7 @@ def error_tasks(cases: Sequence[Case], problem: Problem, run: Setup) -> list[Tas
         part = parts[i]
         # the reference starts at exactly the rounded state that the solvers get
         x = problem.start(part.seeds, part.dtype, part.device)
-        truth = Truth(problem, x, part.cached)
+        truth = Truth(problem, x, problem.sigma_max, problem.sigma_min, part.cached)
         problem.eps(x, problem.sigma_max)  # so that no timing holds the loading of a network
         return x, truth
 
@@ -108,9 +108,8 @@ class Truth:
     where an error comes within ten times its own. What a row is measured against depends on that row alone.
     """
 
-    def __init__(self, problem: Problem, x: Tensor, cached: bool) -> None:
-        ends = (problem.sigma_max, problem.sigma_min)
-        self._make = partial(reference, problem, x, *ends, cached=cached)
+    def __init__(self, problem: Problem, x: Tensor, s: float, t: float, cached: bool) -> None:
+        self._make = partial(reference, problem, x, s, t, cached=cached)
         self._least = problem.tolerance
         first = max(LOOSE, self._least) if problem.is_network else self._least
         self._found = [(first, self._make(tolerance=first))]

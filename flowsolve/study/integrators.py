@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 Watch = Callable[[int, float], None]
 _WATCH: ContextVar[Watch | None] = ContextVar("watch", default=None)
-_ONE = threading.Lock()  # SciPy's Adams method holds its state in global variables
+_ONE = threading.RLock()  # SciPy's Adams method holds its state in global variables
 
 
 @contextmanager

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -99,8 +101,35 @@ def test_the_dtype_that_is_said_counts() -> None:
     assert net.asked[0][0] == torch.float64
 
 
+LAYERS: dict[str, tuple[nn.Module, tuple[int, ...]]] = {
+    "linear": (nn.Linear(4, 4), (3, 4)),
+    "convolution": (nn.Conv1d(4, 4, 1), (3, 4, 2)),
+    "norm": (nn.GroupNorm(2, 4), (3, 4, 2)),
+    "attention": (nn.MultiheadAttention(4, 2, batch_first=True), (3, 2, 4)),
+}
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16], ids=str)
+def test_a_function_around_a_module_of_another_dtype_is_a_clear_error(
+    layer: str, dtype: torch.dtype
+) -> None:
+    module, shape = LAYERS[layer]
+    net = copy.deepcopy(module).to(dtype).eval()
+
+    def function(x: Tensor, t: Tensor) -> Tensor:
+        out = net(x, x, x) if layer == "attention" else net(x)
+        return out[0] if isinstance(out, tuple) else out
+
+    x = torch.ones(shape, dtype=torch.float64)
+    text = r"the network failed when it was called with x .*float64.*DiffusionODE\(..., dtype=..."
+    with pytest.raises(NetworkError, match="(?s)" + text):
+        DiffusionODE(function, K).eps(x, 2.0)
+    assert DiffusionODE(function, K, dtype=dtype).eps(x, 2.0).dtype == torch.float64
+
+
 def test_a_function_is_given_the_state_as_it_is() -> None:
     ode = DiffusionODE(lambda x, t: x.half(), K)
     text = "the network returned torch.float16 for an input of torch.float64. Cast the network"
-    with pytest.raises(NetworkError, match=text):
+    with pytest.raises(NetworkError, match="(?s)" + text):
         ode.eps(X, 2.0)

@@ -60,7 +60,7 @@ def test_the_error_is_that_of_the_study() -> None:
                            dtype=torch.float64)  # fmt: skip
     assert row.rmse == pytest.approx(steps.rows[0].rmse, rel=1e-9)
     assert row.scale == pytest.approx(steps.rows[0].scale, rel=1e-12)
-    assert 0 < row.ref_err < 1e-8
+    assert 0 < row.ref_err < row.rmse / 10
     assert math.isnan(measured(DDIMEta(), seeds=range(8), errors=True)[1].rmse)
     assert math.isnan(measured(Heun(), seeds=range(8))[1].rmse)
 

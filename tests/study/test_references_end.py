@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any
 
@@ -205,6 +206,23 @@ def test_a_network_that_is_not_finite_ends_at_once(below: float) -> None:
     assert problem.calls < 500
 
 
+def test_threads_do_not_disturb_each_other() -> None:
+    """SciPy's Adams method keeps its state in global variables."""
+
+    class Waiting(Asked):
+        def eps(self, x: Tensor, sigma: float) -> Tensor:
+            time.sleep(1e-4)  # lets the others run
+            return super().eps(x, sigma)
+
+    def made(i: int) -> Tensor:
+        return reference(Waiting(), X[i:], HIGH, LOW, tolerance=1e-4, cached=False).x
+
+    with ThreadPoolExecutor(4) as pool:
+        together = [*pool.map(made, range(4))]
+    for i, x in enumerate(together):
+        assert torch.equal(x, made(i))
+
+
 def test_a_network_that_answers_in_one_buffer() -> None:
     class Reusing(Asked):
         buffer = torch.empty_like(X)
@@ -251,7 +269,7 @@ def test_step_by_step_it_comes_as_far_as_at_once() -> None:
 def test_a_row_has_the_reference_that_it_needs_whatever_came_before() -> None:
     """Of a network; of a closed form there is one, at once."""
     near, far = (reference(Asked(), X, HIGH, LOW, cached=False).x + d for d in (1e-5, 0.1))
-    up, down = Truth(Asked(), X, False), Truth(Asked(), X, False)
+    up, down = Truth(Asked(), X, HIGH, LOW, False), Truth(Asked(), X, HIGH, LOW, False)
     found = [up.of(far)[0], up.of(near)[0]], [down.of(near)[0], down.of(far)[0]][::-1]
     for one, other in zip(*found, strict=True):
         assert (one.err, one.how) == (other.err, other.how)
@@ -259,7 +277,7 @@ def test_a_row_has_the_reference_that_it_needs_whatever_came_before() -> None:
     assert found[0][0].err > 10 * found[0][1].err
     assert rms(up.of(near)[1]) == pytest.approx(1e-5, rel=0.1)
     assert 10 * found[0][1].err < 1e-5
-    assert Truth(MIXTURE, X, False).of(far)[0].err < 1e-10
+    assert Truth(MIXTURE, X, HIGH, LOW, False).of(far)[0].err < 1e-10
 
 
 def test_the_default_comparison_takes_at_most_60_percent_of_what_it_took(
