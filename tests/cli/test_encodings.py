@@ -17,7 +17,7 @@ SMALL = {
     "compare": ["mixture_1d", "--seeds", "4", "--nfe", "4", "--solvers", "heun", "torchdiffeq"],
     "completion": ["bash"],
     "consistency": ["--steps", "3", "--samples", "4", "--shown", "2"],
-    "edit": ["--samples", "4", "--steps", "3", "--shown", "2"],
+    "edit": ["--samples", "4", "--steps", "5", "--shown", "2"],
     "env": [],
     "grids": ["--steps", "3", "--out", "grids"],
     "interpolate": ["--nfe", "2", "--pairs", "4", "--points", "2", "--shown", "1"],
