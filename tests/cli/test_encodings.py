@@ -80,7 +80,7 @@ def test_columns_stand_under_each_other_in_what_is_spelled(monkeypatch: pytest.M
         prepare()
         lines = columns(made).splitlines()
     assert lines == [
-        "sqrt", "eta      x_T", "-----  ------", "sigma  1 +- 2", "plain       3",
+        "sqrt", "eta       x_T", "-----  ------", "sigma  1 +- 2", "plain       3",
     ]  # fmt: skip
     assert all(text.isascii() for text in SPELLED.values())
 
