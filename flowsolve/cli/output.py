@@ -20,15 +20,16 @@ if TYPE_CHECKING:
 
 NOTE, ROWS, LOCK = "settings.json", "rows.jsonl", ".lock"
 # options that say where results go and how they are shown, not what they are
-ASIDE = ("out", "overwrite", "format", "quiet")
+ASIDE = ("out", "overwrite", "format", "quiet", "given")
 
 
 class Folder:
     """--out, held against other processes while the block runs.
 
-    grows  options that may differ from those of the results there. Lists become the union, old first (in
-           order where all are numbers), and of numbers of seeds the larger counts: `args` is then the study
-           of everything, and only rows that are not there yet are measured
+    grows  options that may differ from those of the results there. Where they are left out they are those
+           of the folder. Lists become the union, old first (in order where all are numbers), and of numbers
+           of seeds the larger counts: `args` is then the study of everything, and only rows that are not
+           there yet are measured
     free   options that may differ and change no row
     cuts   where the seeds of the results there end: rows are of blocks between these
 
@@ -178,6 +179,8 @@ class Folder:
             fits = not old or isinstance(old, type(new))
             if name not in self.grows or not fits:
                 differ.append(f"{name.replace('_', '-')} {_shown(old)}, not {_shown(new)}")
+            elif name not in self.args.given:
+                setattr(self.args, name, old)
             elif isinstance(new, list):
                 setattr(self.args, name, _union(old or [], new))
             elif old > new:

@@ -55,6 +55,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     return code
 
 
+def _given(top: argparse.ArgumentParser, argv: Sequence[str]) -> list[str]:
+    """The options that stand in argv, whatever their values; afterwards the parser has no defaults."""
+    commands = next(a for a in top._actions if isinstance(a, argparse._SubParsersAction))
+    for command in commands.choices.values():
+        for action in command._actions:
+            action.default = argparse.SUPPRESS
+    return [*vars(top.parse_args(argv))]
+
+
 def _run(argv: Sequence[str]) -> int:
     every = commands.names()
     top = parser([argv[0]] if argv and argv[0] in every else every)
@@ -62,6 +71,7 @@ def _run(argv: Sequence[str]) -> int:
         args = top.parse_args(argv)
     except SystemExit as stop:
         return int(stop.code or 0)
+    args.given = _given(top, argv)
     if args.version:
         from flowsolve._version import __version__
 

@@ -12,8 +12,7 @@ import sys
 import unicodedata
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from rich.table import Table as RichTable
@@ -27,14 +26,13 @@ SPELLED = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Table:
+class Table(NamedTuple):
     """Cells that are texts, as they are to be read. foot: more rows, below a line."""
 
     head: Sequence[str]
     body: Sequence[Sequence[str]]
     title: str = ""
-    foot: Sequence[Sequence[str]] = field(default=())
+    foot: Sequence[Sequence[str]] = ()
 
 
 def spelled(error: UnicodeError) -> tuple[str, int]:

@@ -63,10 +63,10 @@ def done(
 def progress(
     *args: str, cwd: Path, run: Callable[..., subprocess.CompletedProcess[str]] = flowsolve
 ) -> list[str]:
-    """The lines of progress, which go to stderr."""
+    """The lines of rows, which go to stderr; on a slow machine others stand between them."""
     made = run(*args, cwd=cwd)
     assert made.returncode == 0, made.stdout[-2000:] + made.stderr[-2000:]
-    return made.stderr.splitlines()
+    return [line for line in made.stderr.splitlines() if line[0] == "["]
 
 
 def table_of(path: Path) -> list[dict[str, str]]:

@@ -17,7 +17,7 @@ SMALL = {
     "compare": ["mixture_1d", "--seeds", "4", "--nfe", "4", "--solvers", "heun", "torchdiffeq"],
     "completion": ["bash"],
     "consistency": ["--steps", "3", "--samples", "4", "--shown", "2"],
-    "edit": ["--samples", "4", "--steps", "3", "--shown", "2"],
+    "edit": ["--samples", "4", "--steps", "5", "--shown", "2"],
     "env": [],
     "grids": ["--steps", "3", "--out", "grids"],
     "interpolate": ["--nfe", "2", "--pairs", "4", "--points", "2", "--shown", "1"],
@@ -80,7 +80,7 @@ def test_columns_stand_under_each_other_in_what_is_spelled(monkeypatch: pytest.M
         prepare()
         lines = columns(made).splitlines()
     assert lines == [
-        "sqrt", "eta      x_T", "-----  ------", "sigma  1 +- 2", "plain       3",
+        "sqrt", "eta       x_T", "-----  ------", "sigma  1 +- 2", "plain       3",
     ]  # fmt: skip
     assert all(text.isascii() for text in SPELLED.values())
 

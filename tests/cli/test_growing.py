@@ -63,6 +63,19 @@ def test_a_solver_and_a_budget_are_added_to_a_study(here: Path) -> None:
     assert contents(here / "out")["settings.json"] == before["settings.json"]
 
 
+def test_what_is_left_out_stays_as_it_is(here: Path) -> None:
+    """A solver is added at the budgets and seeds of the study, not at those that a new one would have."""
+    done(*OWN, "--solvers", "heun", "--nfe", "4", "8", cwd=here)
+    args = ["compare", "mymodule:problem", "--out", "out"]
+    done(*args, "--solvers", "euler", cwd=here)
+    assert [(r.solver, r.asked, r.seeds) for r in rows_of(here / "out")] == [
+        (s, f"nfe={n}", "0-3") for s in ("Heun()", "Euler()") for n in (4, 8)
+    ]
+    calls(here)
+    done(*args, cwd=here)
+    assert calls(here) == 0
+
+
 def test_the_same_solver_by_another_name_is_not_measured_again(here: Path) -> None:
     done(*OWN, "--solvers", "ddim", "--nfe", "4", cwd=here)
     calls(here)

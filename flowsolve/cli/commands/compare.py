@@ -23,7 +23,9 @@ def add(c: argparse.ArgumentParser) -> None:
     c.add_argument("--solvers", nargs="+", default=options.SOLVERS, metavar="SOLVER")
     budgets = [5, 6, 8, 10, 12, 16, 24, 40]
     c.add_argument("--nfe", nargs="+", type=int, default=budgets, metavar="N", help="budgets")
-    c.add_argument("--tolerances", nargs="+", type=float, metavar="TOL", help="of adaptive solvers")
+    tolerances = [1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6]
+    c.add_argument("--tolerances", nargs="+", type=float, default=tolerances, metavar="TOL",
+                   help="of adaptive solvers")  # fmt: skip
     c.add_argument("--seeds", type=int, default=256, metavar="N", help="samples (default 256)")
     options.add_block(c)
     options.add_spacing(c, "karras")
@@ -35,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
     from flowsolve.cli.output import Folder
 
     options.positive(args, "nfe", "seeds", "block")
-    if not all(0 < tol < math.inf for tol in args.tolerances or ()):
+    if not all(0 < tol < math.inf for tol in args.tolerances):
         raise WrongUse(f"--tolerances must be positive, but got {args.tolerances}.")
     options.find_solvers(args.solvers)
     with Folder(args, args.problem, GROWS) as folder:
@@ -52,14 +54,14 @@ def _study(args: argparse.Namespace, folder: Folder) -> int:
     spacings = [find_spacing(text, problem.clock) for text in args.spacing]
 
     from flowsolve.plot.error import error_vs_nfe
-    from flowsolve.study.studies import TOLERANCES, Study, work_precision_tasks
+    from flowsolve.study.studies import Study, work_precision_tasks
 
     ends = [0, *folder.cuts, args.seeds]
     tasks = [
         task
         for seeds in map(range, ends, ends[1:])
         for task in work_precision_tasks(
-            solvers, problem, args.nfe, spacings=spacings, tolerances=args.tolerances or TOLERANCES,
+            solvers, problem, args.nfe, spacings=spacings, tolerances=args.tolerances,
             **options.find_settings(args, seeds=seeds),
         )
     ]  # fmt: skip

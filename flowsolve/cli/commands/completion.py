@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import shlex
 from collections.abc import Iterator
 from typing import Any
 
@@ -76,6 +75,8 @@ def _values(action: argparse.Action, names: dict[str, list[str]]) -> list[str]:
 
 
 def _bash(found: dict[str, argparse.ArgumentParser], names: dict[str, list[str]]) -> str:
+    import shlex
+
     options, values = [], []
     for name, command in found.items():
         flags = [flag for action in command._actions for flag in action.option_strings]
@@ -90,6 +91,8 @@ def _bash(found: dict[str, argparse.ArgumentParser], names: dict[str, list[str]]
 
 
 def _fish(found: dict[str, Any], names: dict[str, list[str]]) -> Iterator[str]:
+    import shlex
+
     start = "complete -c flowsolve"
     for name, command in found.items():
         told = shlex.quote(command.description or "")

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import os
-import platform
 import sys
 from collections.abc import Iterator
-from importlib import metadata
 
 from flowsolve.cli import options
 
@@ -28,6 +25,9 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _found() -> Iterator[tuple[str, str]]:
+    import importlib.util
+    import platform
+
     from flowsolve._version import __version__
     from flowsolve.solver.plugins import provided
 
@@ -63,6 +63,8 @@ def _torch() -> Iterator[tuple[str, str]]:
 
 
 def _version(module: str) -> str:
+    from importlib import metadata
+
     known = {"sklearn": "scikit-learn", "torch_fidelity": "torch-fidelity"}
     try:
         return metadata.version(known.get(module, module))
