@@ -213,7 +213,7 @@ def long_steps() -> None:
         (S.DPMSolverPPM(3, guard=None), S.DPMSolverPPM(3)),
         (S.LMS(3, guard=None), S.LMS(3)),
     ]
-    for name in NAMES:
+    for name in NAMES[:-1]:
         for n in (8, 28):
             grid = grid_of(name, n)
             errors = [error(s, Mixture(), grid, 256) for s in (S.Euler(), *sum(pairs, ()))]
