@@ -175,11 +175,11 @@ def test_a_method_that_walks_to_zero_has_its_own_polynomial_there() -> None:
     [
         Euler(),
         Euler(DATA),
-        DPMSolverPP2M(),
-        LMS(4),
-        Adams(3, DATA),
-        Adams(3, DATA, lower_order_final=True),
-        Adams(3, NOISE, SIGMA, Heun()),
+        DPMSolverPP2M(guard=None),
+        LMS(4, guard=None),
+        Adams(3, DATA, guard=None),
+        Adams(3, DATA, lower_order_final=True, guard=None),
+        Adams(3, NOISE, SIGMA, Heun(), guard=None),
     ],
     ids=repr,
 )
@@ -196,6 +196,17 @@ def test_a_step_ended_early(solver: Solver, rising: bool) -> None:
         other = Grid(levels[::-1]).reversed() if rising else Grid(levels)
         ended = solve(Mixture(), x, other, solver, keep=1).path[i + 1].x
         assert torch.allclose(found.at(sigma), ended, rtol=1e-13, atol=1e-13)
+
+
+@pytest.mark.parametrize("solver", [DPMSolverPP2M(), LMS(3), Adams(3, DATA), Adams(3)], ids=repr)
+def test_a_long_step_has_as_many_points_between_its_ends(solver: Solver) -> None:
+    """Fewer than the steps before it, and at its end it is the next node."""
+    grid = Grid([10.0, 7.0, 5.0, 3.5, 0.05])
+    found = solve(Mixture(), Mixture().start(range(3), torch.float64), grid, solver, keep=1)
+    near = found.at(0.05 * (1 + 1e-9))
+    torch.testing.assert_close(near, found.path[4].x, rtol=1e-7, atol=1e-7)
+    euler = Euler().step(Mixture(), found.path[3].x, 3.5, 0.5)
+    torch.testing.assert_close(found.at(0.5), euler, rtol=1e-12, atol=1e-12)
 
 
 def test_without_the_slope_at_its_end_a_step_of_heun_has_its_own_polynomial() -> None:

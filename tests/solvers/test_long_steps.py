@@ -84,7 +84,7 @@ def test_stable_diffusion_3() -> None:
     assert error(UniPC(3, guard=None), problem, SD3) > 20 * euler
     assert error(DPMSolverPP2M(guard=None), problem, SD3) > 1.5 * euler
     assert error(UniPC(3), problem, SD3) < 0.7 * euler
-    assert error(DPMSolverPP2M(), problem, SD3) < 0.6 * euler
+    assert error(DPMSolverPP2M(), problem, SD3) < 0.7 * euler
 
 
 def test_many_points_stay_bounded() -> None:
