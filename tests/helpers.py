@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -15,6 +16,11 @@ from flowsolve.errors import FlowsolveError
 from flowsolve.ode import Wrapped
 from flowsolve.problems import Mixture1D
 from flowsolve_solvers import DPMSolverPPSDE
+
+
+def plain_repr(value: object) -> str:
+    """repr without addresses, so that tests are called alike in every process."""
+    return re.sub(r" at 0x[0-9a-f]+", "", repr(value))
 
 
 def says(kind: type[Exception], text: str, call: Callable[[], object]) -> Exception:

@@ -31,7 +31,7 @@ _MENDS = (
         "the number of levels that it was trained on, and classes with the number of its classes.",
     ),
     (
-        r"same dtype|mixed dtype|expected (scalar type|m1)|[Ii]nput type .* (weight|bias) type|to have the same dtype",
+        r"(same|mixed) dtype|expected (scalar type|m1)|[Ii]nput type .* (weight|bias) type",
         "Cast the network, network.to(x.dtype), or say DiffusionODE(..., dtype=...) for the dtype it works in.",
     ),
     (

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import pytest
 
-from flowsolve.cli import commands
+from flowsolve.cli import commands, main
 from flowsolve.cli.show import SPELLED, Table, columns
 from tests.cli.helpers import COMMAND, done, flowsolve
 
@@ -41,9 +43,33 @@ def test_every_command_is_tried() -> None:
     assert [*SMALL] == commands.names()
 
 
-@pytest.mark.parametrize("place", PLACES)
+def in_process(encoding: str, *args: str) -> tuple[int, bytes]:
+    """The exit code, and what the command wrote to an output of that encoding."""
+    said = io.BytesIO()
+    with io.TextIOWrapper(said, encoding, write_through=True) as out, redirect_stdout(out):
+        with redirect_stderr(out):
+            code = main(args)
+        return code, said.getvalue()
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "ascii"])
 @pytest.mark.parametrize("command", SMALL)
-def test_every_command_works(command: str, place: str, tmp_path: Path) -> None:
+def test_every_command_works(
+    command: str, encoding: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, said = in_process(encoding, command, *SMALL[command])
+    assert code == 0, said.decode(errors="replace")[-2000:]
+    assert b"Error" not in said
+    assert b"Warning" not in said
+    said.decode(encoding)
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("command", ["solvers", "table1"])
+def test_commands_work_in_a_process_of_that_encoding(
+    command: str, place: str, tmp_path: Path
+) -> None:
     env = {k: v for k, v in os.environ.items() if k not in ("LANG", "LC_CTYPE")} | PLACES[place]
     made = subprocess.run(
         [COMMAND, command, *SMALL[command]], cwd=tmp_path, env=env, capture_output=True, timeout=300

@@ -56,7 +56,7 @@ from flowsolve import (
     zero_terminal_snr,
 )
 from flowsolve.errors import GridError, ScheduleError, StateError
-from tests.helpers import refused, says
+from tests.helpers import plain_repr, refused, says
 
 LINEAR = linear_beta()
 ENDS: dict[str, Any] = {
@@ -81,7 +81,7 @@ LABELS: dict[str, Any] = {
 COUNTS = [4.0, 4.5, "4", True, None, 0, -2, [4], math.nan]
 
 
-@pytest.mark.parametrize("n", COUNTS, ids=repr)
+@pytest.mark.parametrize("n", COUNTS, ids=plain_repr)
 @pytest.mark.parametrize("name", [*ENDS, *LABELS, "flow_uniform"])
 def test_counts(name: str, n: Any) -> None:
     if name in ENDS:
@@ -93,7 +93,7 @@ def test_counts(name: str, n: Any) -> None:
 @pytest.mark.parametrize(
     "ends",
     [("10", ".1"), (math.nan, 0.1), (0.1, 10), (10, -1), ([10], 0.1), (10j, 0.1), (math.inf, 1), (1, 1)],
-    ids=repr,
+    ids=plain_repr,
 )  # fmt: skip
 @pytest.mark.parametrize("name", ENDS)
 def test_ends(name: str, ends: tuple[Any, Any]) -> None:
@@ -144,13 +144,13 @@ NUMBERS: dict[str, Maker] = {
 }
 
 
-@pytest.mark.parametrize("value", ["1", None, [1.0], 1j], ids=repr)
+@pytest.mark.parametrize("value", ["1", None, [1.0], 1j], ids=plain_repr)
 @pytest.mark.parametrize("name", NUMBERS)
 def test_numbers(name: str, value: Any) -> None:
     refused(lambda: NUMBERS[name](value))
 
 
-@pytest.mark.parametrize("clock", [None, VPSDE, "vp", G, lambda t: t], ids=repr)
+@pytest.mark.parametrize("clock", [None, VPSDE, "vp", G, lambda t: t], ids=plain_repr)
 @pytest.mark.parametrize(
     "call",
     [

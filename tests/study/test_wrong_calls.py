@@ -32,7 +32,7 @@ from flowsolve.study.interpolation import interpolation
 from flowsolve.study.likelihood import likelihood
 from flowsolve.study.quality import quality
 from flowsolve_solvers import STOCHASTIC, Euler, Heun, Scipy, Torchdiffeq
-from tests.helpers import refused, says
+from tests.helpers import plain_repr, refused, says
 from tests.integrate.helpers import X
 
 P: Any = Mixture()
@@ -55,7 +55,7 @@ def studied(solvers: Any = HEUN, nfe: Any = (4,), **settings: Any) -> Study:
 # --- a stochastic solver is refused at the door ------------------------------------------------
 
 
-@pytest.mark.parametrize("solver", STOCHASTIC, ids=repr)
+@pytest.mark.parametrize("solver", STOCHASTIC, ids=plain_repr)
 def test_a_stochastic_solver_has_no_error(solver: Any) -> None:
     text = (
         f"{solver!r} draws noise, so its samples have no error against the ODE's solution. `quality` "
