@@ -226,8 +226,6 @@ def scaled_linear_beta(
     """√β_t linear.                                    Latent diffusion; Stable Diffusion 1 and 2."""
     T = whole("scaled_linear_beta: T", T, 1, ScheduleError)
     beta_start, beta_end = reals("scaled_linear_beta: β", (beta_start, beta_end), ScheduleError)
-    if min(beta_start, beta_end) < 0:
-        raise ScheduleError("every beta must lie strictly between 0 and 1.")
     check_betas(beta_start, beta_end)
     roots = _linspace(math.sqrt(beta_start), math.sqrt(beta_end), T)
     return from_betas([r * r for r in roots], between, f"scaled_linear_beta(T={T})")

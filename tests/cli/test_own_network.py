@@ -58,7 +58,7 @@ def test_order_of_a_network_in_float32_and_half(name: str, home: Path) -> None:
         "order", "heun", "--problem", f"mymodule:{name}", "--seeds", "4", "--steps", *steps,
         "--out", "o", cwd=home,
     )  # fmt: skip
-    found = re.search(r"│ Heun\(\) +│ karras +│ +2 │ +([\d.]+)", text)
+    found = re.search(r"Heun\(\) +karras +2 +([\d.]+)", text)
     assert found, text
     assert float(found[1]) == pytest.approx(2, abs=0.15 if name == "problem" else 0.8)
     assert (home / "o" / "convergence.png").exists()
@@ -66,12 +66,12 @@ def test_order_of_a_network_in_float32_and_half(name: str, home: Path) -> None:
 
 def test_noisy_networks_end(home: Path) -> None:
     args = ["--seeds", "4", "--nfe", "4", "8", "--solvers", "heun"]
-    text = done("compare", "mymodule:noisy", *args, cwd=home)
-    assert "RMS error" in text
-    made = flowsolve("compare", "mymodule:wild", *args, cwd=home)
-    assert made.returncode != 0
-    assert "Traceback" not in made.stderr
-    assert "call network.eval()" in made.stderr
+    for name in ("noisy", "wild"):
+        made = flowsolve("compare", f"mymodule:{name}", *args, cwd=home)
+        assert made.returncode != 0
+        assert "Traceback" not in made.stderr
+        assert "cannot be measured" in made.stderr
+        assert ".eval()" in made.stderr
 
 
 class AsNetwork(Mixture):

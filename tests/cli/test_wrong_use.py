@@ -23,7 +23,7 @@ WRONG = {
     ("compare", "--solvers", "heun("): "Name(option=value)",
     ("compare", "--solvers", "os.getcwd()"): "cannot read",
     ("order", "adams:pionts=3"): "Its options: points, chart, variable, start",
-    ("order", "adams:points=0"): "points >= 1",
+    ("order", "adams:points=0"): "has 1 to 8 points, a whole number, but got points = 0",
     ("order", "torchdiffeq:method=dopri"): "knows dopri5",
     ("order", "torchdiffeq:rtol=-1"): "must be positive",
     ("order", "heun", "--spacing", "kraras"): "Did you mean karras",

@@ -233,7 +233,7 @@ MISTAKEN: dict[str, tuple[Callable[[], object], str]] = {
         lambda: linear_beta(10, 0.02, 1e-4),
         "β rises from a positive number to a larger",
     ),
-    "√β below 0": (lambda: scaled_linear_beta(10, -1, 0.02), "but got -1 and 0.02"),
+    "√β below 0": (lambda: scaled_linear_beta(10, -1, 0.02), "but got -1.0 and 0.02"),
     "β on a sigmoid, swapped": (lambda: sigmoid_beta(10, 0.02, 1e-4), "but got 0.02 and 0.0001"),
 }
 
