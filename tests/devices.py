@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import pytest
 import torch
 from torch import Tensor, nn
 
 from flowsolve import unit_noise
+from flowsolve.study.float32 import true_float32
 
 EVENT = (1, 8, 8)
 
@@ -52,26 +53,9 @@ def synchronize(device: str) -> None:
         torch.cuda.synchronize()
 
 
-@contextmanager
-def strict(device: str) -> Iterator[None]:
+def strict(device: str) -> AbstractContextManager[None]:
     """Float32 in float32, not TF32, so that results can be compared."""
-    if device == "cpu":
-        yield
-        return
-    convolution, product = torch.backends.cudnn, torch.backends.cuda.matmul
-    if hasattr(convolution, "conv"):  # torch 2.9 warns where allow_tf32 is set
-        places = [(convolution.conv, "fp32_precision"), (product, "fp32_precision")]
-        value: object = "ieee"
-    else:
-        places, value = [(convolution, "allow_tf32"), (product, "allow_tf32")], False
-    before = [getattr(*place) for place in places]
-    for place in places:
-        setattr(*place, value)
-    try:
-        yield
-    finally:
-        for place, old in zip(places, before, strict=True):
-            setattr(*place, old)
+    return nullcontext() if device == "cpu" else true_float32()
 
 
 @contextmanager

@@ -44,7 +44,9 @@ class Report:
             ]
             return "\n".join([f"{self.asked}: no problem found", *lines])
         found = [f"  {'wrong' if p.fatal else 'handled'}: {p}" for p in self.problems]
-        return "\n".join([f"{self.asked}: {'it works' if self.ok else 'not as it is'}", *found])
+        return "\n".join(
+            [f"{self.asked}: {'it works' if self.ok else 'it cannot be used as it is'}", *found]
+        )
 
     __repr__ = __str__
 

@@ -89,7 +89,7 @@ def test_every_fault_is_named(fault: str) -> None:
     assert not found.ok
     assert [p.fatal for p in found.problems] == [True]
     assert str(found.problems[0]).startswith(text)
-    assert "not as it is\n  wrong: " + text in str(found)
+    assert "it cannot be used as it is\n  wrong: " + text in str(found)
 
 
 def test_how_much_answers_differ_and_why() -> None:
