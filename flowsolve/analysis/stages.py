@@ -12,6 +12,7 @@ from flowsolve.errors import StateError
 from flowsolve.ode.base import ODE
 from flowsolve.schedule.grid import Grid
 from flowsolve.solver.base import Solver
+from flowsolve.solver.chart import DATA, NOISE, Chart
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,7 +30,8 @@ class Stage:
     """x_{k+1} = a x_k + Σ c_j v_j:  evaluation k, and the state that the next one is made at.
 
     sigma    σ of the evaluation;  number: that of its answer among all answers and noises
-    data     whether the answer is taken as x₀ (always at σ = ∞) or as ε
+    data     whether the answer is asked as x₀ (always at σ = ∞) or as ε
+    mix      (a, b): what is used and kept is v = a x_k + b answer, F of the method's chart
     draws    (number, s, t, again) of the noises drawn after it, each for a visit to the interval from s to t
     scale    a;  weights: (j, c_j), on the answers and noises by their numbers
     keep     the numbers that later stages need
@@ -38,6 +40,7 @@ class Stage:
     sigma: float
     number: int
     data: bool
+    mix: tuple[float, float]
     draws: tuple[tuple[int, float, float, int], ...]
     scale: float
     weights: tuple[tuple[int, float], ...]
@@ -71,7 +74,7 @@ def recurrence(solver: Solver, grid: Grid) -> Recurrence:
     run = respond(solver, grid)
     reach = 4
     while True:  # a state may need few of the last ε but many of the last x₀, or the reverse
-        plans = [_plan(run, data, reach) for data in (False, True)]
+        plans = [_plan(run, chart, reach) for chart in _charts(solver)]
         found = [
             Recurrence(repr(solver), grid[:], plan[0], tuple(plan[1:])) for plan in plans if plan
         ]
@@ -80,16 +83,31 @@ def recurrence(solver: Solver, grid: Grid) -> Recurrence:
         reach *= 2
 
 
-def _plan(run: BasisRun, data: bool, reach: int) -> list[Stage] | None:
-    """The start and the stages, or None where one needs more than the last `reach` vectors."""
+def _charts(solver: Solver) -> list[Chart]:
+    """NOISE, DATA, and those that are options of the solver or of one around which it is."""
+    found = [NOISE, DATA]
+    for value in vars(solver).values():
+        new = _charts(value) if isinstance(value, Solver) else [value]
+        found += [chart for chart in new if isinstance(chart, Chart) and chart not in found]
+    return found
+
+
+def _plan(run: BasisRun, chart: Chart, reach: int) -> list[Stage] | None:
+    """The start and the stages, with F of the chart, or None where one needs more than `reach` vectors."""
     import numpy as np
+    import torch
 
     known: list[Vector] = list(np.eye(1 + len(run.given)))
     states = [known[0], *(g.state.numpy() for g in run.evaluations), run.nodes[-1][0].numpy()]
     asked = [(0, math.nan), *((g.number, g.s) for g in run.evaluations)]
+    takes, mixes = {0: False}, {0: (0.0, 1.0)}
     for (number, sigma), x in zip(asked[1:], states[1:], strict=False):
-        if data and sigma < math.inf:
-            known[number] = x - sigma * known[number]
+        takes[number] = data = math.isinf(sigma) or chart.takes_x0(sigma)
+        answer = x - sigma * known[number] if data and sigma < math.inf else known[number]
+        one = torch.eye(2, dtype=torch.float64)
+        a, b = chart.of(one[0], one[1], sigma).tolist()
+        mixes[number] = a, b
+        known[number] = a * x + b * answer
     stages = []
     ends = [*(number for number, _ in asked[1:]), len(known)]
     for (number, sigma), x, target, end in zip(asked, states, states[1:], ends, strict=False):
@@ -99,8 +117,8 @@ def _plan(run: BasisRun, data: bool, reach: int) -> list[Stage] | None:
             return None
         used = tuple((j, c) for j, c in zip(last, weights[1:], strict=True) if c)
         draws = tuple((g.number, g.s, g.t, g.again) for g in run.noises if number < g.number < end)
-        in_x0 = data or math.isinf(sigma)
-        stages.append(Stage(sigma, number, in_x0, draws, weights[0], used, frozenset()))
+        data, mix = takes[number], mixes[number]
+        stages.append(Stage(sigma, number, data, mix, draws, weights[0], used, frozenset()))
     return list(_with_keep(stages))
 
 
@@ -158,6 +176,11 @@ class Run:
         if self.done:
             raise StateError(f"all {self.k} evaluations of {self.recurrence.solver} were made.")
         stage = self.recurrence.stages[self.k]
+        a, b = stage.mix
+        if a:
+            answer = (answer * b).add_(x, alpha=a)
+        elif b != 1:
+            answer = answer * b
         out = self._combine(stage, x, {stage.number: answer}, noise)
         self.k += 1
         return out

@@ -36,7 +36,8 @@ class Table:
     levels   the grid
     solver   the method's repr;  order: the order that it declares
 
-    A consistent method has weight 1 on x̄_T in every row, and ε-weights that sum to the row's σ - σ_T.
+    A method that is exact for a constant ε has weight 1 on x̄_T in every row, and ε-weights that sum to the
+    row's σ - σ_T.
     """
 
     solver: str
@@ -180,6 +181,10 @@ def tabulate(solver: Solver, grid: Grid) -> Table:
     check_solver(solver)
     if solver.stochastic:
         raise TableError(f"{solver!r} draws noise, which a table of ε-weights does not hold.")
+    if solver.event is not None:
+        raise TableError(
+            f"the weights of {type(solver).__name__} are matrices, and a table holds numbers."
+        )
     grid = as_grid(grid)
     if math.isinf(grid[0]):
         raise TableError("a table starts at a finite σ: at σ = ∞ there is no x̄ to combine.")

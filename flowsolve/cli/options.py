@@ -48,7 +48,10 @@ def add_steps(c: argparse.ArgumentParser, steps: Sequence[int] = (10, 20, 50, 10
 
 def add_spacing(c: argparse.ArgumentParser, spacing: str) -> None:
     """--spacing."""
-    names = "karras (karras:rho=5), log_snr, exponential, uniform, uniform_t, quadratic_t"
+    names = (
+        "karras (karras:rho=5), log_snr, exponential, uniform, uniform_t, quadratic_t, uniform_phi, two_power "
+        "(two_power:low=0.5,high=4), beta, beta_t, ays, arctan, dmn, gits_table"
+    )
     c.add_argument("--spacing", nargs="+", default=[spacing], metavar="SPACING", help=names)
 
 

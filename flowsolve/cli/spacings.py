@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any, cast
 
 from flowsolve.analysis.dmn_bound import dmn
-from flowsolve.schedule import spacings, timesteps, tuned
+from flowsolve.schedule import equal_steps, spacings, timesteps, tuned
 from flowsolve.schedule.clock import Clock
 from flowsolve.schedule.gits_published import gits_table
 from flowsolve.schedule.grid import Grid, GridFamily, Spacing
@@ -17,6 +17,7 @@ from flowsolve.solver.spec import evaluate, plain_name
 SPACINGS: tuple[Callable[..., Grid], ...] = (
     spacings.karras, spacings.log_snr, spacings.exponential, spacings.uniform, spacings.uniform_t,
     spacings.quadratic_t, tuned.beta, tuned.beta_t, tuned.ays, tuned.arctan, dmn, gits_table,
+    equal_steps.two_power, equal_steps.uniform_phi,
 )  # fmt: skip
 
 

@@ -76,7 +76,7 @@ def tally(solver: Solver, grid: Grid, most: float = math.inf) -> Tally:
     except Exception:  # the method needs a real tensor, or has an error, which then comes again
         import torch
 
-        zero = torch.zeros(1, dtype=torch.float64, device="cpu")
+        zero = torch.zeros(1, *(solver.event or ()), dtype=torch.float64, device="cpu")
         return _tally(solver, grid, zero, most)
 
 

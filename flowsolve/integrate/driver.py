@@ -130,6 +130,11 @@ def prepare(ode: ODE, x: Tensor, grid: AnyGrid, solver: Solver, nfe: int | None)
     check_solver(solver)
     check_state(x, "the state")
     _check_event(ode, x)
+    if solver.event not in (None, tuple(x.shape[1:])):
+        name, shape = type(solver).__name__, tuple(x.shape)
+        raise StateError(
+            f"{name} is for samples of shape {solver.event}, but the state is {shape}."
+        )
     if callable(grid):
         if nfe is None:
             raise BudgetError(

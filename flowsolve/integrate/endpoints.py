@@ -19,23 +19,24 @@ if TYPE_CHECKING:
 def trajectory(ode: ODE, x: Tensor, grid: Grid, solver: Solver) -> Generator[Tensor, None, Any]:
     """Yield x̄ at grid[1], grid[2], ...; return what the solver's generator returned.
 
-    The steps from σ = ∞ and to σ = 0 are DDIM's (Euler in the chart that is finite there):
+    The steps from σ = ∞ and to σ = 0 are DDIM's (Euler in the chart that is finite there), unless the
+    solver takes them itself:
 
         head, from σ = ∞:  x̄₁ = x₀(noise, ∞) + σ₁ noise       (x is the unit noise x̄/σ)
-        tail, to σ = 0:    x̄_N = x₀(x̄_{N-1}, σ_{N-1})         (unless the solver reaches 0 itself)
+        tail, to σ = 0:    x̄_N = x₀(x̄_{N-1}, σ_{N-1})
 
     On a rising grid the head is at σ = 0 and the tail at σ = ∞. ε has no value at σ = 0, so the head
     takes it at σ_1, of the x̄ that shows the network the data unscaled, x_t = α_0 x̄_0; the tail
     returns unit noise:
 
-        head, from σ = 0:  x̄₁ = x̄₀ + σ₁ ε(x̄₀ α_0/α_1, σ₁)     (unless the solver leaves 0 itself)
+        head, from σ = 0:  x̄₁ = x̄₀ + σ₁ ε(x̄₀ α_0/α_1, σ₁)
         tail, to σ = ∞:    noise = ε(x̄_{N-1}, σ_{N-1})
 
     A second state that the solver returns belongs to the level where it stopped, so after a tail it is
     not returned. Raises StateError if the solver yields too few states or too many.
     """
     first, last = 0, grid.steps  # the solver's own levels
-    if math.isinf(grid[0]):
+    if math.isinf(grid[0]) and not solver.leaves_infinity:
         x = ode.x0(x, math.inf).add(x, alpha=grid[1])
         first = 1
         yield x
@@ -45,7 +46,8 @@ def trajectory(ode: ODE, x: Tensor, grid: Grid, solver: Solver) -> Generator[Ten
         first = 1
         yield x
     end = grid[-1]
-    tail = last > first and (math.isinf(end) or (end == 0 and not solver.reaches_zero))
+    reached = {0.0: solver.reaches_zero, math.inf: solver.reaches_infinity}.get(end, True)
+    tail = last > first and not reached
     last -= tail
     returned: object = None
     if last > first:

@@ -99,8 +99,10 @@ def _at(solution: Solution, sigma: float) -> Tensor:
         )
     i = k - 1 if rising else len(path) - 1 - k
     # as in `trajectory`: the steps at the ends that the solver does not make itself
-    first = path[0].sigma in (0, math.inf)
-    last = math.isinf(path[-1].sigma) or (path[-1].sigma == 0 and not solver.reaches_zero)
+    leaves = {0.0: solver.leaves_zero, math.inf: solver.leaves_infinity}
+    reaches = {0.0: solver.reaches_zero, math.inf: solver.reaches_infinity}
+    first = not leaves.get(path[0].sigma, True)
+    last = not reaches.get(path[-1].sigma, True)
     inner = path[first : len(path) - last]
     if first <= i < first + len(inner) - 1:
         return solver.dense(inner, i - first, sigma)

@@ -10,7 +10,10 @@ clock           Clock, the label t of every σ and back: VP-SDE, VE-SDE, EDM, fl
 discrete        DiscreteClock, the clock of a table ᾱ: linear β, scaled-linear β, squared cosine
 betas           further tables: sigmoid, Laplace, exponential; zero terminal SNR
 labels          the label that the networks of each family are given at a σ between the entries of their table
+equal_steps     grids without a clock: two_power, uniform_phi, uniform_in of any variable
+quadrature      Gauss-Legendre nodes and weights
 variable        Variable τ(σ), in which methods interpolate: σ, log σ, a clock's time
+bounded_variables  variables that are finite at σ = 0 and ∞: Theta, Phi, FlowTime, TwoPower
 """
 
 from flowsolve.schedule.betas import exponential_alpha_bar as exponential_alpha_bar
@@ -19,6 +22,10 @@ from flowsolve.schedule.betas import laplace as laplace
 from flowsolve.schedule.betas import sigmoid_beta as sigmoid_beta
 from flowsolve.schedule.betas import squared_cosine as squared_cosine
 from flowsolve.schedule.betas import zero_terminal_snr as zero_terminal_snr
+from flowsolve.schedule.bounded_variables import FlowTime as FlowTime
+from flowsolve.schedule.bounded_variables import Phi as Phi
+from flowsolve.schedule.bounded_variables import Theta as Theta
+from flowsolve.schedule.bounded_variables import TwoPower as TwoPower
 from flowsolve.schedule.clock import VESDE as VESDE
 from flowsolve.schedule.clock import VPSDE as VPSDE
 from flowsolve.schedule.clock import Clock as Clock
@@ -29,6 +36,9 @@ from flowsolve.schedule.discrete import from_alphas_cumprod as from_alphas_cumpr
 from flowsolve.schedule.discrete import from_betas as from_betas
 from flowsolve.schedule.discrete import linear_beta as linear_beta
 from flowsolve.schedule.discrete import scaled_linear_beta as scaled_linear_beta
+from flowsolve.schedule.equal_steps import two_power as two_power
+from flowsolve.schedule.equal_steps import uniform_in as uniform_in
+from flowsolve.schedule.equal_steps import uniform_phi as uniform_phi
 from flowsolve.schedule.flow_shift import dynamic_shift as dynamic_shift
 from flowsolve.schedule.flow_shift import flow_uniform as flow_uniform
 from flowsolve.schedule.gits_published import gits_table as gits_table

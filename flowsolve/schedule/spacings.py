@@ -15,14 +15,19 @@ from flowsolve.schedule.clock import Clock
 from flowsolve.schedule.grid import Grid
 
 
-def ramp(n: int, sigma_max: float, sigma_min: float, name: str) -> list[float]:
-    """The fractions 0, 1/n, ..., 1. Raises GridError for arguments that no spacing takes."""
+def ramp(
+    n: int, sigma_max: float, sigma_min: float, name: str, *, infinite: bool = False
+) -> list[float]:
+    """The fractions 0, 1/n, ..., 1. Raises GridError for arguments that no spacing takes.
+
+    infinite  whether σ_max may be ∞
+    """
     n = whole(f"{name}: n", n, error=GridError)
     if n < 1:
         raise GridError(f"{name}: a grid needs at least one step, but got n = {n}.")
     for end, value in (("sigma_max", sigma_max), ("sigma_min", sigma_min)):
         real(f"{name}: {end}", value, GridError)
-    if not 0 <= sigma_min < sigma_max < math.inf:
+    if not 0 <= sigma_min < sigma_max or (math.isinf(sigma_max) and not infinite):
         raise GridError(
             f"{name}: need 0 <= sigma_min < sigma_max < inf, but got sigma_max = {sigma_max!r}, "
             f"sigma_min = {sigma_min!r}. Add the ends ∞ and 0 with .from_infinity(), .to_zero()."

@@ -11,7 +11,19 @@ from flowsolve.schedule.clock import Clock
 
 
 class Variable(ABC):
-    """A monotone function τ(σ), its inverse and its derivative."""
+    """A monotone function τ(σ), its inverse and its derivative.
+
+    has_zero      whether τ is finite at σ = 0
+    has_infinity  whether it is finite at σ = ∞
+    """
+
+    @property
+    def has_zero(self) -> bool:
+        return False
+
+    @property
+    def has_infinity(self) -> bool:
+        return False
 
     @abstractmethod
     def tau(self, sigma: float) -> float:
@@ -29,6 +41,8 @@ class Variable(ABC):
 @dataclass(frozen=True, repr=False)
 class SigmaVariable(Variable):
     """τ = σ."""
+
+    has_zero = True
 
     def __repr__(self) -> str:
         return "SIGMA"

@@ -3,6 +3,7 @@
 base          Solver and OneStep: a generator over the grid
 reversible    TwoState, methods that undo their own steps
 chart         NOISE and DATA, the coordinates in which a method integrates
+bounded_charts  VELOCITY and FLOW, the ones that are bounded at σ = 0 and ∞
 weights       exact integrals of polynomials (Adams) and of exponentials (φ-functions)
 dense_output  Point, a node of a path, and the cubic between two
 plugins       solvers by name, from every installed package that provides some
@@ -15,6 +16,10 @@ from flowsolve.solver.base import check_noise_free as check_noise_free
 from flowsolve.solver.base import check_option as check_option
 from flowsolve.solver.base import check_solver as check_solver
 from flowsolve.solver.base import formula_and_source as formula_and_source
+from flowsolve.solver.bounded_charts import FLOW as FLOW
+from flowsolve.solver.bounded_charts import VELOCITY as VELOCITY
+from flowsolve.solver.bounded_charts import Flow as Flow
+from flowsolve.solver.bounded_charts import Velocity as Velocity
 from flowsolve.solver.chart import DATA as DATA
 from flowsolve.solver.chart import NOISE as NOISE
 from flowsolve.solver.chart import Chart as Chart

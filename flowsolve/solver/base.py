@@ -28,8 +28,11 @@ class Solver(ShortRepr, ABC):
     order         the measured global order as configured, start-up included
     reaches_zero  whether `steps` may be given a last level of 0 (its weights stay finite there)
     leaves_zero   whether it may be given a first level of 0, on the way up
+    leaves_infinity, reaches_infinity
+                  the same of σ = ∞, where the state is the unit noise
     stochastic    whether it draws noise, and so has no way back up the grid
     adaptive      whether it chooses its own evaluations, so that a grid does not fix their number
+    event         the shape of a sample, of a method whose weights are matrices for that shape; else None
 
     The first line of a solver's docstring is its formula, then three spaces or more, then the source.
     """
@@ -49,12 +52,26 @@ class Solver(ShortRepr, ABC):
         return False
 
     @property
+    def leaves_infinity(self) -> bool:
+        """False by default: a first step from ∞ is then DDIM's, outside of the solver."""
+        return False
+
+    @property
+    def reaches_infinity(self) -> bool:
+        """False by default: a last step to ∞ is then DDIM's, outside of the solver."""
+        return False
+
+    @property
     def stochastic(self) -> bool:
         return False
 
     @property
     def adaptive(self) -> bool:
         return False
+
+    @property
+    def event(self) -> tuple[int, ...] | None:
+        return None
 
     @abstractmethod
     def steps(self, ode: ODE, x: Tensor, grid: Grid) -> Iterator[Tensor]:

@@ -11,6 +11,7 @@ from typing import Any
 from flowsolve import schedule
 from flowsolve.errors import NameUnknown, StateError
 from flowsolve.schedule.variable import LOG_SIGMA, SIGMA, ClockTime
+from flowsolve.solver.bounded_charts import Flow, Velocity
 from flowsolve.solver.chart import DATA, NOISE
 
 CLOCKS: dict[str, Callable[..., schedule.Clock]] = {
@@ -21,6 +22,16 @@ CLOCKS: dict[str, Callable[..., schedule.Clock]] = {
     "linearbeta": schedule.linear_beta,
     "scaledlinearbeta": schedule.scaled_linear_beta,
     "squaredcosine": schedule.squared_cosine,
+}
+
+# charts and variables with a scale; the bare name is the one of scale 1
+_SCALED: dict[str, Callable[..., Any]] = {
+    "velocity": Velocity,
+    "flow": Flow,
+    "theta": schedule.Theta,
+    "phi": schedule.Phi,
+    "flowtime": schedule.FlowTime,
+    "twopower": schedule.TwoPower,
 }
 
 # names that are values themselves and not called
@@ -84,7 +95,12 @@ class _Evaluator:
         self, makers: Mapping[str, Callable[..., Any]], kind: str, constants: Mapping[str, Any]
     ) -> None:
         self.kind, self.constants = kind, constants
-        self.makers: dict[str, Callable[..., Any]] = {**CLOCKS, "clocktime": ClockTime, **makers}
+        self.makers: dict[str, Callable[..., Any]] = {
+            **CLOCKS,
+            **_SCALED,
+            "clocktime": ClockTime,
+            **makers,
+        }
         self.shown = list(makers)
 
     def value(self, node: ast.expr) -> Any:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from functools import cache, lru_cache
+from functools import lru_cache
+from itertools import pairwise
 from typing import Protocol
 
+from flowsolve.schedule.quadrature import on
 from flowsolve.schedule.variable import Variable
 
 
@@ -29,7 +31,7 @@ def adams_weights(
     with |log(s/t)| up to about 10. Nodes d apart in log σ cost 1e-15/d of a weight: 1e-10 where one
     step is 1e-4 of another of length 0.1.              Hochbruck and Ostermann 2010, Section 2.
     """
-    quadrature = [(sigma, w * chart.du_dlog(sigma) / sigma) for sigma, w in _quadrature(s, t)]
+    quadrature = [(sigma, w * chart.du_dlog(sigma)) for sigma, w in _quadrature(s, t)]
     at = [variable.tau(n) for n in nodes]
     where = [(variable.tau(sigma), w) for sigma, w in quadrature]
     return tuple(
@@ -102,29 +104,16 @@ def phi(k: int, z: float) -> float:
 
 
 def _quadrature(s: float, t: float) -> list[tuple[float, float]]:
-    """Levels σ between s and t, with the weights of ∫ · dσ."""
-    if min(s, t) == 0:  # log σ is infinite there, so in σ itself; only the noise chart reaches 0
-        middle, half = (s + t) / 2, (t - s) / 2
-        return [(middle + half * q, half * w) for q, w in _gauss_legendre()]
-    middle, half = (math.log(s) + math.log(t)) / 2, math.log(t / s) / 2
-    levels = [(math.exp(middle + half * q), half * w) for q, w in _gauss_legendre()]
-    return [(sigma, sigma * w) for sigma, w in levels]
-
-
-@cache
-def _gauss_legendre(n: int = 24) -> tuple[tuple[float, float], ...]:
-    """Nodes and weights on [-1, 1] by Newton's method on P_n, exact to degree 2n - 1.
-
-    numpy has them too, but loading it would double the start-up of the command line.
-    """
-    rule = []
-    for i in range(n):
-        x = math.cos(math.pi * (i + 0.75) / (n + 0.5))
-        for _ in range(10):
-            below, p = 1.0, x
-            for k in range(2, n + 1):
-                below, p = p, ((2 * k - 1) * x * p - (k - 1) * below) / k
-            slope = n * (x * p - below) / (x * x - 1)
-            x -= p / slope
-        rule.append((x, 2 / ((1 - x * x) * slope * slope)))
-    return tuple(rule)
+    """Levels σ between s and t, with the weights of ∫ · dlog σ. e^62 from the other is 0 or ∞."""
+    low, high = sorted((s, t))
+    if low == 0 and math.isinf(high):
+        return [*_quadrature(s, 1.0), *_quadrature(1.0, t)]
+    if low > 0 and not math.isinf(high):
+        parts = [(math.log(s), math.log(t))]
+    else:  # an integrand that is an exponential far out, on panels that double
+        near = math.log(high) if low == 0 else math.log(low)
+        away = -1 if low == 0 else 1
+        edges = [near + away * d for d in (0, 2, 6, 14, 30, 62)]
+        edges = edges[::-1] if s in (0, math.inf) else edges
+        parts = list(pairwise(edges))
+    return [(math.exp(y), w) for part in parts for y, w in on(*part)]

@@ -15,6 +15,7 @@ Multistep and other methods of the ODE
   ipndm_v          diff-sampler's ipndm_v, as published
   unipc            UniP and UniPC
   published        multistep DPM-Solver with the weights of its authors' code
+  starts           the far field in one step: AFS, rescaled, corrected, Gaussian
   plans            one-step methods of several orders in one run: DPM-Solver-fast
   grid_singlestep  singlestep DPM-Solver whose stages are levels of the grid: as in diffusers, DPM-Solver-fast
   adaptive         torchdiffeq and SciPy
@@ -34,8 +35,8 @@ Methods with noise
 _multistep is the loop of linear multistep methods, _stops the errors of adaptive methods.
 """
 
-from flowsolve.schedule import LOG_SIGMA, SIGMA, VPSDE, ClockTime
-from flowsolve.solver import DATA, NOISE, Solver
+from flowsolve.schedule import LOG_SIGMA, SIGMA, VPSDE, ClockTime, Phi, TwoPower
+from flowsolve.solver import DATA, FLOW, NOISE, VELOCITY, Flow, Solver
 from flowsolve_solvers.adaptive import Scipy as Scipy
 from flowsolve_solvers.adaptive import Torchdiffeq as Torchdiffeq
 from flowsolve_solvers.ancestral import Ancestral as Ancestral
@@ -86,6 +87,10 @@ from flowsolve_solvers.sa_solver import SASolver as SASolver
 from flowsolve_solvers.sde_dpmpp import DPMSolverPP2MSDE as DPMSolverPP2MSDE
 from flowsolve_solvers.sde_dpmpp import DPMSolverPP3MSDE as DPMSolverPP3MSDE
 from flowsolve_solvers.sde_dpmpp import DPMSolverPPSDE as DPMSolverPPSDE
+from flowsolve_solvers.starts import AFS as AFS
+from flowsolve_solvers.starts import CorrectedStart as CorrectedStart
+from flowsolve_solvers.starts import GaussianStart as GaussianStart
+from flowsolve_solvers.starts import RescaledStart as RescaledStart
 from flowsolve_solvers.two_state import BDIA as BDIA
 from flowsolve_solvers.two_state import EDICT as EDICT
 from flowsolve_solvers.two_state import OBELM as OBELM
@@ -135,6 +140,18 @@ _FAMILY: list[Solver] = [
     PublishedDPMSolver(3, NOISE),
 ]
 
+# charts and variables that are finite at both ends, σ = 0 and ∞
+_BOUNDED: list[Solver] = [
+    Euler(VELOCITY),
+    Euler(FLOW),
+    *(Adams(points, chart, Phi(), start) for chart in (VELOCITY, FLOW) for points, start in (
+        (2, None), (3, Heun()), (4, RK4(LOG_SIGMA)),
+    )),
+    Adams(3, Flow(0.5), TwoPower(0.5, 2.0, 0.35, 0.35)),
+    *(UniPC(points, chart, variable=Phi()) for chart in (VELOCITY, FLOW) for points in (1, 2)),
+    UniPC(3, FLOW, start=DPMSolver3()),
+]  # fmt: skip
+
 ALL: list[Solver] = [
     Euler(),
     Euler(DATA),
@@ -157,6 +174,7 @@ ALL: list[Solver] = [
     Adams(1, DATA),
     Adams(3, DATA, lower_order_final=True),
     *_ADAMS,
+    *_BOUNDED,
     RES2S(),
     RES2S(c2=0.8),
     RES3S(),

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from flowsolve.ode import ODE
-from flowsolve.solver import DATA, NOISE, Chart, OneStep, Solver
+from flowsolve.ode import ODE, Wrapped
+from flowsolve.solver import DATA, NOISE, Chart, OneStep, Solver, check_option
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class Multistep(Solver):
     """z_t = z_s + Σ_j weights(nodes, s, t)_j F(nodes_j), on the newest `points` nodes.
 
-    chart              what z and F are: x̄ and ε (NOISE), or x̄/σ and x₀ (DATA)
+    chart              what z and F are: x̄ and ε (NOISE), x̄/σ and x₀ (DATA), ...
     start              takes the first `start_steps` steps, and shares the evaluation at each node
     lower_order_final  at most as many points as steps are left; a step to σ = 0 is then DDIM's
     """
@@ -67,24 +67,23 @@ class Multistep(Solver):
             yield x
 
 
-class Evaluated(ODE):
+class Evaluated(Wrapped):
     """`ode`, whose F at (x, s) has been evaluated: there ε and x₀ follow from `value` at no cost."""
 
     def __init__(self, ode: ODE, chart: Chart, x: Tensor, s: float, value: Tensor) -> None:
-        self.ode, self.at = ode, (x, s)
-        self.known_eps = value if chart == NOISE else (x - value) / s
-        self.known_x0 = value if chart == DATA else None
+        super().__init__(ode)
+        self.at, self.chart, self.known = (x, s), chart, value
 
     def _here(self, x: Tensor, sigma: float) -> bool:
         return x is self.at[0] and sigma == self.at[1]
 
     def eps(self, x: Tensor, sigma: float) -> Tensor:
-        return self.known_eps if self._here(x, sigma) else self.ode.eps(x, sigma)
+        here = self._here(x, sigma)
+        return self.chart.eps(x, self.known, sigma) if here else self.ode.eps(x, sigma)
 
     def x0(self, x: Tensor, sigma: float) -> Tensor:
-        if not self._here(x, sigma):
-            return self.ode.x0(x, sigma)
-        return x.add(self.known_eps, alpha=-sigma) if self.known_x0 is None else self.known_x0
+        here = self._here(x, sigma)
+        return self.chart.x0(x, self.known, sigma) if here else self.ode.x0(x, sigma)
 
 
 def check_start(start: OneStep | None) -> None:
@@ -100,6 +99,15 @@ def check_points(solver: Solver, least: int = 1, most: int = 8) -> None:
         raise ValueError(
             f"{type(solver).__name__} has {least} to {most} points, a whole number, but got points = "
             f"{points!r}."
+        )
+
+
+def check_exponential(solver: Solver) -> None:
+    """Raise ValueError unless solver.chart is NOISE or DATA, whose u is exponential in log σ."""
+    check_option(solver, "chart", Chart)
+    if getattr(solver, "chart", None) not in (NOISE, DATA):
+        raise ValueError(
+            f"{type(solver).__name__} has the weights of NOISE and DATA only. Adams and UniPC take any chart."
         )
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from flowsolve.schedule import VPSDE, Clock
-from flowsolve.solver import NOISE, Chart, OneStep, check_option
+from flowsolve.solver import DATA, NOISE, Chart, OneStep, check_option
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -23,8 +23,9 @@ __all__ = ["DDIM", "Euler", "EulerInT", "EulerInVariance"]
 class Euler(OneStep):
     """x_t = x_s + (t - s) ε(x_s, s).                            DDIM: Song, Meng, Ermon 2021, Eq. 13.
 
-    1 evaluation a step, order 1. Also DPM-Solver-1, DPM-Solver++(1), DEIS-0. In the data chart the
-    same step reads x_t = (t/s) x_s + (1 - t/s) x₀(x_s, s). Not Euler in the time t: see EulerInT.
+    1 evaluation a step, order 1. Also DPM-Solver-1, DPM-Solver++(1), DEIS-0. In the charts DATA, which reads
+    x_t = (t/s) x_s + (1 - t/s) x₀(x_s, s), and FLOW it is the same step. In VELOCITY it is another one, which
+    is exact for data N(0, c² I). Not Euler in the time t: see EulerInT.
     """
 
     chart: Chart = NOISE
@@ -35,16 +36,33 @@ class Euler(OneStep):
     def __post_init__(self) -> None:
         check_option(self, "chart", Chart)
 
+    @property
+    def leaves_infinity(self) -> bool:
+        """In VELOCITY and FLOW. DATA's step is the head's."""
+        return self.chart.has_infinity and self.chart != DATA
+
+    @property
+    def reaches_infinity(self) -> bool:
+        return self.leaves_infinity
+
     def step(self, ode: ODE, x: Tensor, s: float, t: float) -> Tensor:
         if self.chart == NOISE:
             return x.add(ode.eps(x, s), alpha=t - s)
-        return ode.x0(x, s).lerp(x, t / s)
+        if self.chart == DATA:
+            return ode.x0(x, s).lerp(x, t / s)
+        rise = self.chart.u(t) - self.chart.u(s)
+        return self.chart.advance(x, s, t, [rise], [self.chart.value(ode, x, s)])
 
     def dense(self, path: Sequence[Point], i: int, sigma: float) -> Tensor:
-        """The same step, ended at σ: in both charts a straight line."""
+        """The same step, ended at σ: a straight line where it is DDIM's."""
         s = path[i]
         assert s.x0 is not None  # the step asked for it
-        return s.x0.lerp(s.x, sigma / s.sigma)
+        assert s.eps is not None
+        if self.chart in (NOISE, DATA) and not math.isinf(s.sigma):
+            return s.x0.lerp(s.x, sigma / s.sigma)
+        known = s.x0 if self.chart.takes_x0(s.sigma) else s.eps
+        rise = self.chart.u(sigma) - self.chart.u(s.sigma)
+        return self.chart.advance(s.x, s.sigma, sigma, [rise], [self.chart.of(s.x, known, s.sigma)])
 
 
 DDIM = Euler

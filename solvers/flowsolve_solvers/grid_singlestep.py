@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from flowsolve.solver import DATA, NOISE, Chart, Solver, check_option, phi, span
-from flowsolve_solvers._multistep import check_points
+from flowsolve.solver import DATA, NOISE, Chart, Solver, phi, span
+from flowsolve_solvers._multistep import check_exponential, check_points
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -43,7 +43,7 @@ class GridSinglestep(Solver):
     reaches_zero = True
 
     def __post_init__(self) -> None:
-        check_option(self, "chart", Chart)
+        check_exponential(self)
         check_points(self, most=3)
 
     @property

@@ -1,4 +1,4 @@
-"""Adams-Bashforth in either chart and any variable. LMS, DEIS and multistep DPM-Solver are cases of it."""
+"""Adams-Bashforth in any chart and any variable. LMS, DEIS and multistep DPM-Solver are cases of it."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ __all__ = ["DEIS", "LMS", "Adams", "DPMSolverM", "DPMSolverPPM", "RhoAB"]
 class Adams(Multistep):
     """z_t = z_s + ∫_s^t P(τ) du, P the polynomial through the last values of F.    Hochbruck, Ostermann 2010.
 
-    1 evaluation a step. chart NOISE: z = x̄, F = ε; DATA: z = x̄/σ, F = x₀. P has `points` nodes in
-    `variable`; its weights are integrated exactly, for any spacing.
+    1 evaluation a step. chart NOISE: z = x̄, F = ε; DATA: z = x̄/σ, F = x₀; VELOCITY and FLOW: bounded at
+    both ends. P has `points` nodes in `variable`; its weights are integrated exactly, for any spacing.
     Without `start` the points ramp 1, 2, 3, ...: the first step is Euler's, and the order is 2 at
     most. With a one-step method as `start`, which takes the first points - 1 steps and shares the
     evaluation at each node, the order is min(points, start's order + 1).
@@ -78,8 +78,16 @@ class Adams(Multistep):
 
     @property
     def reaches_zero(self) -> bool:
-        """∫ P dσ is finite at 0 if P is a polynomial in σ (LMS), or has one point (lower_order_final)."""
-        return self.lower_order_final or (self.chart == NOISE and self.variable == SIGMA)
+        """∫ P du is finite at 0 if chart and variable are (LMS), or P has one point (lower_order_final)."""
+        return self.lower_order_final or (self.chart.has_zero and self.variable.has_zero)
+
+    @property
+    def leaves_infinity(self) -> bool:
+        return self.start is None and self.reaches_infinity
+
+    @property
+    def reaches_infinity(self) -> bool:
+        return self.chart.has_infinity and self.variable.has_infinity
 
     def weights(self, nodes: tuple[float, ...], s: float, t: float) -> Sequence[float]:
         def exact(newest: tuple[float, ...]) -> Sequence[float]:
@@ -94,7 +102,13 @@ class Adams(Multistep):
         k = min(self.points, len(path) - 1 - i) if self.lower_order_final else self.points
         known = path[max(0, i + 1 - k) : i + 1][::-1]
         nodes = tuple(p.sigma for p in known)
-        values = [p.x0 if self.chart == DATA else p.eps for p in known]
+        chart = self.chart
+        values = [
+            None
+            if p.x0 is None or p.eps is None
+            else chart.of(p.x, p.x0 if chart.takes_x0(p.sigma) else p.eps, p.sigma)
+            for p in known
+        ]
         k = len(self.weights(nodes, nodes[0], path[i + 1].sigma))  # as many as the whole step has
         weights = adams_weights(self.chart, self.variable, nodes[:k], nodes[0], sigma)
         return self.chart.advance(

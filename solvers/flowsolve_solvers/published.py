@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from flowsolve.solver import DATA, Chart, Solver, phi, span
-from flowsolve_solvers._multistep import check_points
+from flowsolve_solvers._multistep import check_exponential, check_points
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -42,6 +42,7 @@ class PublishedDPMSolver(Solver):
 
     def __post_init__(self) -> None:
         check_points(self, 2, 3)
+        check_exponential(self)
 
     def steps(self, ode: ODE, x: Tensor, grid: Grid) -> Iterator[Tensor]:
         values: list[Tensor] = []

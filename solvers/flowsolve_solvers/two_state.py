@@ -175,12 +175,12 @@ class Rex(Coupled):
             raise ValueError(f"Rex needs 0 < zeta <= 1, but got zeta = {self.zeta!r}.")
 
     def down(self, ode: ODE, x: Tensor, y: Tensor, s: float, t: float, *, odd: bool) -> Pair:
-        c = t / s if self.chart == DATA else 1.0
+        c = self.chart.kept(s, t)
         x = self.method.step(ode, y, s, t).add(x - y, alpha=self.zeta * c)
         return x, x.add(y - self.method.step(ode, x, t, s), alpha=c)
 
     def up(self, ode: ODE, x: Tensor, y: Tensor, s: float, t: float, *, odd: bool) -> Pair:
         """Solved for y_s, then for x_s."""
-        c = t / s if self.chart == DATA else 1.0
+        c = self.chart.kept(s, t)
         y = self.method.step(ode, x, t, s).add(y - x, alpha=1 / c)
         return y.add(x - self.method.step(ode, y, s, t), alpha=1 / (self.zeta * c)), y

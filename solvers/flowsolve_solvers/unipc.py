@@ -7,8 +7,19 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from flowsolve.schedule import LOG_SIGMA
-from flowsolve.solver import DATA, GUARD, Chart, OneStep, Solver, adams_weights, guarded, span
+from flowsolve.schedule import LOG_SIGMA, Variable
+from flowsolve.solver import (
+    DATA,
+    GUARD,
+    NOISE,
+    Chart,
+    OneStep,
+    Solver,
+    adams_weights,
+    check_option,
+    guarded,
+    span,
+)
 from flowsolve_solvers._multistep import Evaluated, check_guard, check_points, check_start
 
 if TYPE_CHECKING:
@@ -16,6 +27,7 @@ if TYPE_CHECKING:
 
     from flowsolve.ode import ODE
     from flowsolve.schedule import Grid
+    from flowsolve.solver import Point
 
 __all__ = ["UniPC"]
 
@@ -29,7 +41,8 @@ class UniPC(Solver):
     being Euler's; points + 1 with a `start` of order `points`.
 
     points             values the predictor uses (p of UniPC-p)
-    chart              DATA (x₀, the paper's default) or NOISE (ε)
+    chart              DATA (x₀, the paper's default), NOISE (ε), VELOCITY or FLOW
+    variable           what P is a polynomial in; the paper's is log σ
     variant            "exact": exact weights, from which B(h) cancels (the paper's vary_coeff, without
                        its error); "bh1", "bh2": as published, with ρ = 1/2 in the two-point
                        predictor and the one-point corrector
@@ -48,6 +61,7 @@ class UniPC(Solver):
     lower_order_final: bool = False
     start: OneStep | None = None
     guard: float | None = field(default=GUARD, kw_only=True)
+    variable: Variable = field(default=LOG_SIGMA, kw_only=True)
 
     reaches_zero = True
 
@@ -57,6 +71,22 @@ class UniPC(Solver):
             raise ValueError(f"UniPC has variants exact, bh1 and bh2, not {self.variant!r}.")
         check_guard(self)
         check_start(self.start)
+        check_option(self, "chart", Chart)
+        check_option(self, "variable", Variable)
+        plain = self.chart in (NOISE, DATA) and self.variable == LOG_SIGMA
+        if self.variant != "exact" and not plain:
+            raise ValueError(
+                f"UniPC's {self.variant} is for NOISE and DATA with polynomials in log σ, where B(h) is known. "
+                'Take variant="exact".'
+            )
+
+    @property
+    def leaves_infinity(self) -> bool:
+        return self.start is None and self.reaches_infinity
+
+    @property
+    def reaches_infinity(self) -> bool:
+        return self.chart.has_infinity and self.variable.has_infinity
 
     @property
     def order(self) -> int:
@@ -91,18 +121,26 @@ class UniPC(Solver):
             k = min(self.points, left) if self.lower_order_final else self.points
             nodes, values, x_s = [t, *nodes][:k], [value, *values][:k], x
 
+    def dense(self, path: Sequence[Point], i: int, sigma: float) -> Tensor:
+        """The cubic of `Solver.dense`; in a step from or to σ = ∞ z is linear in u."""
+        a, b = path[i : i + 2]
+        if math.inf in (a.sigma, b.sigma):
+            return self.chart.line(a, b, sigma)
+        return super().dense(path, i, sigma)
+
     def _advance(
         self, x: Tensor, nodes: list[float], values: list[Tensor], s: float, t: float
     ) -> Tensor:
-        if t == 0:  # as in every step, x is corrected and F was evaluated at the predicted x
-            return values[0] if self.chart == DATA else x.add(values[0], alpha=-s)
+        if t == 0 and not (self.chart.has_zero and self.variable.has_zero):
+            # DDIM's; as in every step, x is corrected and F was evaluated at the predicted x
+            return self.chart.x0(x, values[0], s)
         weights = guarded(lambda k: self._weights(k, s, t), tuple(nodes), s, t, self.guard)
         return self.chart.advance(x, s, t, weights, values[: len(weights)])
 
     def _weights(self, nodes: tuple[float, ...], s: float, t: float) -> tuple[float, ...]:
         if self.variant != "exact" and len(nodes) == 2:
             return half_weights(self.chart, self.variant, nodes, s, t)
-        return adams_weights(self.chart, LOG_SIGMA, nodes, s, t)
+        return adams_weights(self.chart, self.variable, nodes, s, t)
 
 
 def half_weights(
