@@ -31,6 +31,7 @@ from flowsolve.ode import EpsPrediction as EpsPrediction
 from flowsolve.ode import FlowPrediction as FlowPrediction
 from flowsolve.ode import Guided as Guided
 from flowsolve.ode import Noise as Noise
+from flowsolve.ode import Scales as Scales
 from flowsolve.ode import SeededNoise as SeededNoise
 from flowsolve.ode import Threshold as Threshold
 from flowsolve.ode import VPrediction as VPrediction
@@ -40,6 +41,7 @@ from flowsolve.ode import X0Prediction as X0Prediction
 from flowsolve.ode import cfgpp as cfgpp
 from flowsolve.ode import check as check
 from flowsolve.ode import interval as interval
+from flowsolve.ode import scales as scales
 from flowsolve.ode import unit_noise as unit_noise
 from flowsolve.schedule import LOG_SIGMA as LOG_SIGMA
 from flowsolve.schedule import SIGMA as SIGMA

@@ -7,12 +7,13 @@ import itertools
 import math
 import warnings
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Unpack
+from typing import TYPE_CHECKING, Unpack, cast
 
 from flowsolve._arguments import real, shown
 from flowsolve.errors import BudgetError, GridError, StateError
 from flowsolve.integrate.cost import fit
 from flowsolve.integrate.counter import Counter, Tally
+from flowsolve.integrate.default import choose
 from flowsolve.integrate.endpoints import trajectory
 from flowsolve.integrate.options import Options, with_defaults
 from flowsolve.integrate.recorder import Recorder, locate_non_finite
@@ -24,6 +25,7 @@ from flowsolve.ode.ownership import own
 from flowsolve.schedule.grid import Grid, GridFamily, as_grid, check_family
 from flowsolve.solver.base import Solver, check_solver
 from flowsolve.solver.dense_output import Point
+from flowsolve.solver.rule import Rule
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -75,8 +77,8 @@ def solve(
 def sample(
     ode: ODE,
     noise: Tensor,
-    grid: AnyGrid,
-    solver: Solver,
+    grid: AnyGrid | None = None,
+    solver: Solver | Rule | None = None,
     *,
     start: Callable[[float], float] = ve_start,
     nfe: int | None = None,
@@ -84,12 +86,20 @@ def sample(
 ) -> Solution:
     """From unit noise to data: x̄ = start(σ₀) noise, then over the falling grid, both ends handled.
 
+    sample(ode, noise, nfe=12) takes the default, a solver and a grid for that budget, from the levels that the
+    ODE knows (`ode.sigma_range`) and the scales of its data (`ode.scales` where `flowsolve.scales` has measured
+    them, else guessed from the shape). `solution.solver` and `solution.grid` say what was taken.
+
     noise  N(0, I), shape (B, *event). On the CPU a start is warned of that is far wider than its σ implies
     start  `ve_start` (x̄ = σ₀ noise, EDM; the default) or `vp_start` (x_T = noise, DDPM and DDIM)
 
     The step from σ = ∞ is x̄₁ = x₀(noise, ∞) + σ₁ noise, and the step to σ = 0 is x₀: DDIM's, one
     evaluation each. A method that can reach 0 itself (Euler, LMS) does. The rest as in `solve`.
     """
+    if grid is None:
+        solver, grid = choose(ode, noise, solver, nfe)
+        nfe = None
+    solver = cast(Solver, solver)  # `prepare` checks it
     grid = prepare(ode, noise, grid, solver, nfe)
     if grid.rising:
         raise GridError(

@@ -17,9 +17,28 @@ from flowsolve.errors import StateError
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from flowsolve.ode.data_scales import Scales
+
 
 class ODE(ABC):
-    """dx̄/dσ = ε(x̄, σ) = (x̄ - x₀(x̄, σ))/σ.  Subclasses give `eps`, and `x0` where it comes cheaper."""
+    """dx̄/dσ = ε(x̄, σ) = (x̄ - x₀(x̄, σ))/σ.  Subclasses give `eps`, and `x0` where it comes cheaper.
+
+    sigma_range  (σ_max, σ_min) of its training, ∞ and 0 included; None where it does not know
+    data_std     the deviation of a value of its data; None where it does not know
+    scales       the scales of its data, where `scales(ode, noise)` has measured them
+    """
+
+    _sigma_range: tuple[float, float] | None = None
+    data_std: float | None = None
+    scales: Scales | None = None
+
+    @property
+    def sigma_range(self) -> tuple[float, float] | None:
+        return self._sigma_range
+
+    @sigma_range.setter
+    def sigma_range(self, ends: tuple[float, float]) -> None:
+        self._sigma_range = ends
 
     @abstractmethod
     def eps(self, x: Tensor, sigma: float) -> Tensor:

@@ -69,6 +69,8 @@ class DiffusionODE(ODE):
                 f"precondition must be an instance such as EpsPrediction(clock), not {precondition!r}."
             )
         check_kind(condition)
+        self._sigma_range = precondition.clock.sigma_range
+        self.data_std = getattr(precondition, "sigma_data", None)
         self.network, self.precondition, self.condition = network, precondition, condition
         self.dtype, self.autocast = dtype, autocast
         self._weight = _weight(network)

@@ -48,6 +48,10 @@ class Problem(ODE):
     is_network: ClassVar[bool] = False
     levels: ClassVar[int | None] = None
 
+    @property  # type: ignore[misc]  # the problem's ends are its own
+    def sigma_range(self) -> tuple[float, float]:
+        return self.sigma_max, self.sigma_min
+
     @property
     def event(self) -> tuple[int, ...]:
         raise NotImplementedError

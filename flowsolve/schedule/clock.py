@@ -20,6 +20,11 @@ class Clock(ShortRepr, ABC):
     All three raise ScheduleError outside the clock's range.
     """
 
+    @property
+    def sigma_range(self) -> tuple[float, float] | None:
+        """(σ_max, σ_min) that networks with this clock are trained on; None if it does not say."""
+        return None
+
     @abstractmethod
     def sigma(self, t: float) -> float:
         """σ at time t."""
@@ -94,6 +99,11 @@ class VPSDE(Clock):
             )
         positive(self, "scale")
 
+    @property
+    def sigma_range(self) -> tuple[float, float]:
+        """σ at t = 1 and at t = 0.001, where score-SDE codes end."""
+        return self.sigma(self.scale), self.sigma(0.001 * self.scale)
+
     def _log_snr(self, t: float) -> float:
         return t * (self.beta_min + (self.beta_max - self.beta_min) * t / 2)
 
@@ -119,6 +129,8 @@ class VPSDE(Clock):
 class EDMClock(Clock):
     """t = ln(σ)/4.                                                    Karras et al. 2022, Table 1."""
 
+    sigma_range = (80.0, 0.002)
+
     def sigma(self, t: float) -> float:
         return math.exp(4 * real(f"{self}: t", t, ScheduleError))
 
@@ -141,6 +153,10 @@ class VESDE(Clock):
 
     def __post_init__(self) -> None:
         rising("VESDE: σ", self.sigma_min, self.sigma_max)
+
+    @property
+    def sigma_range(self) -> tuple[float, float]:
+        return self.sigma_max, self.sigma_min
 
     def sigma(self, t: float) -> float:
         t = real(f"{self}: t", t, ScheduleError)
@@ -169,6 +185,8 @@ class FlowClock(Clock):
 
     shift: float = 1.0
     scale: float = 1.0
+
+    sigma_range = (math.inf, 0.0)
 
     def __post_init__(self) -> None:
         positive(self, "shift", "scale")

@@ -105,6 +105,10 @@ class DiscreteClock(Clock):
         log = self.between == "log_alpha"
         return 0.5 * math.log1p(sigma * sigma) if log else math.log(sigma)
 
+    @property
+    def sigma_range(self) -> tuple[float, float]:
+        return self.sigma(len(self.alphas_cumprod) - 1), self.sigma(0)
+
     def sigma(self, t: float) -> float:
         """σ at label t, 0 <= t <= T-1."""
         y, pieces = self._curve

@@ -98,6 +98,10 @@ class Reversed(Clock):
     clock: Clock
     end: float = 1.0
 
+    @property
+    def sigma_range(self) -> tuple[float, float] | None:
+        return self.clock.sigma_range
+
     def sigma(self, t: float) -> float:
         return self.clock.sigma(self.end - t)
 
@@ -155,6 +159,10 @@ class Labels(Clock):
         positive(self, "scale")
         if self.ends is not None:
             rising("Labels: σ of the ends", *self.ends)
+
+    @property
+    def sigma_range(self) -> tuple[float, float] | None:
+        return self.clock.sigma_range if self.ends is None else self.ends[::-1]
 
     def sigma(self, t: float) -> float:
         return self.clock.sigma(t / self.scale)

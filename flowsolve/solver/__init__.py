@@ -7,6 +7,7 @@ bounded_charts  VELOCITY and FLOW, the ones that are bounded at σ = 0 and ∞
 weights       exact integrals of polynomials (Adams) and of exponentials (φ-functions)
 dense_output  Point, a node of a path, and the cubic between two
 plugins       solvers by name, from every installed package that provides some
+rule          Rule, a method and a grid for a budget; the default one
 spec          "adams:points=3,chart=data" as an object
 """
 
@@ -31,6 +32,8 @@ from flowsolve.solver.plugins import make_solver as make_solver
 from flowsolve.solver.plugins import provided as provided
 from flowsolve.solver.reversible import Continued as Continued
 from flowsolve.solver.reversible import TwoState as TwoState
+from flowsolve.solver.rule import Rule as Rule
+from flowsolve.solver.rule import default_rule as default_rule
 from flowsolve.solver.weights import GUARD as GUARD
 from flowsolve.solver.weights import Measure as Measure
 from flowsolve.solver.weights import adams_weights as adams_weights

@@ -15,6 +15,7 @@ Multistep and other methods of the ODE
   ipndm_v          diff-sampler's ipndm_v, as published
   unipc            UniP and UniPC
   published        multistep DPM-Solver with the weights of its authors' code
+  two_scales       the default: chart, grid and start for a budget, from two scales of the data
   starts           the far field in one step: AFS, rescaled, corrected, Gaussian
   plans            one-step methods of several orders in one run: DPM-Solver-fast
   grid_singlestep  singlestep DPM-Solver whose stages are levels of the grid: as in diffusers, DPM-Solver-fast
@@ -91,6 +92,7 @@ from flowsolve_solvers.starts import AFS as AFS
 from flowsolve_solvers.starts import CorrectedStart as CorrectedStart
 from flowsolve_solvers.starts import GaussianStart as GaussianStart
 from flowsolve_solvers.starts import RescaledStart as RescaledStart
+from flowsolve_solvers.two_scales import TwoScales as TwoScales
 from flowsolve_solvers.two_state import BDIA as BDIA
 from flowsolve_solvers.two_state import EDICT as EDICT
 from flowsolve_solvers.two_state import OBELM as OBELM

@@ -1,0 +1,49 @@
+"""The default: chart, grid and start from two scales of the data, for a budget of evaluations."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from flowsolve.ode import Scales
+from flowsolve.schedule import Grid, TwoPower, uniform_in
+from flowsolve.solver import Flow, Rule, Solver, Velocity
+from flowsolve_solvers.multistep import Adams
+from flowsolve_solvers.starts import CorrectedStart
+from flowsolve_solvers.unipc import UniPC
+
+__all__ = ["TwoScales"]
+
+
+@dataclass(frozen=True, repr=False)
+class TwoScales(Rule):
+    """Three points on equal steps of τ:  dτ/dlog σ = [σ/(std+σ)]^a [2 top/(2 top+σ)]^a,  c = √(std·top).
+
+        NFE to 7     Adams in VELOCITY of scale c    a = 0.35
+        NFE 8 to 15  Adams in FLOW of scale c        a = 0.35
+        NFE 16 on    UniPC in FLOW of scale c        a = 0.3
+
+    The polynomial is in τ too. The first step is the corrected start, to s = top N^(3/2)/4.5: what it neglects
+    falls as (top/s)², and the error of three points as N^-3. From s = 0.9 σ_max on there is no start.
+    """
+
+    def choose(
+        self, nfe: int, sigma_max: float, sigma_min: float, scales: Scales
+    ) -> tuple[Solver, Grid]:
+        std, top = scales.std, scales.top
+        a = 0.35 if nfe < 16 else 0.3
+        c, tau = math.sqrt(std * top), TwoPower(std, 2 * top, a, a)
+        method: Solver
+        if nfe < 16:
+            method = Adams(3, Velocity(c) if nfe < 8 else Flow(c), tau, guard=None)
+        else:
+            method = UniPC(3, Flow(c), variable=tau, guard=None)
+        s = top * nfe**1.5 / 4.5
+        if s >= 0.9 * sigma_max:
+            return method, _named(uniform_in(nfe, sigma_max, sigma_min, variable=tau), scales)
+        inner = uniform_in(nfe, s, sigma_min, variable=tau)
+        return CorrectedStart(method, c), _named(Grid((sigma_max, *inner)), scales)
+
+
+def _named(grid: Grid, scales: Scales) -> Grid:
+    return Grid(grid, f"two_scales(std={scales.std:.3g}, top={scales.top:.3g})")
