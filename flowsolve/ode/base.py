@@ -25,12 +25,20 @@ class ODE(ABC):
 
     sigma_range  (σ_max, σ_min) of its training, ∞ and 0 included; None where it does not know
     data_std     the deviation of a value of its data; None where it does not know
-    scales       the scales of its data, where `scales(ode, noise)` has measured them
+    scales       those of its data, where `flowsolve.scales` has measured them or the ODE knows; else None
     """
 
     _sigma_range: tuple[float, float] | None = None
     data_std: float | None = None
-    scales: Scales | None = None
+    _scales: Scales | None = None
+
+    @property
+    def scales(self) -> Scales | None:
+        return self._scales
+
+    @scales.setter
+    def scales(self, found: Scales) -> None:
+        self._scales = found
 
     @property
     def sigma_range(self) -> tuple[float, float] | None:

@@ -66,7 +66,7 @@ def scales(ode: ODE, noise: Tensor) -> Scales:
         spread = max(float((a * b).sum()), float((b * b).sum())) / (len(noise) - 1)
     top = math.sqrt((t + math.sqrt(t * t + 4 * t * s * s)) / 2)
     found = Scales(math.sqrt(spread / b.shape[1]), top)
-    object.__setattr__(ode, "scales", found)  # frozen dataclasses among them
+    object.__setattr__(ode, "_scales", found)  # frozen dataclasses among them
     return found
 
 

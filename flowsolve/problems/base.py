@@ -14,6 +14,7 @@ from weakref import WeakKeyDictionary
 from flowsolve._arguments import instance, real, several, shown
 from flowsolve.errors import GridError, StateError
 from flowsolve.ode.base import ODE
+from flowsolve.ode.data_scales import Scales
 from flowsolve.ode.noise import unit_noise
 from flowsolve.schedule.clock import VPSDE, Clock
 
@@ -118,6 +119,14 @@ class Problem(ODE):
     def features(self) -> Features | None:
         """The features that distances take of its samples, (N, *event) -> (N, d); None for their values."""
         return None
+
+
+def scales_of(covariance: Tensor) -> Scales:
+    """The scales of data of this covariance, (d, d)."""
+    import torch
+
+    values = torch.linalg.eigvalsh(covariance.double())
+    return Scales(math.sqrt(float(values.mean())), math.sqrt(float(values[-1])))
 
 
 def check_problem(problem: object) -> None:

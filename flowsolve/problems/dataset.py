@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from flowsolve._arguments import shown
 from flowsolve.errors import StateError
-from flowsolve.problems.base import Problem
+from flowsolve.ode.data_scales import Scales
+from flowsolve.problems.base import Problem, scales_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -48,6 +49,14 @@ class Dataset(Problem):
 
     def __repr__(self) -> str:
         return f"Dataset({len(self.points)} points, {self.digest})"
+
+    @property  # type: ignore[misc]  # known, unless it is measured; one point has none
+    def scales(self) -> Scales | None:
+        flat = self.points.flatten(1).double()
+        known = len(flat) > 1 and bool((flat != flat[0]).any())
+        return self._scales or (
+            scales_of(flat.T.cov(correction=0).reshape(flat.shape[1], -1)) if known else None
+        )
 
     @property
     def event(self) -> tuple[int, ...]:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from flowsolve.problems.base import Problem, numbers, seeded
+from flowsolve.ode.data_scales import Scales
+from flowsolve.problems.base import Problem, numbers, scales_of, seeded
 
 if TYPE_CHECKING:
     import torch
@@ -36,6 +37,14 @@ class Gaussian(Problem):
             object.__setattr__(self, name, numbers(name, getattr(self, name), depth))
         check_covariance(self.covariance, len(self.mean))
         self.check_ends()
+
+    @property  # type: ignore[misc]  # known, unless it is measured
+    def scales(self) -> Scales:
+        import torch
+
+        return self._scales or scales_of(
+            torch.tensor(self.covariance, dtype=torch.float64, device="cpu")
+        )
 
     @property
     def event(self) -> tuple[int, ...]:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from flowsolve.problems.base import Problem, numbers, seeded
+from flowsolve.ode.data_scales import Scales
+from flowsolve.problems.base import Problem, numbers, scales_of, seeded
 from flowsolve.problems.gaussian import check_covariance
 
 if TYPE_CHECKING:
@@ -47,6 +48,13 @@ class Mixture1D(Problem):
     @property
     def event(self) -> tuple[int, ...]:
         return ()
+
+    @property  # type: ignore[misc]  # known, unless it is measured
+    def scales(self) -> Scales:
+        mean = sum(w * m for w, m in zip(self.weights, self.means, strict=True))
+        parts = zip(self.weights, self.means, self.deviations, strict=True)
+        std = math.sqrt(sum(w * (d * d + (m - mean) ** 2) for w, m, d in parts))
+        return self._scales or Scales(std, std)
 
     def _posterior(self, x: Tensor, sigma: float) -> tuple[Tensor, ...]:
         """r, z = x̄ - m, m, v and v + σ², each with the components along its first axis."""
@@ -141,6 +149,18 @@ class Mixture(Problem):
     @property
     def event(self) -> tuple[int, ...]:
         return (len(self.means[0]),)
+
+    @property  # type: ignore[misc]  # known, unless it is measured
+    def scales(self) -> Scales:
+        import torch
+
+        w, m, c = (
+            torch.tensor(v, dtype=torch.float64, device="cpu")
+            for v in (self.weights, self.means, self.covariances)
+        )
+        off = m - w @ m
+        within, between = torch.einsum("i,ijk->jk", w, c), torch.einsum("i,ij,ik->jk", w, off, off)
+        return self._scales or scales_of(within + between)
 
     def _posterior(self, x: Tensor, sigma: float) -> tuple[Tensor, ...]:
         """R (K, B, 1), z = Qᵀ(x̄ - m) (K, B, d), and m, Q, Λ, Λ + σ² (K, 1, d) of each component."""

@@ -22,7 +22,7 @@ from flowsolve import (
 from flowsolve.errors import StateError
 from flowsolve.ode import ODE, VP, Clip, X0Prediction
 from flowsolve.ode.data_scales import known_scales, sigma_range
-from flowsolve.problems import Digits, Gaussian, Mixture, NetworkProblem
+from flowsolve.problems import Dataset, Digits, Gaussian, Mixture, Mixture1D, NetworkProblem
 from flowsolve.schedule import Labels, Reversed, SigmaClock, zero_terminal_snr
 from tests.helpers import says
 
@@ -65,6 +65,25 @@ def test_two_evaluations_find_both(problem: ODE) -> None:
     assert 0.6 < found.top / top < 1.5
     assert ode.scales == found
     assert known_scales(Clip(ode, -1, 1), (2,)) == found
+
+
+def test_closed_forms_know_theirs() -> None:
+    for problem in (
+        Mixture(),
+        BIG,
+        Mixture1D(),
+        Dataset(),
+        Gaussian((1.0, 0.0), ((4.0, 0.3), (0.3, 0.25))),
+    ):
+        data = problem.data().double()
+        covariance = torch.cov(data.reshape(len(data), -1).T).reshape(-1, math.prod(problem.event))
+        values = torch.linalg.eigvalsh(covariance)
+        assert problem.scales is not None
+        assert problem.scales.std == pytest.approx(float(values.mean().sqrt()), rel=0.03)
+        assert problem.scales.top == pytest.approx(float(values[-1].sqrt()), rel=0.03)
+    found = scales(mine := Mixture(), unit_noise(range(16), (2,), torch.float64))
+    assert mine.scales == found
+    assert Dataset(torch.zeros(1, 2)).scales is None
 
 
 def test_digits() -> None:
