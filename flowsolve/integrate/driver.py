@@ -96,13 +96,25 @@ def sample(
             "sample goes from noise to data, so σ must fall, but this grid rises. "
             "To encode data into noise, use solve() with it."
         )
-    if not callable(start):
-        raise StateError(f"start must be a function of σ₀ such as vp_start, not {shown(start)}.")
     from_noise = math.isinf(grid[0])
-    factor = 1.0 if from_noise else real("start(σ₀)", start(grid[0]), StateError)
+    factor = start_scale(start, 1.0 if from_noise else grid[0])
+    factor = 1.0 if from_noise else factor
     x = noise if from_noise else noise * factor
     _warn_of_scaled_noise(x, grid[0], factor)
     return run(ode, x, grid, solver, **options)
+
+
+def start_scale(start: Callable[[float], float], sigma: float) -> float:
+    """start(σ), a number. Raises StateError for what is no function of one level."""
+    if not callable(start):
+        raise StateError(f"start must be a function of σ₀ such as vp_start, not {shown(start)}.")
+    try:
+        found = start(sigma)
+    except TypeError as error:
+        raise StateError(
+            f"start is called as start(σ₀), such as vp_start, but {shown(start)} fails so: {error}."
+        ) from error
+    return real("start(σ₀)", found, StateError)
 
 
 def _warn_of_scaled_noise(x: Tensor, sigma: float, factor: float) -> None:
@@ -174,7 +186,10 @@ def _check_event(ode: ODE, x: Tensor) -> None:
     event = None
     with contextlib.suppress(NotImplementedError):  # a Problem that only solve() is asked of
         event = getattr(ode, "event", None)
-    if isinstance(event, tuple) and x.ndim <= len(event):
+    known = not getattr(ode, "is_network", True)  # a network may take other sizes
+    if isinstance(event, tuple) and (
+        x.ndim <= len(event) or (event and known and tuple(x.shape[-len(event) :]) != event)
+    ):
         want = ", ".join(["B", *map(str, event)])
         mend = " The batch axis is missing: use x[None]." if tuple(x.shape) == event else ""
         raise StateError(
