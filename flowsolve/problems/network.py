@@ -25,7 +25,7 @@ class NetworkProblem(Wrapped, Problem):
     """An ODE together with what `convergence`, `work_precision` and the experiments need besides ε.
 
     ode        for example DiffusionODE(network, EpsPrediction(clock))
-    event      the shape of one sample; 2 is (2,)
+    event      the shape of one sample
     sigma_max  where it starts, x̄ = sigma_max · noise
     sigma_min  where it ends
     name       how rows and figures call it; unless given, the class or function of the network
@@ -45,7 +45,7 @@ class NetworkProblem(Wrapped, Problem):
     def __init__(
         self,
         ode: ODE,
-        event: tuple[int, ...] | int,
+        event: tuple[int, ...],
         sigma_max: float,
         sigma_min: float,
         *,
@@ -57,7 +57,6 @@ class NetworkProblem(Wrapped, Problem):
         super().__init__(ode)
         self.named = name is not None
         self.name = _called(ode) if name is None else text("name", name, StateError)
-        event = (event,) if isinstance(event, int) else event
         self._event, self._digest, self._data = (
             check_event(event),
             text("digest", digest, StateError),

@@ -78,8 +78,8 @@ def test_a_network_gives_the_problem_its_name(ode: ODE, name: str) -> None:
 
 def test_a_problem_of_a_file_is_called_by_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
     module = ModuleType("mynets")
-    module.small = lambda: NetworkProblem(Own(), 2, 10.0, 0.1)  # type: ignore[attr-defined]
-    module.named = lambda: NetworkProblem(Own(), 2, 10.0, 0.1, name="mine")  # type: ignore[attr-defined]
+    module.small = lambda: NetworkProblem(Own(), (2,), 10.0, 0.1)  # type: ignore[attr-defined]
+    module.named = lambda: NetworkProblem(Own(), (2,), 10.0, 0.1, name="mine")  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "mynets", module)
     assert [find_problem(f"mynets:{n}").name for n in ("small", "named")] == [
         "mynets:small",
@@ -92,7 +92,8 @@ def test_a_problem_of_a_file_is_called_by_its_place(monkeypatch: pytest.MonkeyPa
     [
         ({"event": "ab"}, "event must be a sequence of sizes such as (3, 32, 32), but is 'ab'."),
         ({"event": (2.5,)}, "event[0] must be a whole number of at least 1, but got 2.5."),
-        ({"event": 0}, "event[0] must be a whole number of at least 1, but got 0."),
+        ({"event": (0,)}, "event[0] must be a whole number of at least 1, but got 0."),
+        ({"event": 2}, "event must be a sequence of sizes such as (3, 32, 32), but is 2."),
         ({"name": 3}, "name must be a text, but got 3."),
         ({"digest": None}, "digest must be a text, but got None."),
     ],
@@ -101,7 +102,3 @@ def test_a_problem_of_a_file_is_called_by_its_place(monkeypatch: pytest.MonkeyPa
 def test_what_cannot_be(options: dict[str, Any], said: str) -> None:
     given = {"event": (2,), "sigma_max": 10.0, "sigma_min": 0.1, **options}
     says(StateError, said, lambda: NetworkProblem(Own(), **given))
-
-
-def test_an_event_of_one_axis_may_be_its_size() -> None:
-    assert NetworkProblem(Own(), 2, 10.0, 0.1).event == (2,)
