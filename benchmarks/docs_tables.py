@@ -1,8 +1,8 @@
 """The tables in docs/ that take minutes: python benchmarks/docs_tables.py NAME, NAME one of the functions.
 
 Each prints the rows of its page: `metrics`, `features`, `classes` and `cost` of docs/metrics.md,
-`table2`, `exact` and `two_state` of docs/inversion.md, `gits` of docs/conventions.md, `ends` and
-`long_steps` of docs/solvers.md, `between` of docs/trajectories.md, `inpaint` of docs/editing.md.
+`table2`, `exact` and `two_state` of docs/inversion.md, `gits` of docs/conventions.md, `ends`, `long_steps` and
+`long_steps_noise` of docs/solvers.md, `between` of docs/trajectories.md, `inpaint` of docs/editing.md.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from functools import partial
 from itertools import pairwise
 
 import torch
-from long_steps import NAMES, error, grid_of
+from long_steps import NAMES, error, grid_of, law_distance
 from torch import Tensor
 
 import flowsolve as fs
@@ -176,7 +176,7 @@ def two_state() -> None:
 
 def gits() -> None:
     """Searched on seeds 0 to 63 (digits) or 255, measured on 1000 to 1031 or 1063."""
-    many = [S.Euler(), S.LMS(3, guard=None), S.IPNDM(), S.DPMSolverPP2M(guard=None)]
+    many = [S.Euler(), S.LMS(3, guard=None), S.IPNDM(guard=None), S.DPMSolverPP2M(guard=None)]
     cases: list[tuple[Problem, list[fs.Solver], int, int, torch.dtype]] = [
         (Digits(), many, 64, 32, torch.float32),
         (Mixture(), many[:1], 256, 64, torch.float64),
@@ -209,12 +209,28 @@ def long_steps() -> None:
         (S.UniPC(3, guard=None), S.UniPC(3)),
         (S.DPMSolverPPM(3, guard=None), S.DPMSolverPPM(3)),
         (S.LMS(3, guard=None), S.LMS(3)),
+        (S.IPNDM(guard=None), S.IPNDM()),
     ]
     for name in NAMES[:-1]:
         for n in (8, 28):
             grid = grid_of(name, n)
             errors = [error(s, Mixture(), grid, 256) for s in (S.Euler(), *sum(pairs, ()))]
             print(name, n, *(f"{e:.3f}" for e in errors), sep=" | ")
+
+
+def long_steps_noise() -> None:
+    """W₁ at σ = 0 on `mixture_1d`: DDIM with η = 1, and by pairs the published method's and the default's."""
+    pairs: list[tuple[fs.Solver, fs.Solver]] = [
+        (S.DPMSolverPP2MSDE(guard=None), S.DPMSolverPP2MSDE()),
+        (S.DPMSolverPP3MSDE(guard=None), S.DPMSolverPP3MSDE()),
+        (S.SASolver(1.0, 3, 4, guard=None), S.SASolver(1.0, 3, 4)),
+        (S.ERSDE(guard=None), S.ERSDE()),
+    ]
+    for name in NAMES[:-1]:
+        for n in (8, 28):
+            grid = grid_of(name, n)
+            solvers = (S.DDIMEta(), *sum(pairs, ()))
+            print(name, n, *(f"{law_distance(s, grid):.3f}" for s in solvers), sep=" | ")
 
 
 def between() -> None:
@@ -315,6 +331,7 @@ if __name__ == "__main__":
         ends,
         between,
         long_steps,
+        long_steps_noise,
     )
     tables = {f.__name__: f for f in (*every, inpaint)}
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])

@@ -6,8 +6,9 @@ import operator
 import os
 from collections.abc import Mapping
 from dataclasses import MISSING, fields, is_dataclass
+from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from flowsolve.errors import StateError
 
@@ -43,6 +44,13 @@ def real(name: str, value: Any, error: type[Exception] = ValueError) -> float:
     except (TypeError, ValueError, RuntimeError, OverflowError):
         pass
     raise error(f"{name} must be a number, but got {shown(value)}.")
+
+
+def text(name: str, value: object, error: type[Exception] = ValueError) -> str:
+    """A str. Raises `error` for anything else."""
+    if not isinstance(value, str):
+        raise error(f"{name} must be a text, but got {shown(value)}.")
+    return value
 
 
 def several(name: str, value: Any, such: str, *, empty: bool = False) -> list[Any]:
@@ -85,8 +93,40 @@ def file_path(value: Any) -> Path:
     return Path(value)
 
 
-class ShortRepr:
-    """Adds a repr without the fields that have their default value: Adams(points=3, chart=DATA), VPSDE()."""
+class Values:
+    """A frozen dataclass with a short repr, Adams(points=3, chart=DATA), whose numbers are numbers.
+
+    Fields that are said to be float, int, bool or one of some texts are made so, of numpy or torch, or
+    refused, before its __post_init__ looks at them; `wrong` is the error.
+    """
+
+    wrong: ClassVar[type[Exception]] = ValueError
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        own = cls.__dict__.get("__post_init__")
+        if own is not None:
+
+            @wraps(own)
+            def checked(self: Values) -> None:
+                Values.__post_init__(self)
+                own(self)
+
+            cls.__post_init__ = checked  # type: ignore[method-assign]
+
+    def __post_init__(self) -> None:
+        if not is_dataclass(self):
+            return
+        for field in fields(self):
+            value, name = getattr(self, field.name), f"{type(self).__name__}: {field.name}"
+            if field.type in ("float", float):
+                object.__setattr__(self, field.name, real(name, value, self.wrong))
+            elif field.type == "int" and not isinstance(value, int | float | str | None):
+                object.__setattr__(self, field.name, whole(name, value, error=self.wrong))
+            elif str(field.type).startswith(("str", "Literal[")) and not isinstance(value, str):
+                raise self.wrong(f"{name} must be a text, but got {shown(value)}.")
+            elif field.type in ("bool", bool) and not isinstance(value, bool):
+                raise self.wrong(f"{name} must be True or False, but got {shown(value)}.")
 
     def __repr__(self) -> str:
         if not is_dataclass(self):

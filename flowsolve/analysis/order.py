@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from flowsolve._arguments import reals
+
 
 @dataclass(frozen=True)
 class Slope:
@@ -35,7 +37,8 @@ def observed_order(steps: Sequence[int], errors: Sequence[float], floor: float =
     pairwise slopes agree to 0.15 with the finest, at most four points; a least-squares line there.
     If not even the two finest slopes agree, the answer is the finest one, unsettled.
     """
-    clean = [(n, e) for n, e in sorted(zip(steps, errors, strict=True)) if floor < e < math.inf]
+    pairs_of = zip(reals("steps", steps), reals("errors", errors), strict=True)
+    clean = [(int(n), e) for n, e in sorted(pairs_of) if floor < e < math.inf]
     while len(clean) > 1 and clean[-1][1] >= clean[-2][1]:
         clean.pop()
     if len(clean) < 2:

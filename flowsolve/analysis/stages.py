@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from flowsolve.analysis.basis import BasisRun, respond
 from flowsolve.errors import StateError
 from flowsolve.ode.base import ODE
-from flowsolve.schedule.grid import Grid
+from flowsolve.schedule.grid import Grid, as_grid
 from flowsolve.solver.base import Solver
 from flowsolve.solver.chart import DATA, NOISE, Chart
 
@@ -71,7 +71,7 @@ def recurrence(solver: Solver, grid: Grid) -> Recurrence:
 
     Raises TableError for a method that chooses by the values that it sees.
     """
-    run = respond(solver, grid)
+    run = respond(solver, as_grid(grid))
     reach = 4
     while True:  # a state may need few of the last ε but many of the last x₀, or the reverse
         plans = [_plan(run, chart, reach) for chart in _charts(solver)]

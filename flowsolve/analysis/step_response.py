@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from flowsolve.analysis.basis import Kind, count_vectors, respond, run_on
 from flowsolve.errors import TableError
-from flowsolve.schedule.grid import Grid
+from flowsolve.schedule.grid import Grid, as_grid
 from flowsolve.solver.base import Solver
 
 if TYPE_CHECKING:
@@ -63,6 +63,7 @@ def responses(solver: Solver, grid: Grid) -> list[Step]:
     grid[0]. The earlier values that still have a weight are the method's memory. Raises TableError if
     a noise is among them, and as `tabulate`.
     """
+    grid = as_grid(grid)
     run = respond(solver, grid, separate_x0=True)
     steps: list[Step] = []
     used: set[int] = set()
@@ -86,6 +87,7 @@ def noise_levels(solver: Solver, grid: Grid) -> set[float]:
     """The ends of the intervals that noise is asked for."""
     import torch
 
+    grid = as_grid(grid)
     zeros = torch.zeros(count_vectors(solver, grid), 1, dtype=torch.float64, device="cpu")
     return {level for g in run_on(zeros, solver, grid).noises for level in (g.s, g.t)}
 

@@ -75,22 +75,17 @@ def add_output(c: argparse.ArgumentParser, default: str | None) -> None:
     c.add_argument("--overwrite", action="store_true", help="replace what another run left there")
 
 
-def add_format(c: argparse.ArgumentParser) -> None:
-    """--format, of commands that print a table."""
+def add_printed(c: argparse.ArgumentParser) -> None:
+    """--format and --quiet."""
     c.add_argument("--format", default="table", choices=FORMATS,
                    help="what is printed: tables, or the values behind them as CSV or JSON")  # fmt: skip
-
-
-def add_quiet(c: argparse.ArgumentParser) -> None:
-    """--quiet, of commands that print progress."""
     c.add_argument("--quiet", action="store_true", help="no progress")
 
 
 def add_results(c: argparse.ArgumentParser, default: str | None) -> None:
     """--out, --overwrite, --format and --quiet."""
     add_output(c, default)
-    add_format(c)
-    add_quiet(c)
+    add_printed(c)
 
 
 def positive(args: argparse.Namespace, *names: str) -> None:

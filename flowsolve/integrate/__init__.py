@@ -1,6 +1,8 @@
 """Running a method: from noise to data, from data to noise, and what goes with it.
 
 driver       solve and sample
+starting     ve_start and vp_start: what unit noise is multiplied by
+default      the solver and the grid that `sample` takes where none is given
 options      Options: what every run takes by name
 endpoints    the states of a run; the steps from σ = ∞ and to σ = 0, by one rule for every method
 counter      Counter and Tally: evaluations, rows, forward passes and noises of a run
@@ -24,8 +26,6 @@ from flowsolve.integrate.counter import Counter as Counter
 from flowsolve.integrate.counter import Tally as Tally
 from flowsolve.integrate.driver import sample as sample
 from flowsolve.integrate.driver import solve as solve
-from flowsolve.integrate.driver import ve_start as ve_start
-from flowsolve.integrate.driver import vp_start as vp_start
 from flowsolve.integrate.endpoints import trajectory as trajectory
 from flowsolve.integrate.fixed_point import FixedPointOptions as FixedPointOptions
 from flowsolve.integrate.fixed_point import Inversion as Inversion
@@ -47,3 +47,5 @@ from flowsolve.integrate.sdedit import EditOptions as EditOptions
 from flowsolve.integrate.sdedit import partial_start as partial_start
 from flowsolve.integrate.sdedit import steps_kept as steps_kept
 from flowsolve.integrate.solution import Solution as Solution
+from flowsolve.integrate.starting import ve_start as ve_start
+from flowsolve.integrate.starting import vp_start as vp_start

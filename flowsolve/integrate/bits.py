@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from flowsolve._arguments import shown, whole
 from flowsolve.errors import StateError
-from flowsolve.ode.noise import check_seeds
+from flowsolve.integrate.driver import check_state
+from flowsolve.ode.noise import check_event, check_seeds
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -49,7 +50,8 @@ def bits_per_dim(log_p: Tensor, event: Sequence[int], levels: int) -> Tensor:
     Jensen's inequality: log P(x) = log ∫ p(y) dy over the cell of x, of volume Δ^d, >= E log p(y) + d log Δ.
     A standard error of log p becomes one of bits by the factor 1/(d log 2).
     """
-    d = math.prod(event)
+    check_state(log_p, "log_p")
+    d = math.prod(check_event(event))
     return -(log_p / d + math.log(_delta(levels))) / math.log(2)
 
 

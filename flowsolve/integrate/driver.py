@@ -5,11 +5,9 @@ from __future__ import annotations
 import contextlib
 import itertools
 import math
-import warnings
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Unpack, cast
 
-from flowsolve._arguments import real, shown
 from flowsolve.errors import BudgetError, GridError, StateError
 from flowsolve.integrate.cost import fit
 from flowsolve.integrate.counter import Counter, Tally
@@ -18,9 +16,9 @@ from flowsolve.integrate.endpoints import trajectory
 from flowsolve.integrate.options import Options, with_defaults
 from flowsolve.integrate.recorder import Recorder, locate_non_finite
 from flowsolve.integrate.solution import Solution
+from flowsolve.integrate.starting import start_scale, ve_start, warn_of_scaled_noise
 from flowsolve.ode.base import ODE
 from flowsolve.ode.modules import warn_of_training
-from flowsolve.ode.noise import far_wider
 from flowsolve.ode.ownership import own
 from flowsolve.schedule.grid import Grid, GridFamily, as_grid, check_family
 from flowsolve.solver.base import Solver, check_solver
@@ -31,16 +29,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 AnyGrid = Grid | Iterable[float] | GridFamily
-
-
-def ve_start(sigma: float) -> float:
-    """x̄ = σ noise: pure noise, as EDM and k-diffusion start. The default of `sample`."""
-    return sigma
-
-
-def vp_start(sigma: float) -> float:
-    """x̄ = √(1+σ²) noise: x_T ~ N(0, I) on a variance-preserving path, as DDPM and DDIM start."""
-    return math.hypot(1, sigma)
 
 
 def solve(
@@ -106,29 +94,12 @@ def sample(
             "sample goes from noise to data, so σ must fall, but this grid rises. "
             "To encode data into noise, use solve() with it."
         )
-    if not callable(start):
-        raise StateError(f"start must be a function of σ₀ such as vp_start, not {shown(start)}.")
     from_noise = math.isinf(grid[0])
-    factor = 1.0 if from_noise else real("start(σ₀)", start(grid[0]), StateError)
+    factor = start_scale(start, 1.0 if from_noise else grid[0])
+    factor = 1.0 if from_noise else factor
     x = noise if from_noise else noise * factor
-    _warn_of_scaled_noise(x, grid[0], factor)
+    warn_of_scaled_noise(x, grid[0], factor)
     return run(ode, x, grid, solver, **options)
-
-
-def _warn_of_scaled_noise(x: Tensor, sigma: float, factor: float) -> None:
-    """Warn of a start far wider than its σ implies, on the CPU: on a device looking would wait for it.
-
-    Noise that is taken as it is, by a factor of 1, is not looked at.
-    """
-    implied = max(factor, math.hypot(1, sigma))
-    found = far_wider(x, implied) if factor != 1 and x.device.type == "cpu" else None
-    if found is not None:
-        warnings.warn(
-            f"the start has a deviation of {found:.3g} at σ = {sigma:.4g}, where unit noise gives "
-            f"{implied:.4g}. `sample` multiplies the noise by σ itself: give it unit noise, or what is "
-            "scaled already with start=lambda sigma: 1.",
-            stacklevel=3,
-        )
 
 
 def prepare(ode: ODE, x: Tensor, grid: AnyGrid, solver: Solver, nfe: int | None) -> Grid:
@@ -189,7 +160,10 @@ def _check_event(ode: ODE, x: Tensor) -> None:
     event = None
     with contextlib.suppress(NotImplementedError):  # a Problem that only solve() is asked of
         event = getattr(ode, "event", None)
-    if isinstance(event, tuple) and x.ndim <= len(event):
+    known = not getattr(ode, "is_network", True)  # a network may take other sizes
+    if isinstance(event, tuple) and (
+        x.ndim <= len(event) or (event and known and tuple(x.shape[-len(event) :]) != event)
+    ):
         want = ", ".join(["B", *map(str, event)])
         mend = " The batch axis is missing: use x[None]." if tuple(x.shape) == event else ""
         raise StateError(

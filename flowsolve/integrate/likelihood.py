@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from flowsolve._arguments import real
 from flowsolve.errors import GridError, NonFiniteError, StateError
 from flowsolve.integrate.divergence import (
     Augmented,
@@ -18,7 +19,8 @@ from flowsolve.integrate.divergence import (
     rademacher,
     requiring_gradients,
 )
-from flowsolve.integrate.driver import prepare, solve, ve_start, vp_start
+from flowsolve.integrate.driver import check_state, prepare, solve
+from flowsolve.integrate.starting import ve_start, vp_start
 from flowsolve.ode.base import ODE
 from flowsolve.schedule.grid import Grid
 from flowsolve.solver.base import Solver
@@ -37,10 +39,11 @@ def ve_prior(x: Tensor, sigma: float) -> Tensor:
 
 def vp_prior(x: Tensor, sigma: float) -> Tensor:
     """log N(x̄; 0, (1+σ²) I), (B,): x_T ~ N(0, I) of DDPM and DDIM, what `vp_start` starts from."""
-    return _normal(x, vp_start(sigma))
+    return _normal(x, vp_start(real("sigma", sigma)))
 
 
 def _normal(x: Tensor, deviation: float) -> Tensor:
+    check_state(x, "x")
     z = flat(x) / deviation
     constant = z.shape[1] * math.log(2 * math.pi * deviation**2)
     return -((z * z).sum(1) + constant) / 2

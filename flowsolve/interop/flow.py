@@ -6,6 +6,7 @@ import math
 from functools import partial
 from typing import Any, Literal
 
+from flowsolve._arguments import real
 from flowsolve.errors import NetworkError
 from flowsolve.ode.diffusion import DiffusionODE, Network
 from flowsolve.ode.precondition import (
@@ -48,7 +49,9 @@ def velocity(
     data_at: End = 0, points_to: End = 1, time_scale: float = 1.0, path: Path = FLOW
 ) -> Precondition:
     """The precondition of `from_velocity`, for training too. Raises NetworkError."""
-    if {data_at, points_to} - {0, 1} or not time_scale > 0 or path not in (FLOW, VP):
+    ends = all(isinstance(end, int) and end in (0, 1) for end in (data_at, points_to))
+    known = isinstance(path, Path) and path in (FLOW, VP)
+    if not (ends and known and real("time_scale", time_scale, NetworkError) > 0):
         raise NetworkError(
             "a velocity needs data_at and points_to 0 or 1, time_scale > 0 and path FLOW or VP, but got "
             f"data_at = {data_at!r}, points_to = {points_to!r}, time_scale = {time_scale!r}, path = {path!r}."

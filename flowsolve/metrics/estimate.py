@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from flowsolve._arguments import whole
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -75,13 +77,13 @@ def random_order(n: int, seed: int) -> Tensor:
     """0 to n - 1 in an order that follows from the seed, on the CPU."""
     import torch
 
-    generator = torch.Generator("cpu").manual_seed(seed)
+    generator = torch.Generator("cpu").manual_seed(whole("seed", seed))
     return torch.randperm(n, generator=generator, device="cpu")
 
 
 def limit_groups(groups: int, *sets: Tensor) -> int:
     """min(groups, size of the smallest set), so that no group is empty. Raises ValueError for 1, or below 0."""
-    if groups == 1 or groups < 0:
+    if whole("groups", groups) == 1 or groups < 0:
         raise ValueError(f"groups = {groups!r}: the error needs 2 or more, or 0 for none.")
     return min([groups, *map(len, sets)])
 

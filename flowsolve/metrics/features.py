@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from flowsolve._arguments import shown, whole
 from flowsolve.errors import SamplesError
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def pca(reference: Tensor, dimensions: int) -> PCA:
 
     flat = embed(reference, None, "reference")
     most = min(len(flat) - 1, flat.shape[1])
-    if not 1 <= dimensions <= most:
+    if not 1 <= whole("dimensions", dimensions, error=SamplesError) <= most:
         raise SamplesError(
             f"{len(flat)} samples of {flat.shape[1]} values have 1 to {most} principal components, "
             f"not {dimensions!r}."
@@ -72,6 +73,10 @@ def embed(x: Tensor, features: Features | None, name: str = "x") -> Tensor:
     if not bool(x.isfinite().all()):
         bad = int((~x.reshape(len(x), -1).isfinite().all(1)).sum())
         raise SamplesError(f"{bad} of {len(x)} samples in {name} hold NaN or infinity.")
+    if features is not None and not callable(features):
+        raise SamplesError(
+            f"features must be a function (N, *event) -> (N, d) or None, not {shown(features)}."
+        )
     if features is None:
         return x.detach().reshape(len(x), -1).double()
     parts = torch.split(x, BATCH)

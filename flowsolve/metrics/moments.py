@@ -9,6 +9,8 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from flowsolve._arguments import real as number
+from flowsolve._arguments import whole
 from flowsolve.metrics.estimate import (
     Estimate,
     jackknife,
@@ -81,12 +83,12 @@ def sliced_wasserstein(
     """
     import torch
 
-    if p not in (1, 2) or directions < 1:
+    if number("p", p) not in (1, 2) or whole("directions", directions) < 1:
         raise ValueError(
             f"needs p = 1 or 2 and directions >= 1, but got p = {p!r}, directions = {directions!r}."
         )
     a, b = embed_both(x, y, features)
-    generator = torch.Generator("cpu").manual_seed(seed)
+    generator = torch.Generator("cpu").manual_seed(whole("seed", seed))
     shape = (directions, a.shape[1])
     theta = torch.randn(shape, dtype=a.dtype, generator=generator, device="cpu").to(a.device)
     theta /= theta.norm(dim=1, keepdim=True)
@@ -140,9 +142,12 @@ def floor(
     """
     import torch
 
-    if repeats < 2:
+    if whole("repeats", repeats) < 2:
         raise ValueError(f"the spread of a floor needs repeats >= 2, not {repeats!r}.")
-    data, generator = embed(real, features, "real"), torch.Generator("cpu").manual_seed(seed)
+    data, generator = (
+        embed(real, features, "real"),
+        torch.Generator("cpu").manual_seed(whole("seed", seed)),
+    )
     n, m = (samples, len(data) - samples) if samples else (len(data) // 2, len(data) // 2)
     got = []
     for _ in range(repeats):

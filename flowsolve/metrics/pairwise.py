@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from flowsolve._arguments import real, whole
 from flowsolve.errors import SamplesError
 from flowsolve.metrics.estimate import (
     Estimate,
@@ -62,7 +63,7 @@ def mmd(
 
     a, b = embed_both(x, y, features)
     some = random_order(len(b), 0)[:1000].to(b.device)
-    h = float(torch.pdist(b[some]).median()) if bandwidth is None else bandwidth
+    h = float(torch.pdist(b[some]).median()) if bandwidth is None else real("bandwidth", bandwidth)
     if not 0 < h < math.inf:
         why = (
             "half of the reference is one point; give one" if bandwidth is None else "give another"
@@ -160,7 +161,7 @@ def _covered(x: Tensor, y: Tensor, k: int, groups: int, seed: int) -> Estimate:
 
     B = limit_groups(groups, x, y)
     fewest = len(y) - (-(-len(y) // B) if B else 0)
-    if not 1 <= k < fewest:
+    if not 1 <= whole("k", k) < fewest:
         raise SamplesError(
             f"k = {k!r} neighbours need 1 <= k < {fewest}: the set of {len(y)} samples, less one "
             "group of the jackknife."
@@ -170,13 +171,13 @@ def _covered(x: Tensor, y: Tensor, k: int, groups: int, seed: int) -> Estimate:
     for b in range(B):
         radii[b, h == b] = -1.0  # samples that are left out cover nothing
     inside = torch.cat([_inside(part, y, radii) for part in _parts(x, y)], 1).double()
-    whole = jackknife(
+    estimate = jackknife(
         float(inside[-1].mean()),
         [float(inside[-1][g != b].mean()) for b in range(B)],
         [float(inside[b].mean()) for b in range(B)],
     )
     return replace(
-        whole, bias=math.nan
+        estimate, bias=math.nan
     )  # the jackknife assumes a bias that falls as 1/N: this does not
 
 

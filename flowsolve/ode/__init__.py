@@ -1,6 +1,6 @@
 """Networks as the ODE dx̄/dσ = ε(x̄, σ).
 
-base                 ODE, the protocol: eps, x0, alpha, noise; Wrapped, an ODE around another
+base                 ODE, the protocol: eps, x0, alpha, noise; Scales; Wrapped, an ODE around another
 diffusion            DiffusionODE, an ODE made of a network and a Precondition
 precondition         Precondition: what the network predicts, ε, v, x₀, EDM's F or a flow's velocity
 condition            what the network is given besides x and t: labels, text, a dictionary of tensors
@@ -18,11 +18,11 @@ training             the network's inputs, targets and loss that follow from a P
 """
 
 from flowsolve.ode.base import ODE as ODE
+from flowsolve.ode.base import Scales as Scales
 from flowsolve.ode.base import Wrapped as Wrapped
 from flowsolve.ode.clipping import Clip as Clip
 from flowsolve.ode.clipping import Threshold as Threshold
 from flowsolve.ode.condition import Condition as Condition
-from flowsolve.ode.data_scales import Scales as Scales
 from flowsolve.ode.data_scales import scales as scales
 from flowsolve.ode.diffusion import DiffusionODE as DiffusionODE
 from flowsolve.ode.guidance import Guided as Guided

@@ -9,15 +9,32 @@ import copy
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from flowsolve._arguments import shown
+from flowsolve._arguments import real, shown
 from flowsolve.errors import StateError
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from flowsolve.ode.data_scales import Scales
+
+@dataclass(frozen=True)
+class Scales:
+    """std, the deviation of a value of the data, and top, their largest principal deviation.
+
+    Raises ValueError unless 0 < std, top < ∞.
+    """
+
+    std: float
+    top: float
+
+    def __post_init__(self) -> None:
+        for name in ("std", "top"):
+            if not 0 < real(f"Scales: {name}", getattr(self, name)) < math.inf:
+                raise ValueError(
+                    f"Scales: {name} must be above 0 and finite, but is {getattr(self, name)!r}."
+                )
 
 
 class ODE(ABC):

@@ -3,35 +3,16 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from flowsolve._arguments import real, shown
+from flowsolve._arguments import shown
 from flowsolve.errors import StateError
-from flowsolve.ode.base import ODE, parts
+from flowsolve.ode.base import ODE, Scales, parts
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 LEAST = 8  # noises
-
-
-@dataclass(frozen=True)
-class Scales:
-    """std, the deviation of a value of the data, and top, their largest principal deviation.
-
-    Raises ValueError unless 0 < std, top < ∞.
-    """
-
-    std: float
-    top: float
-
-    def __post_init__(self) -> None:
-        for name in ("std", "top"):
-            if not 0 < real(f"Scales: {name}", getattr(self, name)) < math.inf:
-                raise ValueError(
-                    f"Scales: {name} must be above 0 and finite, but is {getattr(self, name)!r}."
-                )
 
 
 def scales(ode: ODE, noise: Tensor) -> Scales:

@@ -38,7 +38,8 @@ class DiffusionODE(ODE):
                   network(x, t, **c). Its tensors have one row for each sample and are passed as they
                   are: they must have the dtype that the network takes.
     dtype         the dtype of the network where it differs from the state's: x is cast to it, F back.
-                  That of a torch Module whose parameters all have one is known without it.
+                  That of a torch Module whose parameters all have one is known without it; a Module with
+                  weights in half precision that casts inside sees more with dtype=torch.float32.
     autocast      a dtype for torch.autocast around the network (weights stay as they are).
 
     F may be a buffer that the network uses again, and the network may write into its x: neither changes an

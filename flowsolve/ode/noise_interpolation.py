@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from flowsolve._arguments import real
+from flowsolve._arguments import real, whole
 from flowsolve.errors import StateError
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def square(corners: Tensor, n: int) -> Tensor:
 
 
 def _check_count(n: int) -> None:
-    if n < 2:
+    if whole("n", n, error=StateError) < 2:
         raise StateError(f"an arc has both its ends, so n >= 2 points, but got n = {n}.")
 
 

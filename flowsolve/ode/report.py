@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from flowsolve._arguments import reals, shown
 from flowsolve.errors import ScheduleError, StateError
 from flowsolve.ode.base import ODE, leaves
 from flowsolve.ode.diffusion import DiffusionODE
@@ -70,9 +71,12 @@ def check(ode: ODE, noise: Tensor, *, ends: Ends | None = None) -> Report:
         raise StateError(
             f"ode must be an ODE such as DiffusionODE(network, precondition), not {ode!r:.80}."
         )
-    if not isinstance(noise, torch.Tensor) or not noise.is_floating_point() or noise.ndim < 1:
+    if not isinstance(noise, torch.Tensor) or not noise.is_floating_point() or not noise.numel():
         raise StateError(f"noise must be floating-point, (B, *event), not {noise!r:.80}.")
-    high, low = ends or _ends(ode)
+    levels = _ends(ode) if ends is None else reals("ends", ends)
+    if len(levels) != 2:
+        raise ValueError(f"ends are two levels, the highest and the lowest, but got {shown(ends)}.")
+    high, low = levels
     shape = f"{tuple(noise[:2].shape)} of {str(noise.dtype)[6:]} on {noise.device}"
     asked = f"{type(ode).__name__} asked about {shape}, σ = {high:.4g} and {low:.4g}"
     found = [*_deviation(noise)]

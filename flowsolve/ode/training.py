@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
+from flowsolve._arguments import real, reals, shown
 from flowsolve.errors import GridError, StateError
 from flowsolve.ode.diffusion import Network
 from flowsolve.ode.precondition import Precondition
@@ -73,6 +74,10 @@ class Objective:
     gamma: Callable[[float], float] | None = None
 
     def __post_init__(self) -> None:
+        levels = reals("levels", self.levels, GridError)
+        object.__setattr__(self, "levels", levels)
+        if self.gamma is not None and not callable(self.gamma):
+            raise StateError(f"gamma must be a function of σ or None, not {shown(self.gamma)}.")
         if len(self.levels) == 0 or not all(sigma > 0 for sigma in self.levels):
             raise GridError(
                 f"training needs noise levels σ > 0, at least one, but got {list(self.levels)[:5]}."
@@ -123,7 +128,7 @@ def moving_average(network: nn.Module, decay: float = 0.999) -> AveragedModel:
     """
     from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-    if not 0 <= decay < 1:
+    if not 0 <= real("decay", decay) < 1:
         raise ValueError(f"decay must be in [0, 1), but got {decay!r}.")
     average = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
     return AveragedModel(network, multi_avg_fn=average)

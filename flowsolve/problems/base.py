@@ -13,8 +13,7 @@ from weakref import WeakKeyDictionary
 
 from flowsolve._arguments import instance, real, several, shown
 from flowsolve.errors import GridError, StateError
-from flowsolve.ode.base import ODE
-from flowsolve.ode.data_scales import Scales
+from flowsolve.ode.base import ODE, Scales
 from flowsolve.ode.noise import unit_noise
 from flowsolve.schedule.clock import VPSDE, Clock
 

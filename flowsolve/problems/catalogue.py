@@ -12,6 +12,7 @@ from flowsolve.problems.dataset import Dataset
 from flowsolve.problems.digits import Digits
 from flowsolve.problems.gaussian import Gaussian
 from flowsolve.problems.mixture import Mixture, Mixture1D
+from flowsolve.problems.network import NetworkProblem
 
 PROBLEMS: dict[str, type[Problem]] = {
     p.name: p for p in (Gaussian, Mixture1D, Mixture, Dataset, Digits)
@@ -34,7 +35,7 @@ def find_problem(name: str) -> Problem:
             raise NameUnknown(f"{name!r} does not read as package.module:function.")
         try:
             found = getattr(import_module(module), attribute)
-            problem = found() if callable(found) else found
+            problem: object = found() if callable(found) else found
         except (ImportError, AttributeError) as error:
             raise NameUnknown(f"there is no problem {name!r}: {error}.") from error
         except TypeError as error:
@@ -43,6 +44,8 @@ def find_problem(name: str) -> Problem:
             ) from error
         if not isinstance(problem, Problem):
             raise NameUnknown(f"{name} is a {type(problem).__name__}, not a flowsolve Problem.")
+        if isinstance(problem, NetworkProblem) and not problem.named:
+            problem.name = name
         return problem
     if name not in PROBLEMS:
         near = difflib.get_close_matches(name, PROBLEMS, cutoff=0.4) or list(PROBLEMS)

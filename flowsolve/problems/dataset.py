@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from flowsolve._arguments import shown
 from flowsolve.errors import StateError
-from flowsolve.ode.data_scales import Scales
+from flowsolve.ode.base import Scales
 from flowsolve.problems.base import Problem, scales_of
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from flowsolve.ode.data_scales import Scales
+from flowsolve.ode.base import Scales
 from flowsolve.problems.base import Problem, numbers, scales_of, seeded
 from flowsolve.problems.gaussian import check_covariance
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import copy
 from typing import TYPE_CHECKING
 
-from flowsolve._arguments import instance, real, shown
+from flowsolve._arguments import instance, real, shown, text
 from flowsolve.errors import GridError, StateError
-from flowsolve.ode.base import ODE, Wrapped
+from flowsolve.ode.base import ODE, Wrapped, leaves
+from flowsolve.ode.modules import modules
 from flowsolve.ode.noise import check_event
 from flowsolve.problems.base import Problem
 from flowsolve.schedule.clock import VPSDE, Clock
@@ -27,7 +28,7 @@ class NetworkProblem(Wrapped, Problem):
     event      the shape of one sample
     sigma_max  where it starts, x̄ = sigma_max · noise
     sigma_min  where it ends
-    name       how rows and figures call it
+    name       how rows and figures call it; unless given, the class or function of the network
     digest     a text that names the network, such as a hash of its weights: with it references are
                cached and studies continue in another process; without it neither happens
     data       real samples x₀, (N, *event), or a function that loads them, which generated samples are
@@ -48,14 +49,19 @@ class NetworkProblem(Wrapped, Problem):
         sigma_max: float,
         sigma_min: float,
         *,
-        name: str = "own",
+        name: str | None = None,
         digest: str = "",
         data: Tensor | Callable[[], Tensor] | None = None,
         features: Features | None = None,
     ) -> None:
         super().__init__(ode)
-        self.name = name
-        self._event, self._digest, self._data = check_event(event), digest, data
+        self.named = name is not None
+        self.name = _called(ode) if name is None else text("name", name, StateError)
+        self._event, self._digest, self._data = (
+            check_event(event),
+            text("digest", digest, StateError),
+            data,
+        )
         self._features = features
         self._clock: Clock = VPSDE()
         self.sigma_max = real("sigma_max", sigma_max, GridError)
@@ -105,3 +111,14 @@ class NetworkProblem(Wrapped, Problem):
 
     def with_forward_hook(self, hook: Callable[[int], None]) -> ODE:
         return self.ode.with_forward_hook(hook)
+
+
+def _called(ode: ODE) -> str:
+    """The class of the module that the first network of `ode` is, or its own name; else that of the ODE."""
+    leaf = next(leaves(ode))
+    network = getattr(leaf, "network", None)
+    if not callable(network):
+        return type(leaf).__name__
+    module = next(modules(network), None)
+    name = getattr(network, "__name__", "") if module is None else type(module).__name__
+    return name if name.isidentifier() else "network"

@@ -7,7 +7,7 @@ from abc import abstractmethod
 from dataclasses import dataclass
 from functools import lru_cache
 
-from flowsolve._arguments import ShortRepr, real
+from flowsolve._arguments import Values, real
 from flowsolve.schedule.quadrature import on
 from flowsolve.schedule.variable import Variable
 
@@ -18,7 +18,7 @@ _PANEL = (
 
 
 @dataclass(frozen=True, repr=False)
-class _Scaled(ShortRepr, Variable):
+class _Scaled(Values, Variable):
     """τ of y = σ/c.  Raises ValueError unless c = scale is above 0 and finite."""
 
     scale: float = 1.0
@@ -80,7 +80,7 @@ class FlowTime(_Scaled):
 
 
 @dataclass(frozen=True, repr=False)
-class TwoPower(ShortRepr, Variable):
+class TwoPower(Values, Variable):
     """dτ/dlog σ = [σ/(low+σ)]^below [high/(high+σ)]^above.
 
     Nearly log σ between the levels low and high, σ^below under them and -σ^-above over them. With both

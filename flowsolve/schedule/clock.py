@@ -10,15 +10,17 @@ import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
-from flowsolve._arguments import ShortRepr, real
+from flowsolve._arguments import Values, real
 from flowsolve.errors import ScheduleError
 
 
-class Clock(ShortRepr, ABC):
+class Clock(Values, ABC):
     """A monotone map t -> σ(t), its inverse and its derivative.
 
     All three raise ScheduleError outside the clock's range.
     """
+
+    wrong = ScheduleError
 
     @property
     def sigma_range(self) -> tuple[float, float] | None:
@@ -64,6 +66,7 @@ def positive(clock: Clock, *names: str) -> None:
 
 def rising(what: str, low: float, high: float) -> None:
     """Raise ScheduleError unless 0 < low < high < ∞."""
+    low, high = (real(what, value, ScheduleError) for value in (low, high))
     if not 0 < low < high < math.inf:
         raise ScheduleError(
             f"{what} rises from a positive number to a larger, but got {low!r} and {high!r}: the "

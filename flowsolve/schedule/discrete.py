@@ -43,8 +43,15 @@ class DiscreteClock(Clock):
     name: str = ""
 
     def __post_init__(self) -> None:
-        a = self.alphas_cumprod
-        if self.between not in ("smooth", "log_sigma", "log_alpha", "sigma", "nearest"):
+        a = tuple(map(float, reals("alphas_cumprod", self.alphas_cumprod, ScheduleError)))
+        object.__setattr__(self, "alphas_cumprod", a)
+        if not isinstance(self.between, str) or self.between not in (
+            "smooth",
+            "log_sigma",
+            "log_alpha",
+            "sigma",
+            "nearest",
+        ):
             raise ScheduleError(
                 f"between = {self.between!r} is not one of smooth, log_sigma, log_alpha, sigma, nearest."
             )

@@ -22,6 +22,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from flowsolve._arguments import whole as number
 from flowsolve.errors import ScheduleError
 from flowsolve.schedule.betas import squared_cosine
 from flowsolve.schedule.clock import Clock, positive, rising
@@ -205,4 +206,5 @@ def iddpm_labels(T: int = 1000, max_beta: float = 0.999) -> Labels:
 def ve_index(n: int, sigma_min: float, sigma_max: float) -> Labels:
     """round((N - 1) ln(σ_max/σ)/ln(σ_max/σ_min)), 0 at the largest of N levels.      Song and Ermon 2019."""
     rising("ve_index: σ", sigma_min, sigma_max)
+    n = number("ve_index: n", n, 2, ScheduleError)
     return Labels(LogClock(-(n - 1) / math.log(sigma_max / sigma_min), sigma_max), nearest)

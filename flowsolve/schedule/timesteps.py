@@ -20,6 +20,7 @@ import math
 from collections.abc import Iterable
 from typing import Literal
 
+from flowsolve._arguments import shown, whole
 from flowsolve.errors import GridError
 from flowsolve.schedule.discrete import DiscreteClock
 from flowsolve.schedule.grid import Grid
@@ -60,6 +61,7 @@ def leading(
 
     The first label is low if n does not divide T: 852 for n = 7, T = 1000.
     """
+    whole("leading: steps_offset", steps_offset, error=GridError)
     name = _named("leading", steps_offset=(steps_offset, 0), variant=(variant, "ddim"))
     T = _table(n, clock, final, name)
     dpm = _dpm(variant, ("ddim", "dpm"), name, n, clock)
@@ -127,7 +129,9 @@ def _table(n: int, clock: DiscreteClock, final: str, name: str) -> int:
 
 def _named(name: str, **options: tuple[object, object]) -> str:
     """The name, with the options that differ from their defaults."""
-    given = ", ".join(f"{k}={v}" for k, (v, default) in options.items() if v != default)
+    given = ", ".join(
+        f"{k}={v}" for k, (v, default) in options.items() if shown(v) != shown(default)
+    )
     return f"{name}({given})" if given else name
 
 

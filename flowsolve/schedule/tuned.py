@@ -77,6 +77,9 @@ def resample(grid: Sequence[float], n: int, sigma_max: float = 0, sigma_min: flo
     """
     name = f"resample({grid.name})" if isinstance(grid, Grid) else "resample"
     levels = as_grid(grid)[:]
+    sigma_max, sigma_min = (
+        real(f"{name}: an end", end, GridError) for end in (sigma_max, sigma_min)
+    )
     sigma_max, sigma_min = sigma_max or levels[0], sigma_min or levels[-1]
     fractions = ramp(n, sigma_max, sigma_min, name)
     if not (levels[-1] > 0 and math.isfinite(levels[0])):

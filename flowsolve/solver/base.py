@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from flowsolve._arguments import ShortRepr, several
+from flowsolve._arguments import Values, several
 from flowsolve.errors import StateError
 from flowsolve.solver.dense_output import hermite
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from flowsolve.solver.dense_output import Point as Point  # solvers name it from here
 
 
-class Solver(ShortRepr, ABC):
+class Solver(Values, ABC):
     """A numerical method for dx̄/dσ = ε(x̄, σ).
 
     A subclass is a frozen dataclass whose fields are its options, `@dataclass(frozen=True, repr=False)`:

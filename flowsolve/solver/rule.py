@@ -7,18 +7,18 @@ from functools import cache
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING
 
-from flowsolve._arguments import ShortRepr
+from flowsolve._arguments import Values
 from flowsolve.errors import NameClash, NameUnknown
 
 if TYPE_CHECKING:
-    from flowsolve.ode.data_scales import Scales
+    from flowsolve.ode.base import Scales
     from flowsolve.schedule.grid import Grid
     from flowsolve.solver.base import Solver
 
 GROUP = "flowsolve.default"
 
 
-class Rule(ShortRepr, ABC):
+class Rule(Values, ABC):
     """What to take for a budget of evaluations, between two levels, on data of known scales."""
 
     @abstractmethod

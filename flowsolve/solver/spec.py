@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from flowsolve import schedule
+from flowsolve._arguments import shown
 from flowsolve.errors import NameUnknown, StateError
 from flowsolve.schedule.variable import LOG_SIGMA, SIGMA, ClockTime
 from flowsolve.solver.bounded_charts import Flow, Velocity
@@ -67,6 +68,8 @@ def evaluate(
 
     Raises NameUnknown for text that cannot be read and for unknown names, StateError for wrong options.
     """
+    if not isinstance(text, str):
+        raise StateError(f"a {kind} is described by a text, not by {shown(text)}.")
     source = text.strip()
     colon = re.fullmatch(r"([^:()]+?)\s*(?::(.*))?", source, re.DOTALL)
     if colon:

@@ -66,16 +66,17 @@ def guarded(
 
 
 def within(weights: Sequence[float], reach: float, guard: float) -> bool:
-    """Λ <= guard^min(k-1, 2) or reach Λ <= guard,  Λ = Σ|w|/|Σ w|,  k = len(weights),  reach = 1 - t/s.
+    """Λ <= guard^min(k-1, 2) or ρ^p Λ <= guard,  Λ = Σ|w|/|Σ w|,  k = len(weights),  ρ = reach = 1 - t/s.
 
-    A step takes the mean Σ w F/Σ w for F, and Λ is what it makes of errors in the F: 2 and 11/3 for two and
-    three equal steps, and the more the longer a step is than those before it, as the (k-1)st power of
-    their ratio. The polynomial is used further out there than its nodes support. The step replaces the
-    part `reach` of the state by that mean, in the noise chart and in the data chart; so short steps, whose
-    reach is small, may have any number of points, and orders stay. GUARD is measured: docs/solvers.md.
+    p = 1, and 5/4 from four points on. A step takes the mean Σ w F/Σ w for F, and Λ is what it makes of errors
+    in the F: 2 and 11/3 for two and three equal steps, and the more the longer a step is than those before
+    it, as the (k-1)st power of their ratio. The polynomial is used further out there than its nodes
+    support. The step replaces the part `reach` of the state by that mean, in the noise chart and in the
+    data chart; so short steps, whose reach is small, may have any number of points, and orders stay.
+    GUARD and p are measured: docs/solvers.md.
     """
-    total, whole = sum(map(abs, weights)), abs(sum(weights))
-    return total <= max(guard ** min(len(weights) - 1, 2), guard / reach) * whole
+    k, total, whole = len(weights), sum(map(abs, weights)), abs(sum(weights))
+    return total <= max(guard ** min(k - 1, 2), guard / reach ** (1 if k < 4 else 1.25)) * whole
 
 
 def span(measure: Measure, s: float, t: float) -> tuple[float, float]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
 from flowsolve.errors import SamplesError
-from flowsolve.integrate.driver import vp_start
+from flowsolve.integrate.starting import vp_start
 from flowsolve.metrics.estimate import Estimate, jackknife
 from flowsolve.problems.base import Problem, check_problem
 from flowsolve.schedule.grid import GridFamily, check_family

@@ -9,11 +9,12 @@ from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 from flowsolve.errors import SamplesError
-from flowsolve.integrate.driver import sample, vp_start
+from flowsolve.integrate.driver import sample
 from flowsolve.integrate.fixed_point import invert
 from flowsolve.integrate.inversion import encode
 from flowsolve.integrate.sdedit import partial_start, steps_kept
 from flowsolve.integrate.solution import Solution
+from flowsolve.integrate.starting import vp_start
 from flowsolve.ode.base import ODE
 from flowsolve.ode.guidance import Guided
 from flowsolve.ode.noise import unit_noise

@@ -31,7 +31,8 @@ class ErrorRow(Row):
     asked      what was asked for: "nfe=10", "steps=40" or "tol=1e-05"
     nfe        evaluations counted, per sample;  forwards: network passes per sample
     rmse       √mean|x - reference|² over all values;  median, p90, max: of the per-sample RMS errors
-    scale      the RMS of the reference;  ref_err: its own error;  certified: rmse >= 10 ref_err
+    scale      the RMS of the reference;  ref_err: its own error;  certified: rmse >= 10 ref_err. A network's
+               reference is as accurate as its row needs, so rows of one block may have several ref_err
     seconds    of the solve alone, the device synchronised
     """
 

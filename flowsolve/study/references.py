@@ -7,7 +7,9 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from flowsolve.errors import BudgetError, NonFiniteError
+from flowsolve._arguments import real
+from flowsolve.errors import BudgetError, GridError, NonFiniteError
+from flowsolve.integrate.driver import check_state
 from flowsolve.problems.base import Problem, check_problem
 from flowsolve.study import cache
 from flowsolve.study.float32 import true_float32
@@ -73,13 +75,18 @@ def reference(
     import torch
 
     check_problem(problem)
+    check_state(x, "x")
     like = x.detach()
     if not problem.is_network:
         like = like.to("cpu").double()
     elif like.dtype != torch.float64:
         like = like.float()
-    tolerance = float(problem.tolerance if tolerance is None else tolerance)
-    s, t, x = float(s), float(t), like.to("cpu").double()
+    tolerance = float(real("tolerance", problem.tolerance if tolerance is None else tolerance))
+    s, t, x = float(real("s", s)), float(real("t", t)), like.to("cpu").double()
+    if not (0 < s < math.inf and 0 < t < math.inf):
+        raise GridError(
+            f"a reference goes between finite levels above 0, but got s = {s!r}, t = {t!r}."
+        )
     where = (str(like.dtype), like.device.type)
     key = _key(problem, x, (s, t), tolerance, where)
     found = cache.load(key) if cached else None

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
+from flowsolve._arguments import file_path
 from flowsolve.errors import ResultsError
 
 R = TypeVar("R", bound="Row")
@@ -77,12 +78,12 @@ def write_csv(rows: Iterable[Row], path: Path, kind: type[Row]) -> None:
             writer.writeheader()
             writer.writerows(asdict(row) for row in rows)
 
-    write_whole(path, write)
+    write_whole(file_path(path), write)
 
 
 def read_jsonl(path: Path, kind: type[R]) -> list[R]:
     """The whole rows of a file; a last line cut off by a kill is left out. Raises ResultsError."""
-    return _read(path, kind)[0]
+    return _read(file_path(path), kind)[0]
 
 
 def _read(path: Path, kind: type[R]) -> tuple[list[R], int]:
@@ -132,7 +133,7 @@ class RowFile(Generic[R]):
     """A JSON Lines file that grows by whole rows, each on the disk before the next is computed."""
 
     def __init__(self, path: Path, kind: type[R]) -> None:
-        self.path = path
+        self.path = path = file_path(path)
         self.rows, length = _read(path, kind)
         if length:  # drop what a kill left of a line, before more is appended
             with contextlib.suppress(OSError), open(path, "rb+") as file:

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Unpack
 
 from flowsolve._arguments import instance, several, whole
 from flowsolve.errors import SamplesError
-from flowsolve.integrate.driver import sample, vp_start
+from flowsolve.integrate.driver import sample
 from flowsolve.integrate.fixed_point import Inversion, invert
 from flowsolve.integrate.inversion import Encoder, encode, round_trip_error
+from flowsolve.integrate.starting import vp_start
 from flowsolve.metrics.estimate import Estimate
 from flowsolve.problems.base import Problem, check_problem
 from flowsolve.schedule.grid import GridFamily, check_family

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 from flowsolve._arguments import shown, whole
 from flowsolve._version import __version__
 from flowsolve.errors import StateError
-from flowsolve.integrate.driver import ve_start
 from flowsolve.integrate.options import check_names
+from flowsolve.integrate.starting import start_scale, ve_start
 from flowsolve.ode.noise import check_seeds, floating, unit_noise, usable
 
 if TYPE_CHECKING:
@@ -70,9 +70,10 @@ class Setup:
             raise ValueError("seeds are empty: give one for each sample, such as range(64).")
         if whole("block", words["block"]) < 1:
             raise ValueError(f"block must be at least 1 sample, but got {words['block']!r}.")
-        if not callable(start) or not hasattr(start, "__name__"):
+        start_scale(start, 1.0)
+        if not hasattr(start, "__name__"):  # rows are keyed by it
             raise StateError(
-                f"start must be a function of σ₀ such as vp_start, not {shown(start)}."
+                f"start must be a function with a name, such as vp_start, not {shown(start)}."
             )
         if cached not in (True, False):
             raise ValueError(f"cached must be True or False, but got {shown(cached)}.")
@@ -107,3 +108,11 @@ class Setup:
             "torch": torch.__version__,
             "python": platform.python_version(),
         }
+
+
+def seeds_of(text: str) -> Sequence[int]:
+    """The seeds that a row was made of, from its text: "0-15" or "0,2,5"."""
+    first, dash, last = text.partition("-")
+    if dash:
+        return range(int(first), int(last) + 1)
+    return [int(seed) for seed in text.split(",") if seed]

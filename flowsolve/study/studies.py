@@ -19,7 +19,7 @@ from flowsolve.study.cases import EXAMPLE, budget_cases, counts, steps_case
 from flowsolve.study.error import ErrorRow, error_tasks
 from flowsolve.study.results import read_jsonl, write_csv
 from flowsolve.study.runner import Task, collect
-from flowsolve.study.settings import Settings, Setup
+from flowsolve.study.settings import Settings, Setup, seeds_of
 
 TOLERANCES = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
 
@@ -44,7 +44,10 @@ class Study:
 
     @property
     def series(self) -> dict[tuple[str, str], list[ErrorRow]]:
-        """The measured rows of each (solver, spacing), by evaluations; blocks of seeds pooled."""
+        """The measured rows of each (solver, spacing), by evaluations; blocks of seeds pooled.
+
+        Raises ResultsError for rows that cannot be: of one seed twice, or of two problems, dtypes or versions.
+        """
         groups: dict[tuple[str, str], dict[str, list[ErrorRow]]] = {}
         for row in self.rows:
             if not row.error:
@@ -105,6 +108,7 @@ def _pool(block: Sequence[ErrorRow]) -> ErrorRow:
 
     if len(block) == 1:
         return block[0]
+    _check_blocks(block)
     return replace(
         block[0],
         samples=n,
@@ -119,6 +123,25 @@ def _pool(block: Sequence[ErrorRow]) -> ErrorRow:
         certified=all(r.certified for r in block),
         seconds=math.fsum(r.seconds for r in block),
     )
+
+
+def _check_blocks(block: Sequence[ErrorRow]) -> None:
+    """Raise ResultsError unless the rows differ in their seeds alone, and share none."""
+    row = block[0]
+    what = f"the rows of {row.solver}, {row.spacing}, {row.asked} cannot be pooled"
+    for name in (n for n in row.KEY if n != "seeds"):
+        found = sorted({str(getattr(r, name)) for r in block})
+        if len(found) > 1:
+            raise ResultsError(
+                f"{what}: their {name} is {' and '.join(found)}. Take those of one: "
+                f"Study(tuple(r for r in study.rows if r.{name} == {getattr(row, name)!r}))."
+            )
+    seeds = [seed for r in block for seed in seeds_of(r.seeds)]
+    if len(set(seeds)) < len(seeds):
+        raise ResultsError(
+            f"{what}: some seeds of {' and '.join(r.seeds for r in block)} are the same, and would count "
+            f"twice. Take one block: Study(tuple(r for r in study.rows if r.seeds == {row.seeds!r}))."
+        )
 
 
 def convergence(

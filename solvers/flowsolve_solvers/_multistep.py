@@ -92,13 +92,14 @@ def check_start(start: OneStep | None) -> None:
         raise TypeError(f"start must be a one-step solver such as Heun(), not {start!r}.")
 
 
-def check_points(solver: Solver, least: int = 1, most: int = 8) -> None:
-    """Raise ValueError unless solver.points is a whole number from `least` to `most`."""
-    points: object = getattr(solver, "points", None)
-    if isinstance(points, bool) or not isinstance(points, int) or not least <= points <= most:
+def check_points(solver: Solver, least: int = 1, most: int = 8, name: str = "points") -> None:
+    """Raise ValueError unless the field `name` of the solver is a whole number from `least` to `most`."""
+    count: object = getattr(solver, name, None)
+    if isinstance(count, bool) or not isinstance(count, int) or not least <= count <= most:
+        where = "" if name == "points" else f" in its {name}"
         raise ValueError(
-            f"{type(solver).__name__} has {least} to {most} points, a whole number, but got points = "
-            f"{points!r}."
+            f"{type(solver).__name__} has {least} to {most} points{where}, a whole number, but got {name} = "
+            f"{count!r}."
         )
 
 

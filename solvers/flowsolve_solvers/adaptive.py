@@ -214,7 +214,12 @@ class Scipy(Solver):
 
 
 def _check_tolerances(solver: Torchdiffeq | Scipy) -> None:
-    if not (solver.rtol > 0 and solver.atol > 0 and solver.max_nfe >= 1):
+    if not (
+        solver.rtol > 0
+        and solver.atol > 0
+        and isinstance(solver.max_nfe, int)
+        and solver.max_nfe >= 1
+    ):
         raise ValueError(
             f"tolerances must be positive and max_nfe at least 1, but got rtol = {solver.rtol!r}, "
             f"atol = {solver.atol!r}, max_nfe = {solver.max_nfe!r}."

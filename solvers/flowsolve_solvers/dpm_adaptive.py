@@ -81,7 +81,13 @@ class DPMSolverAdaptive(Solver):
                 "DPMSolverAdaptive knows controller 'pid' or 'i' and batch 'each' or 'joint', but "
                 f"got {self.controller!r} and {self.batch!r}."
             )
-        if not (self.rtol > 0 and self.atol > 0 and self.h_init > 0 and self.max_nfe >= 1):
+        if not (
+            self.rtol > 0
+            and self.atol > 0
+            and self.h_init > 0
+            and isinstance(self.max_nfe, int)
+            and self.max_nfe >= 1
+        ):
             raise ValueError(
                 "tolerances and h_init must be positive and max_nfe at least 1, but got rtol = "
                 f"{self.rtol!r}, atol = {self.atol!r}, h_init = {self.h_init!r}, max_nfe = "

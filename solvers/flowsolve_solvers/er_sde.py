@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from flowsolve.schedule import SIGMA
-from flowsolve.solver import Solver, adams_weights, check_option
-from flowsolve_solvers._multistep import check_points
+from flowsolve.solver import GUARD, Solver, adams_weights, check_option, guarded
+from flowsolve_solvers._multistep import check_guard, check_points
 from flowsolve_solvers.eta import ER_SDE, NoiseScale, check_eta
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ class ERSDE(Solver):
     authors' code does. From exact values and without noise that is order 2, not 3. Their integrals
     are left sums of 100 terms, a small error of order 1; here they are exact. They drop noise of
     v² < 1e-6; here it is kept.
+    A step that is long against those before it takes fewer points (`guarded`); guard=None as published.
     Weak order 2 with two points or more, strong order 1. η = 0 is Adams(points, DATA, SIGMA).
     """
 
@@ -40,10 +42,12 @@ class ERSDE(Solver):
     eta: float = 1.0
     family: NoiseScale = ER_SDE
     published: bool = False
+    guard: float | None = field(default=GUARD, kw_only=True)
 
     def __post_init__(self) -> None:
         check_points(self, most=3 if self.published else 8)
         check_option(self, "family", NoiseScale)
+        check_guard(self)
         check_eta(self)
 
     @property
@@ -64,9 +68,9 @@ class ERSDE(Solver):
             values.insert(0, ode.x0(x, s))
             d, v = self.family.split(s, t, self.eta)
             z = ode.noise(x, s, t) if v > 0 else None
-            first, *more = self.weights(nodes, t)
+            first, *more = guarded(partial(self.weights, t=t), nodes, s, d, self.guard)
             x = (values[0] * first).add_(x, alpha=d / s)
-            for w, value in zip(more, values[1:], strict=True):
+            for w, value in zip(more, values[1:], strict=False):
                 x.add_(value, alpha=w)
             if z is not None:
                 x = x.add(z, alpha=v)

@@ -91,6 +91,6 @@ def GridDPMSolverFast(order: int = 3) -> GridSinglestep:
     grouped as by `DPMSolverFast(n, order)`. On levels uniform in log σ the stages of that one are not
     levels. Order 2: DPM-Solver-2, ..., -2, and -1 if n is odd.
     """
-    if order not in (2, 3):
+    if not isinstance(order, int) or order not in (2, 3):
         raise ValueError(f"GridDPMSolverFast has order 2 or 3, but got order = {order!r}.")
     return GridSinglestep(order, NOISE, lower_order_final=order == 3, exact_stage=order == 3)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import pairwise
 
-from flowsolve_solvers._multistep import Multistep
+from flowsolve_solvers._multistep import Multistep, check_points
 
 __all__ = ["IPNDMV"]
 
@@ -26,8 +26,7 @@ class IPNDMV(Multistep):
     reaches_zero = True
 
     def __post_init__(self) -> None:
-        if self.points not in (1, 2, 3, 4):
-            raise ValueError(f"IPNDMV has 1 to 4 points, but got points = {self.points!r}.")
+        check_points(self, most=4)
 
     @property
     def order(self) -> int:

@@ -38,7 +38,11 @@ class Plan(Solver):
     methods: tuple[OneStep, ...] = (DPMSolver3(), DPMSolver2(), Euler())
 
     def __post_init__(self) -> None:
-        if not self.methods or not all(isinstance(m, OneStep) for m in self.methods):
+        if (
+            not isinstance(self.methods, tuple)
+            or not self.methods
+            or not all(isinstance(m, OneStep) for m in self.methods)
+        ):
             raise TypeError(
                 "Plan needs at least one one-step solver such as DPMSolver3(), but got methods = "
                 f"{self.methods!r}."
@@ -69,7 +73,7 @@ def DPMSolverFast(nfe: int = 15, order: int = 3) -> Plan:
     levels uniform in log σ. diffusers' singlestep scheduler repeats 1, 2, 3 and takes grid levels as
     stages: another method.
     """
-    if nfe < 1 or order not in (2, 3):
+    if not isinstance(nfe, int) or nfe < 1 or not isinstance(order, int) or order not in (2, 3):
         raise ValueError(
             f"DPMSolverFast needs nfe >= 1 and order 2 or 3, but got nfe = {nfe!r}, order = {order!r}."
         )

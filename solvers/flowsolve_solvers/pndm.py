@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from flowsolve.schedule import LOG_SIGMA, Variable
-from flowsolve.solver import OneStep
-from flowsolve_solvers._multistep import Multistep, check_points
+from flowsolve.solver import GUARD, OneStep, guarded
+from flowsolve_solvers._multistep import Multistep, check_guard, check_points
 from flowsolve_solvers.runge_kutta import Heun
 
 if TYPE_CHECKING:
@@ -25,16 +26,27 @@ EQUAL_STEPS = (
 )
 
 
+@dataclass(frozen=True, repr=False)
 class _EqualSteps(Multistep):
-    """x_t = x_s + (t - s) Σ_j w_j e_j, w those of equal steps and e the last values of ε, the newest first."""
+    """x_t = x_s + (t - s) Σ_j w_j e_j, w those of equal steps and e the last values of ε, the newest first.
+
+    The weights of four points amplify too much for a long step, which takes three (`guarded`); guard=None
+    as published.
+    """
+
+    guard: float | None = field(default=GUARD, kw_only=True)
 
     reaches_zero = True
 
     def __post_init__(self) -> None:
         check_points(self, most=4)
+        check_guard(self)
 
-    def weights(self, nodes: tuple[float, ...], s: float, t: float) -> tuple[float, ...]:
-        return tuple((t - s) * w for w in EQUAL_STEPS[len(nodes) - 1])
+    def weights(self, nodes: tuple[float, ...], s: float, t: float) -> Sequence[float]:
+        def equal(newest: tuple[float, ...]) -> Sequence[float]:
+            return tuple((t - s) * w for w in EQUAL_STEPS[len(newest) - 1])
+
+        return guarded(equal, nodes, s, t, self.guard)
 
 
 @dataclass(frozen=True, repr=False)
@@ -73,12 +85,12 @@ class PNDM(_EqualSteps):
     order = 2
 
 
-def SPNDM() -> PNDM:
+def SPNDM(*, guard: float | None = GUARD) -> PNDM:
     """x_t = x_s + (t - s) (3e₀ - e₁)/2 after a Heun step.   S-PNDM: Liu et al. 2022.
 
     N + 1 evaluations for N steps, order 2. PLMS has its start and four points.
     """
-    return PNDM(2, Heun())
+    return PNDM(2, Heun(), guard=guard)
 
 
 @dataclass(frozen=True, repr=False)

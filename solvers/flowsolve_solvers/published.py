@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from flowsolve.solver import DATA, Chart, Solver, phi, span
 from flowsolve_solvers._multistep import check_exponential, check_points
+from flowsolve_solvers.unipc import half_weights
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -45,39 +46,43 @@ class PublishedDPMSolver(Solver):
         check_exponential(self)
 
     def steps(self, ode: ODE, x: Tensor, grid: Grid) -> Iterator[Tensor]:
+        nodes: tuple[float, ...] = ()
         values: list[Tensor] = []
-        widths: list[float] = []
         for i, (s, t) in enumerate(pairwise(grid)):
             if t == 0:
                 yield ode.x0(x, s)
                 return
+            nodes = (s, *nodes[: self.points - 1])
             values = [self.chart.value(ode, x, s), *values[: self.points - 1]]
-            widths = [math.log(s / t), *widths[: self.points - 1]]
-            left = grid.steps - i if self.lower_order_final else self.points
-            x = self.chart.advance(x, s, t, *self._weights(s, t, widths, values[:left]))
+            left = min(len(nodes), grid.steps - i if self.lower_order_final else self.points)
+            if left == 2:
+                weights: tuple[float, ...] = half_weights(self.chart, "bh2", nodes[:2], s, t)
+            else:
+                factor = 2.0 if self.factor_two else 1.0
+                weights = taylor_weights(nodes[:left], t, span(self.chart, s, t), factor)
+            x = self.chart.advance(x, s, t, weights, values[:left])
             yield x
 
-    def _weights(
-        self, s: float, t: float, widths: list[float], values: list[Tensor]
-    ) -> tuple[tuple[float, ...], list[Tensor]]:
-        h = widths[0]
-        q, scale = span(self.chart, s, t)
-        whole = scale * math.expm1(q)
-        if len(values) == 1:
-            return (whole,), values
-        r0 = widths[1] / h
-        if len(values) == 2:
-            half = whole / (2 * r0)
-            return (whole + half, -half), values
-        r1 = widths[2] / h
-        # φ₂ multiplies h D' and φ₃ multiplies h² D''; the published D₂ is h² D''/2, without the 2.
-        # In the papers' letters φ₂ is (e^q - 1)/q - 1 and φ₃ is ((e^q - 1)/q - 1)/q - 1/2
-        first = scale * q * phi(2, q)
-        second = scale * q * phi(3, q) * (2 if self.factor_two else 1)
-        # D₁₀ = (v₀ - v₁)/r₀, D₁₁ = (v₁ - v₂)/r₁; D₁ = D₁₀ + r₀/(r₀+r₁) (D₁₀ - D₁₁)
-        d10, d11 = (1 / r0, -1 / r0, 0.0), (0.0, 1 / r1, -1 / r1)
-        share = r0 / (r0 + r1)
-        d1 = [a + share * (a - b) for a, b in zip(d10, d11, strict=True)]
-        d2 = [(a - b) / (r0 + r1) for a, b in zip(d10, d11, strict=True)]
-        out = [first * a + second * b for a, b in zip(d1, d2, strict=True)]
-        return (whole + out[0], out[1], out[2]), values
+
+def taylor_weights(
+    nodes: tuple[float, ...], t: float, span: tuple[float, float], factor: float = 2.0
+) -> tuple[float, ...]:
+    """c((e^q - 1) F + q φ₂(q) h F' + f q φ₃(q) h² F''/2) as weights of F at one to three nodes.
+
+    The newest first. h F' and h² F''/2 are those of the polynomial through them in log σ, h = log(s/t),
+    and (q, c) = `span`. f = `factor`: 2 is exact, 1 is what the codes have.
+    """
+    q, c = span
+    h = math.log(nodes[0] / t)
+    whole = c * math.expm1(q)
+    if len(nodes) == 1:
+        return (whole,)
+    r0 = math.log(nodes[1] / nodes[0]) / h
+    first = c * q * phi(2, q)
+    if len(nodes) == 2:
+        return whole + first / r0, -first / r0
+    r1 = math.log(nodes[2] / nodes[1]) / h
+    second = factor * c * q * phi(3, q)
+    # D₁₀ = (F₀ - F₁)/r₀, D₁₁ = (F₁ - F₂)/r₁; h F' = D₁₀ + r₀ D₂, h² F''/2 = D₂ = (D₁₀ - D₁₁)/(r₀ + r₁)
+    bend = (first * r0 + second) / (r0 + r1)
+    return whole + (first + bend) / r0, -(first + bend) / r0 - bend / r1, bend / r1

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from flowsolve.schedule import LOG_SIGMA
-from flowsolve.solver import DATA, Solver, adams_weights
+from flowsolve.solver import DATA, GUARD, Solver, adams_weights, guarded
+from flowsolve_solvers._multistep import check_guard, check_points
 from flowsolve_solvers.eta import SDE_ETA
 from flowsolve_solvers.unipc import half_weights
 
@@ -32,9 +33,11 @@ class SASolver(Solver):
     published          takes the slope of a two-point P as H/2 (bh1), as the authors and diffusers do
     lower_order_final  at most as many values in P as steps are left above σ = 0, in the corrector one more
     final_noise        False: the last of these steps has τ = 0. The law stays of order 2, paths are of 1/2
+    guard              a step that is long against those before it has fewer values in P
+                       (`flowsolve.solver.guarded`); None as published
 
-    The authors' code is SASolver(tau, p, c, published=True, final_noise=False). There τ is a function of
-    the time, 1 inside an interval and 0 outside; here it is constant.
+    The authors' code is SASolver(tau, p, c, published=True, final_noise=False, guard=None). There τ is a
+    function of the time, 1 inside an interval and 0 outside; here it is constant.
     """
 
     tau: float = 1.0
@@ -43,14 +46,13 @@ class SASolver(Solver):
     published: bool = False
     lower_order_final: bool = True
     final_noise: bool = True
+    guard: float | None = field(default=GUARD, kw_only=True)
 
     def __post_init__(self) -> None:
+        check_guard(self)
         SDE_ETA.check(self.tau, "SASolver")
-        if self.predictor < 1 or self.corrector < 0:
-            raise ValueError(
-                f"SASolver needs predictor >= 1 and corrector >= 0, but got predictor = "
-                f"{self.predictor!r}, corrector = {self.corrector!r}."
-            )
+        check_points(self, 1, name="predictor")
+        check_points(self, 0, name="corrector")
 
     @property
     def order(self) -> int:
@@ -99,8 +101,10 @@ class SASolver(Solver):
         """The step (s, t, k) without its noise."""
         s, t, k = step
         powers, s, t = tuple(n**k for n in nodes), s**k, t**k
+        weights = guarded(lambda newest: self._weights(newest, s, t), powers, s, t, self.guard)
+        return DATA.advance(x, s, t, weights, values[: len(weights)])
+
+    def _weights(self, nodes: tuple[float, ...], s: float, t: float) -> tuple[float, ...]:
         if self.published and len(nodes) == 2:
-            weights: tuple[float, ...] = half_weights(DATA, "bh1", powers, s, t)
-        else:
-            weights = adams_weights(DATA, LOG_SIGMA, powers, s, t)
-        return DATA.advance(x, s, t, weights, values)
+            return half_weights(DATA, "bh1", nodes, s, t)
+        return adams_weights(DATA, LOG_SIGMA, nodes, s, t)

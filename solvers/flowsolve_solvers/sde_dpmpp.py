@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from flowsolve.solver import OneStep, Solver, phi
+from flowsolve.solver import GUARD, OneStep, Solver, guarded, phi, within
+from flowsolve_solvers._multistep import check_guard
 from flowsolve_solvers.eta import DDIM_ETA, SDE_ETA, Eta, check_eta
+from flowsolve_solvers.published import taylor_weights
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -68,16 +71,19 @@ class DPMSolverPP2MSDE(Solver):
 
     1 evaluation a step; h = log(s/t), w = 1/2 ("midpoint") or, with heun=True, the exact weight
     1/(1 - e^-H) - 1/H, H = log(s/d). The first step is DDIM's with η.
-    Weak order 2, strong order 1. η = 0 is DPMSolverPP2M, and with heun Adams(2, DATA).
+    Weak order 2, strong order 1. η = 0 is DPMSolverPP2M, and with heun Adams(2, DATA). A step that is long
+    against the one before it has D̄ = D (`flowsolve.solver.guarded`); guard=None is as published.
     """
 
     eta: float = 1.0
     heun: bool = False
     family: Eta = SDE_ETA
+    guard: float | None = field(default=GUARD, kw_only=True)
 
     order = 2
 
     def __post_init__(self) -> None:
+        check_guard(self)
         check_eta(self)
 
     @property
@@ -89,9 +95,12 @@ class DPMSolverPP2MSDE(Solver):
         for s, t in pairwise(grid):
             D, h = ode.x0(x, s), math.log(s / t)
             d, v = self.family.split(s, t, self.eta)
-            H = math.log(s / d)
-            w = phi(2, -H) / phi(1, -H) if self.heun else 0.5
-            D_bar = D if D_prev is None else D_prev.lerp(D, 1 + w * h / h_prev)
+            D_bar = D
+            if D_prev is not None:
+                H = math.log(s / d)
+                w = (phi(2, -H) / phi(1, -H) if self.heun else 0.5) * h / h_prev
+                if self.guard is None or within((1 + w, -w), -math.expm1(-abs(H)), self.guard):
+                    D_bar = D_prev.lerp(D, 1 + w)
             D_prev, h_prev = D, h
             z = ode.noise(x, s, t) if v > 0 else None
             x = D_bar.lerp(x, d / s)
@@ -108,17 +117,20 @@ class DPMSolverPP3MSDE(Solver):
     and h²/2 times the derivatives in log(1/σ), h = log(s/t), of the parabola through the last three D.
     published=True leaves out the 2, as k-diffusion does. (diffusers' sde-dpmsolver++ of order 3 has
     φ₂/H + 1/2 and is order 1.)
-    Weak order 2, as the first two steps and the noise allow no more; strong order 1. η = 0 is
+    A step that is long against those before it takes fewer D (`flowsolve.solver.guarded`); guard=None is as
+    published. Weak order 2, as the first two steps and the noise allow no more; strong order 1. η = 0 is
     Adams(3, DATA).
     """
 
     eta: float = 1.0
     published: bool = False
     family: Eta = SDE_ETA
+    guard: float | None = field(default=GUARD, kw_only=True)
 
     order = 2
 
     def __post_init__(self) -> None:
+        check_guard(self)
         check_eta(self)
 
     @property
@@ -126,25 +138,21 @@ class DPMSolverPP3MSDE(Solver):
         return self.eta > 0
 
     def steps(self, ode: ODE, x: Tensor, grid: Grid) -> Iterator[Tensor]:
-        past: list[Tensor] = []
-        widths: list[float] = []
+        nodes: tuple[float, ...] = ()
+        values: list[Tensor] = []
         for s, t in pairwise(grid):
-            D, h = ode.x0(x, s), math.log(s / t)
+            nodes, values = (s, *nodes[:2]), [ode.x0(x, s), *values[:2]]
             d, v = self.family.split(s, t, self.eta)
-            H = math.log(s / d)
             z = ode.noise(x, s, t) if v > 0 else None
-            x = D.lerp(x, d / s)
-            if past:
-                r0 = widths[0] / h
-                slope = (D - past[0]) / r0
-                # the φ₂ and φ₃ above are H φ₂(-H) and -H φ₃(-H)
-                x = x.add(slope, alpha=H * phi(2, -H))
-                if len(past) == 2:
-                    r1 = widths[1] / h
-                    bend = (slope - (past[0] - past[1]) / r1) / (r0 + r1)
-                    factor = 1 if self.published else 2
-                    x = x.add(bend, alpha=H * (r0 * phi(2, -H) + factor * phi(3, -H)))
-            past, widths = [D, *past[:1]], [h, *widths[:1]]
+            weights = partial(
+                taylor_weights,
+                t=t,
+                span=(math.log(d / s), -1.0),
+                factor=1.0 if self.published else 2.0,
+            )
+            x = x * (d / s)
+            for w, value in zip(guarded(weights, nodes, s, d, self.guard), values, strict=False):
+                x.add_(value, alpha=w)
             if z is not None:
                 x = x.add(z, alpha=v)
             yield x

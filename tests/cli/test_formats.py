@@ -26,10 +26,7 @@ from flowsolve.study import ErrorRow
 from tests.cli.helpers import COMMAND, done, flowsolve, outside
 from tests.cli.test_encodings import SMALL
 
-PRINTS = [name for name in SMALL if name not in ("completion", "sample")]
-QUIET = [
-    name for name in SMALL if name not in ("completion", "env", "grids", "problems", "solvers")
-]
+PRINTS = [name for name in SMALL if name != "completion"]
 
 
 @pytest.mark.parametrize("command", PRINTS)
@@ -67,7 +64,7 @@ def test_rows_and_listings_are_values_and_not_texts(tmp_path: Path) -> None:
     assert isinstance(order[0]["measured"], float)
 
 
-@pytest.mark.parametrize("command", QUIET)
+@pytest.mark.parametrize("command", PRINTS)
 def test_quiet_says_nothing_on_stderr(command: str, tmp_path: Path) -> None:
     made = flowsolve(command, *SMALL[command], "--quiet", cwd=tmp_path)
     assert made.returncode == 0
@@ -79,7 +76,7 @@ def test_options_are_where_they_belong() -> None:
     choices: dict[str, Any] = top._subparsers._group_actions[0].choices  # type: ignore
     has = {name: {*c._option_string_actions} for name, c in choices.items()}
     assert [n for n in has if "--format" in has[n]] == PRINTS
-    assert [n for n in has if "--quiet" in has[n]] == QUIET
+    assert [n for n in has if "--quiet" in has[n]] == PRINTS
 
 
 @pytest.mark.parametrize("command", ["solvers", "problems", "grids"])

@@ -48,17 +48,20 @@ def test_no_batch_axis(run) -> None:
         lambda: run(Mixture(), torch.ones(2), GRID, Euler()),
     )
     digits = NetworkProblem(Decay(), (1, 8, 8), 10, 0.1)
-    missing = "the state of NetworkProblem(own) must be (B, 1, 8, 8), but its shape is "
+    missing = "the state of NetworkProblem(Decay) must be (B, 1, 8, 8), but its shape is "
     one = "(1, 8, 8). The batch axis is missing: use x[None]."
     says(StateError, missing + one, lambda: run(digits, torch.ones(1, 8, 8), GRID, Euler()))
     says(StateError, missing + "(2, 64).", lambda: run(digits, torch.ones(2, 64), GRID, Euler()))
     assert run(digits, torch.ones(1, 8, 8)[None], GRID, Euler()).x.shape == (1, 1, 8, 8)
 
 
-@pytest.mark.parametrize("start", ["vp", None, 80.0, lambda sigma: "one"])
+@pytest.mark.parametrize(
+    "start", ["vp", None, 80.0, lambda sigma: "one", lambda: 1.0, lambda s, t: s]
+)
 def test_start(start) -> None:
     with pytest.raises(
-        StateError, match=r"^start( must be a function of σ₀|\(σ₀\) must be a number)"
+        StateError,
+        match=r"^start( must be a function of σ₀|\(σ₀\) must be a number| is called as start\(σ₀\), such as)",
     ):
         sample(Decay(), X, GRID, Euler(), start=start)
 

@@ -109,9 +109,12 @@ PARITY: dict[str, tuple[Solver, dict[str, Any]]] = {
     "euler": (Euler(), {}),
     "heun": (Heun(), {}),
     "dpmpp_2m": (DPMSolverPP2M(), {}),
-    "dpmpp_2m_sde": (DPMSolverPP2MSDE(), {"noise_sampler": noise_sampler}),
+    "dpmpp_2m_sde": (DPMSolverPP2MSDE(guard=None), {"noise_sampler": noise_sampler}),
     "euler_ancestral": (DDIMEta(), {"noise_sampler": noise_sampler, "s_noise": 0.9}),
-    "dpmpp_2m_sde, eta": (DPMSolverPP2MSDE(), {"noise_sampler": noise_sampler, "eta": 0.4}),
+    "dpmpp_2m_sde, eta": (
+        DPMSolverPP2MSDE(guard=None),
+        {"noise_sampler": noise_sampler, "eta": 0.4},
+    ),
 }
 
 

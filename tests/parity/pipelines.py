@@ -86,7 +86,7 @@ def published(n: int) -> Solver:
 
 SOLVERS: dict[str, Solver] = {
     "DDIMScheduler": Euler(),
-    "PNDMScheduler": PLMS(),
+    "PNDMScheduler": PLMS(guard=None),
     "DPMSolverMultistepScheduler": published(20),
     "UniPCMultistepScheduler": UniPC(2, variant="bh2", lower_order_final=True, guard=None),
     "HeunDiscreteScheduler": Heun(),

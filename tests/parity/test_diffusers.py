@@ -256,7 +256,7 @@ CASES = [
     Case(
         "PNDMScheduler",
         {"skip_prk_steps": True, "steps_offset": 1},
-        PLMS(),
+        PLMS(guard=None),
         on(leading, steps_offset=1, final="first"),
         EPS,
         nfes=(2, 4, 5, 10, 50),
@@ -264,7 +264,7 @@ CASES = [
     Case(
         "PNDMScheduler",
         {"skip_prk_steps": True, "set_alpha_to_one": True},
-        PLMS(),
+        PLMS(guard=None),
         on(leading),
         EPS,
         nfes=(1, 2, 4, 5, 10, 50),
@@ -272,7 +272,7 @@ CASES = [
     Case(
         "PNDMScheduler",
         {"set_alpha_to_one": True},
-        lambda n: PNDM(start=PseudoRK4(ClockTime(LINEAR))),
+        lambda n: PNDM(start=PseudoRK4(ClockTime(LINEAR)), guard=None),
         on(leading),
         EPS,
         nfes=(4, 5, 10, 50),
@@ -364,7 +364,7 @@ def test_their_pndm_extrapolates_v() -> None:
     """PNDM combines the raw v of several levels and converts the sum at the last; ours combines ε."""
     options = {"skip_prk_steps": True, "set_alpha_to_one": True}
     peer = run("PNDMScheduler", 10, "v_prediction", **options)
-    mine = ours(PLMS(), leading(10, clock=peer.clock), peer.clock, "v_prediction")
+    mine = ours(PLMS(guard=None), leading(10, clock=peer.clock), peer.clock, "v_prediction")
     assert 1e-3 < difference(mine.x, peer.x) < 0.5
 
 
@@ -377,7 +377,7 @@ def test_their_runge_kutta_half_levels_are_rounded(n: int) -> None:
     """
     peer = run("PNDMScheduler", n, set_alpha_to_one=True)
     grid = leading(n, clock=peer.clock)
-    mine = ours(PNDM(start=PseudoRK4(ClockTime(LINEAR))), grid, peer.clock)
+    mine = ours(PNDM(start=PseudoRK4(ClockTime(LINEAR)), guard=None), grid, peer.clock)
     assert mine.nfe == len(peer.labels) == n + 9
     assert 1e-9 < difference(mine.x, peer.x) < 1e-2
 

@@ -131,12 +131,16 @@ CASES: list[Case] = [
     ("sample_dpmpp_2s_ancestral", DPMSolverPP2SAncestral(0.3), {"eta": 0.3}),
     ("sample_dpmpp_sde", DPMSolverPPSDE(), {}),
     ("sample_dpmpp_sde", DPMSolverPPSDE(0.4, r=0.7), {"eta": 0.4, "r": 0.7}),
-    ("sample_dpmpp_2m_sde", DPMSolverPP2MSDE(), {}),
-    ("sample_dpmpp_2m_sde", DPMSolverPP2MSDE(0.5), {"eta": 0.5}),
-    ("sample_dpmpp_2m_sde", DPMSolverPP2MSDE(heun=True), {"solver_type": "heun"}),
-    ("sample_dpmpp_2m_sde", DPMSolverPP2MSDE(1.5, True), {"eta": 1.5, "solver_type": "heun"}),
-    ("sample_dpmpp_3m_sde", DPMSolverPP3MSDE(published=True), {}),
-    ("sample_dpmpp_3m_sde", DPMSolverPP3MSDE(0.5, published=True), {"eta": 0.5}),
+    ("sample_dpmpp_2m_sde", DPMSolverPP2MSDE(guard=None), {}),
+    ("sample_dpmpp_2m_sde", DPMSolverPP2MSDE(0.5, guard=None), {"eta": 0.5}),
+    ("sample_dpmpp_2m_sde", DPMSolverPP2MSDE(heun=True, guard=None), {"solver_type": "heun"}),
+    (
+        "sample_dpmpp_2m_sde",
+        DPMSolverPP2MSDE(1.5, True, guard=None),
+        {"eta": 1.5, "solver_type": "heun"},
+    ),
+    ("sample_dpmpp_3m_sde", DPMSolverPP3MSDE(published=True, guard=None), {}),
+    ("sample_dpmpp_3m_sde", DPMSolverPP3MSDE(0.5, published=True, guard=None), {"eta": 0.5}),
 ]
 
 
@@ -175,7 +179,7 @@ def test_k_diffusion_3m_is_not_the_exact_one(kd: ModuleType, n: int) -> None:
     """Its second difference lacks a factor of 2, which shows from the third step above 0 on."""
     if n == 1:
         pytest.skip("k-diffusion raises UnboundLocalError (h) for one step to 0")
-    got, want = both(kd, "sample_dpmpp_3m_sde", DPMSolverPP3MSDE(), {}, to_zero(n))
+    got, want = both(kd, "sample_dpmpp_3m_sde", DPMSolverPP3MSDE(guard=None), {}, to_zero(n))
     error = float((got - want).abs().max())
     assert error > 1e-6 if n > 3 else error < 1e-10
 
@@ -309,14 +313,14 @@ def test_diffusers_ddpm(monkeypatch: pytest.MonkeyPatch, large: bool, n: int) ->
 @pytest.mark.parametrize(
     "solver",
     [
-        SASolver(published=True),
-        SASolver(0.5, published=True),
-        SASolver(0.0, published=True),
-        SASolver(1.0, 1, 1),
-        SASolver(1.0, 2, 1, published=True),
-        SASolver(1.0, 1, 2, published=True),
-        SASolver(1.0, 3, 1, published=True),
-        SASolver(0.5, 3, 3, published=True),
+        SASolver(published=True, guard=None),
+        SASolver(0.5, published=True, guard=None),
+        SASolver(0.0, published=True, guard=None),
+        SASolver(1.0, 1, 1, guard=None),
+        SASolver(1.0, 2, 1, published=True, guard=None),
+        SASolver(1.0, 1, 2, published=True, guard=None),
+        SASolver(1.0, 3, 1, published=True, guard=None),
+        SASolver(0.5, 3, 3, published=True, guard=None),
     ],
     ids=repr,
 )

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -36,7 +35,7 @@ from flowsolve import (
 from flowsolve.integrate.cost import cost, fit
 from flowsolve.problems import Mixture, Mixture1D, Problem
 from flowsolve.solver.chart import Chart
-from flowsolve.solver.weights import adams_weights
+from flowsolve.solver.weights import adams_weights, span
 from flowsolve.study import convergence
 from flowsolve_solvers import (
     ALL,
@@ -57,6 +56,7 @@ from flowsolve_solvers import (
     PublishedDPMSolver,
     UniPC,
 )
+from flowsolve_solvers.published import taylor_weights
 
 PROBLEMS = [Mixture1D(sigma_max=1.0, sigma_min=0.2), Mixture(sigma_max=1.0, sigma_min=0.2)]
 SPACINGS = [karras, log_snr]
@@ -169,14 +169,9 @@ def test_the_published_two_point_method_is_dpmpp_2m() -> None:
 def test_the_factor_two_makes_the_three_point_method_adams(chart: Chart) -> None:
     """The weights of a step, once three points are in play; without the factor they differ."""
     s, t = 3.1, 1.4
-    past = [9.0, 8.5, 3.1]
-    grid = Grid([*past, t])
     exact = adams_weights(chart, LOG_SIGMA, (s, 8.5, 9.0), s, t)
-    widths = [math.log(a / b) for a, b in pairwise(grid)][::-1]
-    empty = torch.zeros(1)
-    for factor, equal in ((True, True), (False, False)):
-        method = PublishedDPMSolver(3, chart, factor)
-        got, _ = method._weights(s, t, widths, [empty] * 3)
+    for factor, equal in ((2.0, True), (1.0, False)):
+        got = taylor_weights((s, 8.5, 9.0), t, span(chart, s, t), factor)
         assert sum(got) == pytest.approx(sum(exact), rel=1e-12)
         assert (got == pytest.approx(exact, rel=1e-10)) == equal
 
@@ -211,11 +206,11 @@ def test_the_exact_corrector_is_adams_moulton(points: int, chart: Chart) -> None
 
 @pytest.mark.parametrize("points", [1, 2, 3, 4])
 def test_ipndm_is_lms_on_equal_steps(points: int) -> None:
-    lms = LMS(points, guard=None)
-    same(IPNDM(points), lms, uniform(9, 10, 1))
-    same(IPNDM(points), lms, uniform(9, 10, 1).reversed())
+    ipndm, lms = IPNDM(points, guard=None), LMS(points, guard=None)
+    same(ipndm, lms, uniform(9, 10, 1))
+    same(ipndm, lms, uniform(9, 10, 1).reversed())
     if points > 1:
-        a, b = (tabulate(s, IRREGULAR).answer for s in (IPNDM(points), lms))
+        a, b = (tabulate(s, IRREGULAR).answer for s in (ipndm, lms))
         assert max(abs(p - q) for p, q in zip(a, b, strict=True)) > 1e-2
 
 
@@ -243,7 +238,14 @@ def test_evaluations(n: int) -> None:
     assert fit(PLMS(), n + 1, lambda k: log_snr(k, 10, 0.1)).steps == n
 
 
-ENDING = [IPNDM(), PLMS(), PNDM(), UniPC(), UniPC(2, NOISE), UniPC(3, variant="bh1")]
+ENDING = [
+    IPNDM(guard=None),
+    PLMS(guard=None),
+    PNDM(guard=None),
+    UniPC(),
+    UniPC(2, NOISE),
+    UniPC(3, variant="bh1"),
+]
 
 
 @pytest.mark.parametrize("solver", [*ENDING, PublishedDPMSolver()], ids=repr)

@@ -233,6 +233,8 @@ def test_what_starts_refuse() -> None:
     )
     says(StateError, "AFS: method must be a Solver, but is 3", lambda: AFS(3))  # type: ignore[arg-type]
     says(ValueError, "Velocity needs a scale above 0", lambda: RescaledStart(Euler(), 0.0))
+    number = "CorrectedStart: scale must be a number, but got 'a'"
+    says(ValueError, number, lambda: CorrectedStart(Euler(), "a"))  # type: ignore[arg-type]
     start = GaussianStart(Euler(), torch.zeros(3), torch.eye(3))
     says(
         StateError,

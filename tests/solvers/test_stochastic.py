@@ -147,7 +147,13 @@ BAD: dict[str, Callable[[], object]] = {
     "DPMSolverPPSDE needs 0 < r <= 1": lambda: DPMSolverPPSDE(r=0.0),
     "DPMSolverPP2MSDE needs eta >= 0": lambda: DPMSolverPP2MSDE(-1.0),
     "DPMSolverPP3MSDE needs eta >= 0": lambda: DPMSolverPP3MSDE(math.inf),
-    "SASolver needs predictor >= 1": lambda: SASolver(predictor=0),
+    "SASolver has 1 to 8 points in its predictor, a whole number, but got predictor = 0": lambda: (
+        SASolver(predictor=0)
+    ),
+    "but got predictor = 2.0": lambda: SASolver(predictor=2.0),  # type: ignore[arg-type]
+    "SASolver has 0 to 8 points in its corrector, .* corrector = 2.0": lambda: SASolver(
+        corrector=2.0  # type: ignore[arg-type]
+    ),
     "ERSDE has 1 to 8 points, a whole number, but got points = 0": lambda: ERSDE(0),
     "ERSDE has 1 to 3 points, a whole number, but got points = 4": lambda: ERSDE(4, published=True),
     "ERSDE needs eta >= 0": lambda: ERSDE(eta=-0.1),

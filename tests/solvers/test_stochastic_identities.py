@@ -43,16 +43,16 @@ NO_NOISE: list[tuple[Solver, Solver]] = [
     (DPMSolverPPSDE(0.0), DPMSolverPP2S()),
     (DPMSolverPPSDE(0.0, r=0.7, family=SDE_ETA), DPMSolverPP2S(0.7)),
     (DPMSolverPP2MSDE(0.0), DPMSolverPP2M()),
-    (DPMSolverPP2MSDE(0.0, heun=True), Adams(2, DATA, LOG_SIGMA, guard=None)),
-    (DPMSolverPP3MSDE(0.0), Adams(3, DATA, LOG_SIGMA, guard=None)),
-    (SASolver(0.0, 3, 0, lower_order_final=False), Adams(3, DATA, LOG_SIGMA, guard=None)),
-    (SASolver(0.0, 2, 3, lower_order_final=False), UniPC(2, guard=None)),
+    (DPMSolverPP2MSDE(0.0, heun=True), Adams(2, DATA, LOG_SIGMA)),
+    (DPMSolverPP3MSDE(0.0), Adams(3, DATA, LOG_SIGMA)),
+    (SASolver(0.0, 3, 0, lower_order_final=False), Adams(3, DATA, LOG_SIGMA)),
+    (SASolver(0.0, 2, 3, lower_order_final=False), UniPC(2)),
     (
         SASolver(0.0, 2, 0, published=True, lower_order_final=False),
-        UniPC(2, variant="bh1", correct=False, guard=None),
+        UniPC(2, variant="bh1", correct=False),
     ),
-    *((ERSDE(points, 0.0), Adams(points, DATA, SIGMA, guard=None)) for points in (1, 2, 3, 5)),
-    (ERSDE(3, 0.0, SDE_ETA), Adams(3, DATA, SIGMA, guard=None)),
+    *((ERSDE(points, 0.0), Adams(points, DATA, SIGMA)) for points in (1, 2, 3, 5)),
+    (ERSDE(3, 0.0, SDE_ETA), Adams(3, DATA, SIGMA)),
     (EDM(0.0), Heun()),
     (EDM(0.0, method=Euler()), Euler()),
     (EDM(s_tmin=20.0), Heun()),
@@ -109,6 +109,6 @@ def test_two_names_of_one_method(one: Solver, two: Solver) -> None:
 def test_published_3m_is_another_method() -> None:
     x, y = (
         sample(noisy(PROBLEM), UNIT, GRID, s).x
-        for s in (DPMSolverPP3MSDE(), DPMSolverPP3MSDE(published=True))
+        for s in (DPMSolverPP3MSDE(guard=None), DPMSolverPP3MSDE(published=True, guard=None))
     )
     assert float((x - y).abs().max()) > 1e-4

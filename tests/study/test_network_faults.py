@@ -79,7 +79,7 @@ FAULTS = {
 
 def problem(fault: Fault) -> NetworkProblem:
     ode = DiffusionODE(fault.network, KIND, condition=fault.condition)
-    return NetworkProblem(ode, fault.event, 10.0, 0.05, data=DATA)
+    return NetworkProblem(ode, fault.event, 10.0, 0.05, data=DATA, name="own")
 
 
 def spacing(n: int, high: float = 10.0, low: float = 0.05) -> Any:

@@ -8,8 +8,10 @@ import pytest
 import torch
 
 from flowsolve import ve_start, vp_start
+from flowsolve.errors import StateError
 from flowsolve.problems import Mixture1D
 from flowsolve.study import Setup, convergence, work_precision
+from flowsolve.study.settings import seeds_of
 from flowsolve_solvers import Euler, Heun
 from tests.helpers import says
 
@@ -53,3 +55,14 @@ def test_a_word_that_is_no_setting_and_a_block_of_nothing(study: Any) -> None:
         lambda: study(seed=3),
     )
     says(ValueError, "block must be at least 1 sample, but got 0.", lambda: study(block=0))
+
+
+@pytest.mark.parametrize("start", [lambda: 1.0, lambda s, t: s, lambda s: "one", 3])
+def test_a_start_is_a_function_of_one_level(start: Any) -> None:
+    with pytest.raises(StateError, match=r"^start"):
+        Setup.of({"seeds": range(2), "start": start})
+
+
+@pytest.mark.parametrize("seeds", [range(3), range(5, 6), [4, 2, 9]])
+def test_seeds_are_read_from_their_text(seeds: Any) -> None:
+    assert [*seeds_of(Setup.of({"seeds": seeds}).seeds_text)] == [*seeds]

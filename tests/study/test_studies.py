@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
-from flowsolve.errors import BudgetError, FlowsolveError, StateError
+from flowsolve.errors import BudgetError, FlowsolveError, ResultsError, StateError
 from flowsolve.ode.base import ODE
 from flowsolve.problems import Digits, Gaussian, Mixture, Mixture1D
 from flowsolve.schedule.grid import Grid
@@ -174,6 +175,26 @@ def test_blocks_pool_to_what_one_block_gives() -> None:
             assert (pooled.samples, pooled.nfe) == (32, one.nfe)
             assert pooled.median == pytest.approx(one.median, rel=0.5)
             assert pooled.seeds == "0-7, 8-15, 16-23, 24-31"
+
+
+def test_what_cannot_be_pooled_is_said(tmp_path: Path) -> None:
+    """A file that grew by overlapping seeds once counted those twice, and pooled two dtypes, in silence."""
+    path = tmp_path / "rows.jsonl"
+    for options in ({"seeds": range(4)}, {"seeds": range(2, 6)}):
+        work_precision(Euler(), Gaussian(), [4], path=path, cached=False, **options)
+    both = Study.load(path)
+    with pytest.raises(
+        ResultsError, match=r"cannot be pooled: some seeds of 0-3 and 2-5 are the same"
+    ):
+        both.series  # noqa: B018
+    one = Study(tuple(r for r in both.rows if r.seeds == "0-3"))
+    assert [r.samples for rows in one.series.values() for r in rows] == [4]
+    rows = one.rows[0], replace(one.rows[0], seeds="4-7", dtype="float64")
+    with pytest.raises(
+        ResultsError, match=r"their dtype is float32 and float64.*r\.dtype == 'float32'"
+    ):
+        Study(rows).series  # noqa: B018
+    assert Study((rows[0], replace(rows[0], seeds="4-7"))).series
 
 
 def test_a_last_block_may_be_smaller_and_weighs_less() -> None:

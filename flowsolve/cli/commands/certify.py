@@ -16,8 +16,7 @@ def add(c: argparse.ArgumentParser) -> None:
     c.add_argument("solvers", nargs="*", metavar="SOLVER", help="default: all that packages list")
     c.add_argument("--out", metavar="FILE", help="write the table there as Markdown")
     c.add_argument("--overwrite", action="store_true", help="replace the file")
-    options.add_format(c)
-    options.add_quiet(c)
+    options.add_printed(c)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -35,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _study(args: argparse.Namespace, folder: Folder) -> int:
     from flowsolve.cli.experiment import finish, measured, print_table
-    from flowsolve.integrate.driver import vp_start
+    from flowsolve.integrate.starting import vp_start
 
     solvers = options.find_solvers(args.solvers)
     problem = options.find_problem(args)

@@ -14,7 +14,7 @@ LIBRARIES = ("numpy", "scipy", "matplotlib", "safetensors", "torchdiffeq", "rich
 
 
 def add(c: argparse.ArgumentParser) -> None:
-    options.add_format(c)
+    options.add_printed(c)
 
 
 def run(args: argparse.Namespace) -> int:

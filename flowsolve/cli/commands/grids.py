@@ -14,7 +14,7 @@ def add(c: argparse.ArgumentParser) -> None:
     c.add_argument("--sigma-max", type=float, metavar="S")
     c.add_argument("--sigma-min", type=float, metavar="S")
     options.add_output(c, None)
-    options.add_format(c)
+    options.add_printed(c)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -8,7 +8,7 @@ from flowsolve.cli import options
 
 
 def add(c: argparse.ArgumentParser) -> None:
-    options.add_format(c)
+    options.add_printed(c)
 
 
 def run(args: argparse.Namespace) -> int:

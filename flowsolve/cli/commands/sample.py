@@ -16,13 +16,13 @@ def add(c: argparse.ArgumentParser) -> None:
     c.add_argument("--first-seed", type=int, default=0, metavar="SEED")
     options.add_spacing(c, "karras")
     options.add_dtype(c)
-    options.add_output(c, "results/sample-PROBLEM")
-    options.add_quiet(c)
+    options.add_results(c, "results/sample-PROBLEM")
 
 
 def run(args: argparse.Namespace) -> int:
     from safetensors.torch import save
 
+    from flowsolve.cli import show
     from flowsolve.cli.output import Folder
     from flowsolve.cli.progress import Counted, busy
     from flowsolve.cli.spacings import find_spacing
@@ -62,5 +62,14 @@ def run(args: argparse.Namespace) -> int:
         draw = partial(images if done.x.ndim == 4 else scatter, title=title)
         folder.figure("samples", draw, done.x)
         files = "samples.png, .svg, .pdf, .safetensors"
-        print(f"{folder.path}: {files} ({done.nfe} evaluations, {done.grid})")
+        if args.format == "table":
+            print(f"{folder.path}: {files} ({done.nfe} evaluations, {done.grid})")
+        else:
+            row = {
+                "solver": repr(solver),
+                "nfe": done.nfe,
+                "steps": done.grid.steps,
+                "grid": done.grid.name,
+            }
+            show.records(args.format, [row | {"samples": args.samples, "folder": str(folder.path)}])
         return folder.code()

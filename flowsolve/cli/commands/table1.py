@@ -36,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _study(args: argparse.Namespace, folder: Folder) -> int:
     from flowsolve.cli.experiment import finish, measured, print_table
-    from flowsolve.integrate.driver import vp_start
+    from flowsolve.integrate.starting import vp_start
     from flowsolve.solver.plugins import make_solver
 
     etas = [make_solver(_ddim(eta)) for eta in args.etas]

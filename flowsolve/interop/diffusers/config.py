@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from flowsolve.errors import ScheduleError
-from flowsolve.integrate.driver import ve_start, vp_start
+from flowsolve.integrate.starting import ve_start, vp_start
 from flowsolve.interop.diffusers.clock import spaced, table, whole
 from flowsolve.interop.diffusers.families import Kind, family_of
 from flowsolve.interop.diffusers.grid import FlowSpacing, SolverFlowSpacing, TableSpacing

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from flowsolve.analysis.stages import Recurrence, Run
 from flowsolve.errors import GridError, StateError, TableError
 from flowsolve.integrate.cost import per_step
-from flowsolve.integrate.driver import vp_start
+from flowsolve.integrate.starting import vp_start
 from flowsolve.interop.diffusers.timesteps import begun, cached, drawn, position, upwards
 from flowsolve.ode.base import ODE
 from flowsolve.ode.diffusion import DiffusionODE
