@@ -19,9 +19,13 @@ if TYPE_CHECKING:
     from flowsolve.problems.base import Problem
     from flowsolve.schedule.grid import GridFamily
     from flowsolve.solver.base import Solver
+    from flowsolve.study.cases import Method
     from flowsolve.study.settings import Settings
 
-SOLVERS = ["euler", "heun", "dpmsolver3", "dpmsolverpp2m", "lms:points=3", "dpmsolverppm:points=3"]
+SOLVERS = [
+    "default", "euler@log_snr", "heun@karras", "dpmsolver3@log_snr", "dpmsolverpp2m@log_snr",
+    "lms:points=3@karras", "unipc:points=3@log_snr",
+]  # fmt: skip
 DTYPES = ["float32", "float64", "bfloat16", "float16"]
 
 
@@ -102,6 +106,31 @@ def find_solvers(texts: Sequence[str]) -> list[Solver]:
     from flowsolve.solver.plugins import make_solver
 
     return [*{repr(solver): solver for solver in map(make_solver, texts)}.values()]
+
+
+def check_methods(texts: Sequence[str]) -> None:
+    """Raise NameUnknown or StateError for a text that names no solver, before anything is loaded."""
+    find_solvers([text.rpartition("@")[0] or text for text in texts if text != "default"])
+
+
+def find_methods(texts: Sequence[str], spacings: Sequence[str], problem: Problem) -> list[Method]:
+    """`default` as the rule; solver@spacing with that spacing, a solver alone on karras, where `spacings` has
+    "own"; every solver on each of the others.
+    """
+    from flowsolve.cli.spacings import find_spacing
+    from flowsolve.solver.plugins import make_solver
+    from flowsolve.solver.rule import default_rule
+
+    found: list[Method] = []
+    for text in texts:
+        if text == "default":
+            found.append(default_rule())
+            continue
+        name, _, own = text.rpartition("@") if "@" in text else (text, "", "karras")
+        named = [own if spacing == "own" else spacing for spacing in spacings]
+        solver = make_solver(name)
+        found += [(solver, find_spacing(one, problem.clock)) for one in named]
+    return found
 
 
 def find_problem(args: argparse.Namespace) -> Problem:

@@ -44,7 +44,7 @@ def errors(study: Study) -> Iterator[Table]:
             body.append([str(_budget(asked)), *map(_cell, cells)])
         slopes = ["slope", *(_slope(study.slope(*name)) for name in series)]
         orders = ["order", *(str(rows[0].order) for rows in series.values())]
-        title = "RMS error (evaluations used, where fewer)"
+        title = "RMS error ± its standard error over the samples (evaluations used, where fewer)"
         yield Table(["NFE", *names], body, title, [slopes, orders])
     adaptive = [r for rows in study.series.values() for r in rows if not r.fixed]
     if adaptive:
@@ -66,7 +66,8 @@ def _cell(row: ErrorRow | None) -> str:
     if row is None:
         return "-"
     used = "" if row.nfe == _budget(row.asked) else f" ({row.nfe})"
-    return f"{row.rmse:.2e}{used}" + ("" if row.certified else " *")
+    spread = "" if math.isnan(row.stderr) else f" ± {row.stderr / row.rmse:.0%}"
+    return f"{row.rmse:.2e}{spread}{used}" + ("" if row.certified else " *")
 
 
 def notes(study: Study) -> Iterator[str]:

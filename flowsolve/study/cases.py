@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -12,9 +12,12 @@ from typing import Any
 from flowsolve._arguments import instance, real, several, shown, whole
 from flowsolve.errors import BudgetError, FlowsolveError, StateError
 from flowsolve.integrate.cost import fit
+from flowsolve.ode.data_scales import known_scales
 from flowsolve.problems.base import Problem, check_problem
 from flowsolve.schedule.grid import Grid, Spacing
+from flowsolve.schedule.spacings import karras
 from flowsolve.solver.base import Solver, check_solver
+from flowsolve.solver.rule import Rule
 
 EXAMPLE = "a function (n, sigma_max, sigma_min) -> Grid such as karras"
 
@@ -78,6 +81,51 @@ def steps_case(solver: Solver, problem: Problem, spacing: Spacing, n: int) -> Ca
     name = _name(spacing)
     grid = partial(spacing, n, problem.sigma_max, problem.sigma_min)
     return Case(solver, repr(solver), name, f"steps={n}", grid)
+
+
+Method = Solver | Rule | tuple[Solver, Spacing]
+"""What a study of budgets compares: a solver, a rule, which has grids of its own, or (solver, spacing)."""
+
+
+def methods(given: Method | Iterable[Method]) -> list[tuple[Solver | Rule, Spacing | None]]:
+    """Each with the spacing that it comes with. Raises StateError where one is no solver, and for none."""
+    single = isinstance(given, Solver | Rule | type | str)
+    found: list[tuple[Solver | Rule, Spacing | None]] = []
+    for one in (
+        [given] if single else several("solvers", given, "solvers such as [Euler(), Heun()]")
+    ):
+        pair: tuple[Any, Any] = one if isinstance(one, tuple) and len(one) == 2 else (one, None)
+        if not isinstance(pair[0], Rule):
+            check_solver(pair[0])
+        found.append(pair)
+    return found
+
+
+def rule_cases(rule: Rule, problem: Problem, nfe: Sequence[int]) -> Iterator[Case]:
+    """What the rule chooses for each budget, from the scales that the problem knows or its shape suggests."""
+    check_problem(problem)
+    scales = known_scales(problem, problem.event)
+    for budget in counts("nfe", nfe, empty=True):
+        solver, grid = rule.choose(budget, problem.sigma_max, problem.sigma_min, scales)
+        yield Case(solver, repr(rule), grid.name, f"nfe={budget}", partial(Grid, grid, grid.name))
+
+
+def method_cases(
+    given: Method | Iterable[Method],
+    problem: Problem,
+    nfe: Sequence[int],
+    spacings: Sequence[Spacing] = (karras,),
+    tolerances: Sequence[float] = (),
+) -> list[Case]:
+    """The cases of several methods; those without a spacing of their own on each of `spacings`."""
+    cases: list[Case] = []
+    for method, own in methods(given):
+        if isinstance(method, Rule):
+            cases += rule_cases(method, problem, nfe)
+            continue
+        for spacing in [own] if own else spacings[:1] if method.adaptive else spacings:
+            cases += budget_cases(method, problem, spacing, nfe, tolerances)
+    return cases
 
 
 def budget_cases(

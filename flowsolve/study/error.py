@@ -30,7 +30,8 @@ class ErrorRow(Row):
 
     asked      what was asked for: "nfe=10", "steps=40" or "tol=1e-05"
     nfe        evaluations counted, per sample;  forwards: network passes per sample
-    rmse       √mean|x - reference|² over all values;  median, p90, max: of the per-sample RMS errors
+    rmse       √mean|x - reference|² over all values;  stderr: its standard error over the samples
+    median     of the per-sample RMS errors, as are p90, max and the geometric mean
     scale      the RMS of the reference;  ref_err: its own error;  certified: rmse >= 10 ref_err. A network's
                reference is as accurate as its row needs, so rows of one block may have several ref_err
     seconds    of the solve alone, the device synchronised
@@ -52,6 +53,8 @@ class ErrorRow(Row):
     nfe: int = 0
     forwards: float = 0.0
     rmse: float = math.nan
+    stderr: float = math.nan
+    geometric: float = math.nan
     median: float = math.nan
     p90: float = math.nan
     max: float = math.nan
@@ -146,6 +149,8 @@ def _measure(row: ErrorRow, case: Case, problem: Problem, x: Tensor, truth: Trut
         nfe=round(solution.per_sample),
         forwards=solution.forwards,
         rmse=rms(errors),
+        stderr=_stderr(each),
+        geometric=float(each.log().mean().exp()),
         median=float(each.median()),
         p90=float(each.quantile(0.9)),
         max=float(each.max()),
@@ -154,6 +159,14 @@ def _measure(row: ErrorRow, case: Case, problem: Problem, x: Tensor, truth: Trut
         certified=rms(errors) >= 10 * against.err,
         seconds=seconds,
     )
+
+
+def _stderr(each: Tensor) -> float:
+    """The standard error of √mean e² over samples e: that of the mean of e², over 2 √mean e²."""
+    squares = each.square()
+    if len(each) < 2 or not float(squares.mean()):
+        return math.nan
+    return float(squares.std() / len(each) ** 0.5 / (2 * squares.mean().sqrt()))
 
 
 def _synchronise(x: Tensor) -> None:

@@ -14,8 +14,15 @@ from flowsolve.errors import BudgetError, FlowsolveError, ResultsError, StateErr
 from flowsolve.problems.base import Problem, check_problem
 from flowsolve.schedule.grid import Spacing
 from flowsolve.schedule.spacings import karras
-from flowsolve.solver.base import Solver, as_solvers, check_solver
-from flowsolve.study.cases import EXAMPLE, budget_cases, counts, steps_case
+from flowsolve.solver.base import Solver, check_solver
+from flowsolve.study.cases import (
+    EXAMPLE,
+    Method,
+    counts,
+    method_cases,
+    methods,
+    steps_case,
+)
 from flowsolve.study.error import ErrorRow, error_tasks
 from flowsolve.study.results import read_jsonl, write_csv
 from flowsolve.study.runner import Task, collect
@@ -100,7 +107,7 @@ class Study:
 
 
 def _pool(block: Sequence[ErrorRow]) -> ErrorRow:
-    """One row for several blocks of seeds: rmse and max are exact, median and p90 are averages."""
+    """One row for several blocks of seeds: median and p90 are averages, the others exact."""
     n = sum(r.samples for r in block)
 
     def mean(value: Callable[[ErrorRow], float]) -> float:
@@ -109,11 +116,15 @@ def _pool(block: Sequence[ErrorRow]) -> ErrorRow:
     if len(block) == 1:
         return block[0]
     _check_blocks(block)
+    rmse = math.sqrt(mean(lambda r: r.rmse**2))
+    spread = math.fsum((r.samples * r.rmse * r.stderr) ** 2 for r in block)  # of mean e², over 2 n
     return replace(
         block[0],
         samples=n,
         seeds=", ".join(r.seeds for r in block),
-        rmse=math.sqrt(mean(lambda r: r.rmse**2)),
+        rmse=rmse,
+        stderr=math.sqrt(spread) / (n * rmse) if rmse else math.nan,
+        geometric=math.exp(mean(lambda r: math.log(r.geometric))) if rmse else 0.0,
         scale=math.sqrt(mean(lambda r: r.scale**2)),
         ref_err=math.sqrt(mean(lambda r: r.ref_err**2)),
         median=mean(lambda r: r.median),
@@ -180,7 +191,7 @@ def convergence(
 
 
 def work_precision(
-    solvers: Solver | Iterable[Solver],
+    solvers: Method | Iterable[Method],
     problem: Problem,
     nfe: Sequence[int],
     *,
@@ -193,7 +204,8 @@ def work_precision(
     """Errors of several solvers at several budgets of evaluations, from the same noise, to the same σ.
 
     solvers     one or several: fixed-grid ones run on the largest grid within each budget of `nfe`,
-                adaptive ones once for each of `tolerances` (rtol = atol)
+                adaptive ones once for each of `tolerances` (rtol = atol). A pair (solver, spacing) has a
+                spacing of its own, and a rule (`flowsolve.solver.default_rule()`) solvers and grids
     path        a JSON Lines file: each row is on the disk before the next is computed, and rows
                 found there are not computed again
     on_row      called with each row, how many are done and how many there will be
@@ -209,7 +221,7 @@ def work_precision(
 
 
 def work_precision_tasks(
-    solvers: Solver | Iterable[Solver],
+    solvers: Method | Iterable[Method],
     problem: Problem,
     nfe: Sequence[int],
     *,
@@ -219,18 +231,14 @@ def work_precision_tasks(
 ) -> list[Task[ErrorRow]]:
     """What `work_precision` measures, as tasks for `collect`."""
     check_problem(problem)
-    run, solvers = Setup.of(settings, seeds=range(256)), as_solvers(solvers)
-    for solver in solvers:
-        _check_noise_free(solver)
+    run = Setup.of(settings, seeds=range(256))
+    for method, _ in methods(solvers):
+        if isinstance(method, Solver):
+            _check_noise_free(method)
     spacings = several(
         "spacings", [spacings] if callable(spacings) else spacings, f"spacings, each {EXAMPLE}"
     )
-    cases = [
-        case
-        for solver in solvers
-        for spacing in (spacings[:1] if solver.adaptive else spacings)
-        for case in budget_cases(solver, problem, spacing, nfe, tolerances)
-    ]
+    cases = method_cases(solvers, problem, nfe, spacings, tolerances)
     if not cases:
         raise BudgetError(
             "there is nothing to measure: give nfe=[10, 20], say, or tolerances for adaptive solvers."

@@ -10,19 +10,22 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from flowsolve.ode import ODE
 from flowsolve.solver import DATA, NOISE, VELOCITY, Solver, TwoState, Velocity, check_option
 from flowsolve_solvers._multistep import Evaluated
+from flowsolve_solvers.multistep import Adams
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from flowsolve.schedule import Grid
     from flowsolve.solver import Point
+
+_ADAMS = Adams()  # frozen, so one will do for all
 
 __all__ = ["AFS", "CorrectedStart", "GaussianStart", "RescaledStart"]
 
@@ -31,7 +34,7 @@ __all__ = ["AFS", "CorrectedStart", "GaussianStart", "RescaledStart"]
 class Around(Solver):
     """A solver around `method`, any method on a fixed grid."""
 
-    method: Solver
+    method: Solver = _ADAMS
 
     def __post_init__(self) -> None:
         check_option(self, "method", Solver)
@@ -168,8 +171,8 @@ class GaussianStart(Started):
     unit noise. Its weights are matrices, so it has no table.
     """
 
-    mean: Tensor
-    covariance: Tensor
+    mean: Tensor = field(kw_only=True)
+    covariance: Tensor = field(kw_only=True)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -188,7 +191,8 @@ class GaussianStart(Started):
     def of(cls, method: Solver, data: Tensor) -> GaussianStart:
         """With the mean and the covariance of data (N, *event)."""
         flat = data.flatten(1).double()
-        return cls(method, data.double().mean(0), flat.T.cov().reshape(flat.shape[1], -1))
+        covariance = flat.T.cov().reshape(flat.shape[1], -1)
+        return cls(method, mean=data.double().mean(0), covariance=covariance)
 
     @cached_property
     def _principal(self) -> tuple[Tensor, Tensor]:

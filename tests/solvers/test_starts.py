@@ -51,7 +51,7 @@ STARTS = [
     AFS(INNER),
     RescaledStart(INNER),
     CorrectedStart(INNER),
-    GaussianStart(INNER, torch.zeros(2), torch.eye(2)),
+    GaussianStart(INNER, mean=torch.zeros(2), covariance=torch.eye(2)),
 ]
 inf = math.inf
 
@@ -133,8 +133,8 @@ def test_starts_are_exact_for_their_gaussian() -> None:
     data = Gaussian(mean, covariance, sigma_max=80.0, sigma_min=0.05)
     solver = GaussianStart(
         Euler(),
-        torch.tensor(mean, dtype=torch.float64),
-        torch.tensor(covariance, dtype=torch.float64),
+        mean=torch.tensor(mean, dtype=torch.float64),
+        covariance=torch.tensor(covariance, dtype=torch.float64),
     )
     assert far(solve(data, x, [80.0, 0.05], solver).x, data.flow(x, 80.0, 0.05)) < 1e-12
     # ∞ is the limit of great σ
@@ -235,14 +235,18 @@ def test_what_starts_refuse() -> None:
     says(ValueError, "Velocity needs a scale above 0", lambda: RescaledStart(Euler(), 0.0))
     number = "CorrectedStart: scale must be a number, but got 'a'"
     says(ValueError, number, lambda: CorrectedStart(Euler(), "a"))  # type: ignore[arg-type]
-    start = GaussianStart(Euler(), torch.zeros(3), torch.eye(3))
+    start = GaussianStart(Euler(), mean=torch.zeros(3), covariance=torch.eye(3))
     says(
         StateError,
         "GaussianStart is for samples of shape (3,), but the state is (32, 2).",
         lambda: solve(MIXTURE, noise(), [9.0, 1.0], start),
     )
     wrong = "GaussianStart: the covariance of a mean of (3,) is (3, 3), but it has (2, 2)"
-    says(ValueError, wrong, lambda: GaussianStart(Euler(), torch.zeros(3), torch.eye(2)))
+    says(
+        ValueError,
+        wrong,
+        lambda: GaussianStart(Euler(), mean=torch.zeros(3), covariance=torch.eye(2)),
+    )
     says(TableError, "the weights of GaussianStart are matrices", lambda: tabulate(start, GRID))
 
 

@@ -28,7 +28,7 @@ def add(c: argparse.ArgumentParser) -> None:
                    help="of adaptive solvers")  # fmt: skip
     c.add_argument("--seeds", type=int, default=256, metavar="N", help="samples (default 256)")
     options.add_block(c)
-    options.add_spacing(c, "karras")
+    options.add_spacing(c, "own")
     options.add_dtype(c)
     options.add_results(c, "results/compare-PROBLEM")
 
@@ -39,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
     options.positive(args, "nfe", "seeds", "block")
     if not all(0 < tol < math.inf for tol in args.tolerances):
         raise WrongUse(f"--tolerances must be positive, but got {args.tolerances}.")
-    options.find_solvers(args.solvers)
+    options.check_methods(args.solvers)
     with Folder(args, args.problem, GROWS) as folder:
         return _study(args, folder)
 
@@ -47,11 +47,9 @@ def run(args: argparse.Namespace) -> int:
 def _study(args: argparse.Namespace, folder: Folder) -> int:
     from flowsolve.cli import show, tables
     from flowsolve.cli.experiment import finish, measured
-    from flowsolve.cli.spacings import find_spacing
 
-    solvers = options.find_solvers(args.solvers)
     problem = options.find_problem(args)
-    spacings = [find_spacing(text, problem.clock) for text in args.spacing]
+    methods = options.find_methods(args.solvers, args.spacing, problem)
 
     from flowsolve.plot.error import error_vs_nfe
     from flowsolve.study.studies import Study, work_precision_tasks
@@ -61,7 +59,7 @@ def _study(args: argparse.Namespace, folder: Folder) -> int:
         task
         for seeds in map(range, ends, ends[1:])
         for task in work_precision_tasks(
-            solvers, problem, args.nfe, spacings=spacings, tolerances=args.tolerances,
+            methods, problem, args.nfe, tolerances=args.tolerances,
             **options.find_settings(args, seeds=seeds),
         )
     ]  # fmt: skip

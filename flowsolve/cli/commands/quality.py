@@ -18,7 +18,7 @@ def add(c: argparse.ArgumentParser) -> None:
     c.add_argument("--solvers", nargs="+", default=options.SOLVERS, metavar="SOLVER")
     c.add_argument("--nfe", nargs="+", type=int, default=[5, 6, 8, 10, 16, 24], metavar="N")
     options.add_samples(c, 500)
-    options.add_spacing(c, "karras")
+    options.add_spacing(c, "own")
     options.add_dtype(c)
     options.add_results(c, "results/quality-PROBLEM")
 
@@ -33,19 +33,17 @@ def run(args: argparse.Namespace) -> int:
 
 def _study(args: argparse.Namespace, folder: Folder) -> int:
     from flowsolve.cli.experiment import finish, measured, print_table
-    from flowsolve.cli.spacings import find_spacing
 
-    solvers = options.find_solvers(args.solvers)
     problem = options.find_problem(args)
-    spacing = find_spacing(args.spacing[0], problem.clock)
+    methods = options.find_methods(args.solvers, args.spacing[:1], problem)
     settings = options.find_settings(args, seeds=range(args.samples))
     features, named = options.find_features(args, problem)
 
     from flowsolve.plot.quality import quality_vs_nfe
-    from flowsolve.study.cases import budget_cases
+    from flowsolve.study.cases import method_cases
     from flowsolve.study.quality import quality
 
-    cases = [c for s in solvers for c in budget_cases(s, problem, spacing, args.nfe)]
+    cases = method_cases(methods, problem, args.nfe)
     tasks = quality(
         cases, problem, features=features, features_name=named, errors=True,
         folder=folder.path / "samples", **settings,
