@@ -69,6 +69,7 @@ def test_compare(tmp_path: Path) -> None:
     assert after["error_vs_nfe.svg"][0] == before["error_vs_nfe.svg"][0]
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_several_spacings_each_have_a_column(tmp_path: Path) -> None:
     text = done(
         *SMALL, "--spacing", "karras", "uniform_t", "karras:rho=3", "--out", "o", cwd=tmp_path
@@ -78,6 +79,7 @@ def test_several_spacings_each_have_a_column(tmp_path: Path) -> None:
     assert len(table_of(tmp_path / "o" / "orders.csv")) == 3
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_ends_and_dtype_reach_the_rows(tmp_path: Path) -> None:
     done(*SMALL, "--sigma-max", "5", "--sigma-min", "0.2", "--dtype", "float64", "--block", "5",
          "--out", "o", cwd=tmp_path)  # fmt: skip

@@ -26,6 +26,7 @@ from flowsolve.study import ErrorRow
 from tests.cli.helpers import COMMAND, done, flowsolve, outside
 from tests.cli.test_encodings import SMALL
 
+pytestmark = pytest.mark.usefixtures("undrawn")
 PRINTS = [name for name in SMALL if name not in ("completion", "sample")]
 QUIET = [
     name for name in SMALL if name not in ("completion", "env", "grids", "problems", "solvers")
@@ -33,7 +34,12 @@ QUIET = [
 
 
 @pytest.mark.parametrize("command", PRINTS)
-def test_json_and_csv_hold_the_same_values(command: str, tmp_path: Path) -> None:
+def test_json_and_csv_hold_the_same_values_and_quiet_says_nothing(
+    command: str, tmp_path: Path
+) -> None:
+    """Measured in silence; JSON and CSV are of the same rows."""
+    if command in QUIET:
+        _silent(command, tmp_path)
     made = flowsolve(command, *SMALL[command], "--format", "json", cwd=tmp_path)
     assert made.returncode == 0, made.stderr
     rows = json.loads(made.stdout)
@@ -67,11 +73,15 @@ def test_rows_and_listings_are_values_and_not_texts(tmp_path: Path) -> None:
     assert isinstance(order[0]["measured"], float)
 
 
-@pytest.mark.parametrize("command", QUIET)
-def test_quiet_says_nothing_on_stderr(command: str, tmp_path: Path) -> None:
+def _silent(command: str, tmp_path: Path) -> None:
     made = flowsolve(command, *SMALL[command], "--quiet", cwd=tmp_path)
     assert made.returncode == 0
     assert made.stderr == ""
+
+
+@pytest.mark.parametrize("command", [name for name in QUIET if name not in PRINTS])
+def test_quiet_says_nothing_where_there_are_no_formats(command: str, tmp_path: Path) -> None:
+    _silent(command, tmp_path)
 
 
 def test_options_are_where_they_belong() -> None:
