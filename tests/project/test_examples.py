@@ -23,9 +23,9 @@ NUMBER = r"(-?\d+\.?\d*(?:e[+-]?\d+)?)"
 def run(name: str, out: Path, *options: str) -> str:
     """What it prints, run in this process, which has torch already."""
     printed, path = io.StringIO(), str(EXAMPLES / name)
-    with chdir(out.parent), redirect_stdout(printed), torch.random.fork_rng():
-        with patch.object(sys, "argv", [path, "--out", str(out), *options]):
-            runpy.run_path(path, run_name="__main__")
+    argv = patch.object(sys, "argv", [path, "--out", str(out), *options])
+    with chdir(out.parent), redirect_stdout(printed), torch.random.fork_rng(), argv:
+        runpy.run_path(path, run_name="__main__")
     left(out)
     return printed.getvalue()
 
