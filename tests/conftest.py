@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterator
+from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -12,6 +14,7 @@ import torch
 from benchmarks.peer_code import k_diffusion_sampling
 
 os.environ["COLUMNS"] = "160"  # of the tables of subprocesses; pytest-xdist sets 80
+os.environ["OMP_NUM_THREADS"] = "1"  # of subprocesses
 torch.set_num_threads(1)
 
 
@@ -26,6 +29,16 @@ def _own_cache(cache_home: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep every test, and what it starts, out of the user's cache."""
     monkeypatch.setenv("FLOWSOLVE_CACHE", cache_home)
     assert os.environ["FLOWSOLVE_CACHE"] == cache_home
+
+
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files of figures hold no picture, for tests of something else: three of them take a second."""
+    from matplotlib.figure import Figure
+
+    monkeypatch.setattr(
+        Figure, "savefig", lambda self, path, **_: Path(path).write_bytes(b"a figure")
+    )
 
 
 @pytest.fixture
@@ -50,3 +63,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for item in items:
             if item.get_closest_marker("gpu"):
                 item.add_marker(skip)
+
+
+def pytest_collection_finish() -> None:
+    """What was collected stays to the end, so no collection of garbage looks through it."""
+    gc.freeze()

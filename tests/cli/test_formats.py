@@ -26,11 +26,17 @@ from flowsolve.study import ErrorRow
 from tests.cli.helpers import COMMAND, done, flowsolve, outside
 from tests.cli.test_encodings import SMALL
 
+pytestmark = pytest.mark.usefixtures("undrawn")
 PRINTS = [name for name in SMALL if name != "completion"]
 
 
 @pytest.mark.parametrize("command", PRINTS)
-def test_json_and_csv_hold_the_same_values(command: str, tmp_path: Path) -> None:
+def test_json_and_csv_hold_the_same_values_and_quiet_says_nothing(
+    command: str, tmp_path: Path
+) -> None:
+    """Measured in silence; JSON and CSV are of the same rows."""
+    quiet = flowsolve(command, *SMALL[command], "--quiet", cwd=tmp_path)
+    assert (quiet.returncode, quiet.stderr) == (0, "")
     made = flowsolve(command, *SMALL[command], "--format", "json", cwd=tmp_path)
     assert made.returncode == 0, made.stderr
     rows = json.loads(made.stdout)
@@ -62,13 +68,6 @@ def test_rows_and_listings_are_values_and_not_texts(tmp_path: Path) -> None:
     order = json.loads(done("order", *SMALL["order"], "--format", "json", cwd=tmp_path))
     assert order[0]["declared"] == 2
     assert isinstance(order[0]["measured"], float)
-
-
-@pytest.mark.parametrize("command", PRINTS)
-def test_quiet_says_nothing_on_stderr(command: str, tmp_path: Path) -> None:
-    made = flowsolve(command, *SMALL[command], "--quiet", cwd=tmp_path)
-    assert made.returncode == 0
-    assert made.stderr == ""
 
 
 def test_options_are_where_they_belong() -> None:

@@ -15,6 +15,7 @@ import pytest
 from flowsolve.study import ErrorRow, read_jsonl
 from tests.cli.helpers import COMMAND, MINE, contents, done, flowsolve, slow_study, table_of
 
+pytestmark = pytest.mark.usefixtures("undrawn")
 OWN = ["compare", "mymodule:problem", "--seeds", "4", "--out", "out"]
 
 

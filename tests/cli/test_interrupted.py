@@ -17,6 +17,8 @@ from flowsolve.study import ErrorRow, read_jsonl
 from flowsolve.study.quality import QualityRow
 from tests.cli.helpers import COMMAND, MINE, done, progress, slow_study, table_of
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL], ids=["ctrl-c", "kill"])
 def test_a_study_that_is_stopped_keeps_its_rows_and_continues(

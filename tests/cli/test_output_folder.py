@@ -10,6 +10,8 @@ import pytest
 
 from tests.cli.helpers import SMALL, contents, done, flowsolve, table_of
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 
 def test_the_output_folder_is_not_overwritten_unasked(tmp_path: Path) -> None:
     blocked = tmp_path / "file"

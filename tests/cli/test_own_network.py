@@ -18,6 +18,7 @@ from flowsolve.problems import Mixture
 from flowsolve.study import reference
 from tests.cli.helpers import done, flowsolve
 
+pytestmark = pytest.mark.usefixtures("undrawn")
 MINE = """
 import torch
 from flowsolve import VPSDE, DiffusionODE, EpsPrediction

@@ -71,8 +71,9 @@ def test_budgets_are_met_or_refused(solver: Solver, to_zero: bool) -> None:
     def grids(n: int) -> Grid:
         return spacing(n).to_zero() if to_zero else spacing(n)
 
-    for budget in range(1, 21):
-        if cost(solver, grids(1)) > budget:
+    least = cost(solver, grids(1))
+    for budget in (1, 2, 3, 4, 5, 7, 12, 20):
+        if least > budget:
             with pytest.raises(BudgetError, match=f"one step.*but nfe = {budget}"):
                 sample(PROBLEM, X / 10, grids, solver, nfe=budget)
             continue

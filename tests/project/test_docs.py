@@ -10,7 +10,6 @@ import contextlib
 import io
 import re
 import shlex
-import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -22,6 +21,7 @@ from flowsolve.analysis.strong_order import STRONG_ORDER
 from flowsolve.solver import provided
 from flowsolve.study import certificate as certify
 from flowsolve_solvers import ALL, STOCHASTIC
+from tests.cli.helpers import flowsolve
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -91,15 +91,10 @@ CONSOLE = re.findall(
 
 @pytest.mark.parametrize(("command", "shown"), CONSOLE, ids=[c.split()[0] for c, _ in CONSOLE])
 def test_the_command_line_prints_what_its_page_shows(
-    command: str, shown: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    command: str, shown: str, undrawn: None, tmp_path: Path
 ) -> None:
     """Without progress, which goes to stderr; "..." stands for lines left out."""
-    monkeypatch.chdir(tmp_path)
-    got = subprocess.run(
-        [sys.executable, "-m", "flowsolve", *shlex.split(command)],
-        capture_output=True,
-        encoding="utf-8",
-    )
+    got = flowsolve(*shlex.split(command), cwd=tmp_path)
     assert got.returncode == 0, got.stderr
     printed = "".join(f"{line.rstrip()}\n" for line in got.stdout.splitlines())
     at = 0

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
+import runpy
 import subprocess
 import sys
+from contextlib import chdir, redirect_stdout
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
+import torch
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
@@ -16,6 +21,23 @@ NUMBER = r"(-?\d+\.?\d*(?:e[+-]?\d+)?)"
 
 
 def run(name: str, out: Path, *options: str) -> str:
+    """What it prints, run in this process, which has torch already."""
+    printed, path = io.StringIO(), str(EXAMPLES / name)
+    argv = patch.object(sys, "argv", [path, "--out", str(out), *options])
+    with chdir(out.parent), redirect_stdout(printed), torch.random.fork_rng(), argv:
+        runpy.run_path(path, run_name="__main__")
+    left(out)
+    return printed.getvalue()
+
+
+def left(out: Path) -> None:
+    assert out.read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
+    assert out.stat().st_size > 10_000
+    assert [p.name for p in out.parent.iterdir()] == [out.name], "and it leaves nothing else behind"
+
+
+def run_outside(name: str, out: Path, *options: str) -> str:
+    """In a process of its own."""
     paths = [str(ROOT), str(ROOT / "solvers")]
     done = subprocess.run(
         [sys.executable, "-W", "error", EXAMPLES / name, "--out", out, *options],
@@ -32,9 +54,7 @@ def run(name: str, out: Path, *options: str) -> str:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert out.read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
-    assert out.stat().st_size > 10_000
-    assert [p.name for p in out.parent.iterdir()] == [out.name], "and it leaves nothing else behind"
+    left(out)
     return done.stdout
 
 
@@ -49,7 +69,7 @@ def out(tmp_path: Path) -> Path:
 
 
 def test_ddim_is_euler(out: Path) -> None:
-    gaps = numbers(r"in \w+: NUMBER", run("ddim_is_euler.py", out))
+    gaps = numbers(r"in \w+: NUMBER", run_outside("ddim_is_euler.py", out))
     assert len(gaps) == 2
     assert max(gaps) < 1e-12
 

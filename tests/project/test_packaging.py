@@ -191,11 +191,23 @@ version = "1.0"
 
 
 def provider(folder: Path, package: str, name: str, value: str = "", module: str = "") -> Path:
-    """A distribution that provides a solver, built and installed; the folder to be on the path."""
+    """A distribution that provides a solver, as it is when installed; the folder to be on the path."""
+    site = folder / f"{package}-site"
+    info = site / f"{package}-1.0.dist-info"
+    (site / package).mkdir(parents=True)
+    info.mkdir()
+    (site / package / "__init__.py").write_text(module or MODULE.format(name=name))
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(f"[flowsolve.solvers]\n{package} = {value or package}\n")
+    return site
+
+
+def built_provider(folder: Path, package: str, name: str, value: str) -> Path:
+    """The same, built and installed."""
     source, site = folder / f"{package}-source", folder / f"{package}-site"
     (source / package).mkdir(parents=True)
     (source / "pyproject.toml").write_text(PROJECT.format(package=package, value=value or package))
-    (source / package / "__init__.py").write_text(module or MODULE.format(name=name))
+    (source / package / "__init__.py").write_text(MODULE.format(name=name))
     build(source, folder / f"{package}-dist", "--wheel")
     pip_install(next((folder / f"{package}-dist").glob("*.whl")), site)
     return site
@@ -211,7 +223,7 @@ def solvers_with(
 @pytest.mark.parametrize("form", ["package", "class"])
 def test_anothers_solver_is_found_by_its_name(form: str, work: Path, tmp_path: Path) -> None:
     value = "tiny_ones:TinyStep" if form == "class" else ""
-    site = provider(tmp_path, "tiny_ones", "TinyStep", value)
+    site = built_provider(tmp_path, "tiny_ones", "TinyStep", value)
     listed = solvers_with(work, site)
     assert listed.returncode == 0, listed.stderr
     line = next(x for x in listed.stdout.splitlines() if "TinyStep" in x)

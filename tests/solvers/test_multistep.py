@@ -59,7 +59,7 @@ from flowsolve_solvers import (
 from flowsolve_solvers.published import taylor_weights
 
 PROBLEMS = [Mixture1D(sigma_max=1.0, sigma_min=0.2), Mixture(sigma_max=1.0, sigma_min=0.2)]
-SPACINGS = [karras, log_snr]
+PLACES = [*zip(PROBLEMS, (karras, log_snr), strict=True)]
 IRREGULAR = Grid([14.6, 9.0, 8.5, 3.1, 1.4, 1.3, 0.4, 0.05])
 CLOSE = {"rtol": 1e-12, "atol": 1e-13}
 
@@ -92,8 +92,7 @@ TWINS: dict[Solver, int] = {
 }
 
 
-@pytest.mark.parametrize("spacing", SPACINGS)
-@pytest.mark.parametrize("problem", PROBLEMS, ids=lambda p: p.name)
+@pytest.mark.parametrize(("problem", "spacing"), PLACES, ids=["1d", "2d"])
 @pytest.mark.parametrize("solver", TWINS, ids=repr)
 def test_order_of_the_twins(solver: Solver, problem: Problem, spacing: object) -> None:
     assert solver not in ALL
@@ -351,7 +350,7 @@ def test_groups_of_three(chart: Chart) -> None:
     """Order 3 where the last group is whole, for r₂ tends to 2/3; 2 with the lowered end."""
     solver = GridSinglestep(3, chart, lower_order_final=False)
     for problem in PROBLEMS:
-        for spacing in SPACINGS:
+        for spacing in (karras, log_snr):
             result = convergence(
                 solver, problem, steps=(150, 300, 600), spacing=spacing, seeds=range(8)
             )

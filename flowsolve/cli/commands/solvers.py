@@ -24,7 +24,7 @@ def run(args: argparse.Namespace) -> int:
         try:
             inspect.signature(p.make).bind()
         except TypeError as error:  # it has no default: GaussianStart is given data
-            row = {"name": p.name, "order": "", "NFE a step": f"{error}"}
+            row: dict[str, object] = {"name": p.name, "order": "", "NFE a step": f"{error}"}
         else:
             solver = p.make()
             row = {"name": p.name, "order": solver.order, "NFE a step": per_step(solver)}
