@@ -24,7 +24,8 @@ class TwoScales(Rule):
         NFE 16 on    UniPC in FLOW of scale c        a = 0.3
 
     The polynomial is in τ too. The first step is the corrected start, to s = top N^(3/2)/4.5: what it neglects
-    falls as (top/s)², and the error of three points as N^-3. From s = 0.9 σ_max on there is no start.
+    falls as (top/s)², and the error of three points as N^-3. Adams starts at 0.7 σ_max at most where that is
+    3 top or more, since a network's ε has σ times its error in x₀. From s = 0.9 σ_max on there is no start.
     """
 
     def choose(
@@ -39,6 +40,8 @@ class TwoScales(Rule):
         else:
             method = UniPC(3, Flow(c), variable=tau, guard=None)
         s = top * nfe**1.5 / 4.5
+        if nfe < 16 and 0.7 * sigma_max >= 3 * top:
+            s = min(s, 0.7 * sigma_max)
         if s >= 0.9 * sigma_max:
             return method, _named(uniform_in(nfe, sigma_max, sigma_min, variable=tau), scales)
         inner = uniform_in(nfe, s, sigma_min, variable=tau)

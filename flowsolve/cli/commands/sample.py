@@ -10,7 +10,8 @@ from flowsolve.cli import options
 
 def add(c: argparse.ArgumentParser) -> None:
     c.add_argument("problem", nargs="?", default="digits")
-    c.add_argument("--solver", default="dpmsolverpp2m")
+    c.add_argument("--solver", default="default",
+                   help="default chooses a solver and a grid; the others take --spacing")  # fmt: skip
     c.add_argument("--nfe", type=int, default=20, metavar="N")
     c.add_argument("--samples", type=int, default=64, metavar="N")
     c.add_argument("--first-seed", type=int, default=0, metavar="SEED")
@@ -29,7 +30,7 @@ def run(args: argparse.Namespace) -> int:
     from flowsolve.solver.plugins import make_solver
 
     options.positive(args, "nfe", "samples")
-    solver = make_solver(args.solver)
+    solver = None if args.solver == "default" else make_solver(args.solver)
     problem = options.find_problem(args)
     spacing = find_spacing(args.spacing[0], problem.clock)
     settings = options.find_settings(args)
@@ -51,14 +52,17 @@ def run(args: argparse.Namespace) -> int:
     with Folder(args, args.problem) as folder:
         with busy(f"{args.samples} samples of {problem!r}", args.quiet) as now:
             ode = Counted(problem, now)
-            if solver.adaptive:
+            if solver is None:
+                done = driver.sample(ode, noise, nfe=args.nfe)
+            elif solver.adaptive:
                 done = driver.sample(ode, noise, grid(1), solver)
             else:
                 done = driver.sample(ode, noise, grid, solver, nfe=args.nfe)
         folder.begin()
         values = save({"x": done.x.cpu().contiguous()})
         folder.file("samples.safetensors", lambda path: path.write_bytes(values))
-        title = f"{solver!r}, {done.nfe} evaluations"
+        name = done.grid.name if solver is None else repr(solver)
+        title = f"{name}, {done.nfe} evaluations"
         draw = partial(images if done.x.ndim == 4 else scatter, title=title)
         folder.figure("samples", draw, done.x)
         files = "samples.png, .svg, .pdf, .safetensors"
@@ -66,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
             print(f"{folder.path}: {files} ({done.nfe} evaluations, {done.grid})")
         else:
             row = {
-                "solver": repr(solver),
+                "solver": repr(done.solver),
                 "nfe": done.nfe,
                 "steps": done.grid.steps,
                 "grid": done.grid.name,
