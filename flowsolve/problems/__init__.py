@@ -4,8 +4,9 @@ base        Problem: an ODE with the shape of a sample and two ends, and its flo
 gaussian    Gaussian data: ε and the flow in closed form
 mixture     Gaussian mixtures: ε in closed form in any dimension, the flow in one dimension
 dataset     the exact denoiser of a finite set of points
-digits      a trained ε-network for 8x8 digits, with its weights, and the digits themselves
-unet        the module that this network is
+shipped     Shipped: a trained network whose weights are in this folder
+digits      an ε-network for 8x8 digits, and the digits themselves
+unet        the module that such networks are
 classifier  a trained classifier of these digits: features for distances, and classes
 network     NetworkProblem, the user's network as a problem
 as_network  exact_network, a problem as the network that would predict it without error
