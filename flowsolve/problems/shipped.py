@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import copy
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache, lru_cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
+from flowsolve.metrics.features import pca
 from flowsolve.ode.diffusion import DiffusionODE
 from flowsolve.problems.base import Problem
 from flowsolve.schedule.clock import Clock
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
+    from flowsolve.metrics.features import Features
     from flowsolve.ode.precondition import Precondition
     from flowsolve.problems.unet import UNet
 
@@ -25,10 +27,13 @@ class Shipped(DiffusionODE, Problem):
     """The network whose weights are <name>.safetensors beside this file, float16 there.
 
     It runs in the state's dtype and on its device.
+
+    components  how many principal components of the data are the features; None for the values themselves
     """
 
     tolerance = 1e-8
     is_network = True
+    components: ClassVar[int | None] = None
 
     def __init__(self, precondition: Precondition) -> None:
         super().__init__(partial(_asked, self.name), precondition)
@@ -52,6 +57,11 @@ class Shipped(DiffusionODE, Problem):
         labels: Tensor | None = c["label"] if isinstance(c, Mapping) else c
         return labels
 
+    @property
+    def features(self) -> Features | None:
+        """The largest principal components of the data of all classes."""
+        return None if self.components is None else _components(type(self))
+
     def of_classes(self, x: Tensor, classes: Tensor, none: int) -> Tensor:
         """Those of x whose classes it was given; all, if it was given none or the label that means no class."""
         import torch
@@ -70,6 +80,13 @@ def weights(name: str) -> Path:
 def shipped_network(name: str, dtype: torch.dtype, device: torch.device) -> UNet:
     """The network of the problem of this name, without gradients. Cached: do not change it."""
     return copy.deepcopy(_loaded(name)).to(device, dtype)
+
+
+@cache
+def _components(kind: Callable[[], Shipped]) -> Features:
+    problem = kind()
+    assert problem.components is not None
+    return pca(problem.data(), problem.components)
 
 
 @cache

@@ -94,6 +94,9 @@ def test_grids(tmp_path: Path) -> None:
     ("args", "shape"),
     [
         (["digits", "--samples", "3", "--nfe", "4"], (3, 1, 8, 8)),
+        (["photos", "--samples", "3", "--nfe", "4"], (3, 3, 16, 16)),
+        (["signals", "--samples", "3", "--nfe", "4"], (3, 1, 40)),
+        (["letters", "--samples", "3", "--nfe", "4"], (3, 1, 16, 16)),
         (["mixture", "--samples", "5", "--solver", "torchdiffeq"], (5, 2)),
         (["mixture_1d", "--samples", "5", "--solver", "heun", "--nfe", "9"], (5,)),
     ],
