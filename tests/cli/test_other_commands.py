@@ -23,7 +23,7 @@ from flowsolve_solvers import (
     DDIMEta,
     Heun,
 )
-from tests.cli.helpers import done
+from tests.cli.helpers import done, flowsolve
 
 
 def test_order(tmp_path: Path) -> None:
@@ -88,6 +88,17 @@ def test_grids(tmp_path: Path) -> None:
     expected = find_spacing("karras:rho=5", VPSDE())(4, 10.0, 0.05)
     assert [float(x) for x in levels] == pytest.approx([*expected], rel=1e-5)
     assert (tmp_path / "o" / "grids.png").exists()
+
+
+def test_grids_that_a_clock_cannot_have_are_left_out_unless_asked_for(tmp_path: Path) -> None:
+    """EDM's times are negative, and have no square roots."""
+    head = done("grids", "--problem", "photos", "--steps", "2", cwd=tmp_path).splitlines()[0]
+    assert "uniform_t" in head
+    assert "quadratic_t" not in head
+    assert "quadratic_t" in done("grids", "--problem", "digits", "--steps", "2", cwd=tmp_path)
+    asked = flowsolve("grids", "quadratic_t", "--problem", "photos", cwd=tmp_path)
+    assert asked.returncode == 1
+    assert "EDMClock() gives negative times" in asked.stderr
 
 
 @pytest.mark.parametrize(
