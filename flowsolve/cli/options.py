@@ -174,7 +174,9 @@ def find_features(args: argparse.Namespace, problem: Problem) -> tuple[Features 
     """--features as (callable, name): own, values, pca:16 or package.module:function. Raises WrongUse."""
     name = args.features
     if name == "own" and problem.features is not None:
-        return problem.features, getattr(problem.features, "__name__", f"{problem.name}'s features")
+        return problem.features, getattr(
+            problem.features, "__name__", f"the features of {problem.name}"
+        )
     if name in ("own", "values"):
         return None, "values"
     if name.startswith("pca:") and name[4:].isdecimal():

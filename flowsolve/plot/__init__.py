@@ -5,7 +5,7 @@ error          error against evaluations, and against steps
 trajectories   paths over the density, in x_t and in x̄
 fields         the ε-field of a problem in two dimensions
 grids          where the levels of grids lie; coefficient tables
-samples        sheets of images, scatter plots
+samples        sheets of images and of curves, scatter plots
 quality        distance to data against evaluations; Table 1
 consistency    the distance between samples of one x_T, against steps
 interpolation  samples from between two noises
@@ -31,5 +31,6 @@ from flowsolve.plot.samples import along_path as along_path
 from flowsolve.plot.samples import images as images
 from flowsolve.plot.samples import scatter as scatter
 from flowsolve.plot.samples import sheet as sheet
+from flowsolve.plot.samples import signals as signals
 from flowsolve.plot.trajectories import paths_1d as paths_1d
 from flowsolve.plot.trajectories import paths_2d as paths_2d

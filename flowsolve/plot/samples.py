@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -14,20 +14,21 @@ from flowsolve.errors import StateError
 from flowsolve.plot.axes import new
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from torch import Tensor
 
     from flowsolve.integrate.solution import Solution
 
 
 def images(x: Tensor, columns: int = 16, title: str = "") -> Figure:
-    """Samples of one channel as a sheet of images, values -1 to 1 from black to white."""
+    """Samples of one channel (grey) or three (red, green, blue) as a sheet of images, values -1 to 1."""
     _check_images(x, 4)
-    x = x.detach().cpu().float()
+    made, gap = _pictures(x)
     columns = min(columns, len(x))
     rows = math.ceil(len(x) / columns)
     h, w = x.shape[-2:]
-    sheet = np.full((rows * (h + 1) - 1, columns * (w + 1) - 1), np.nan)
-    for i, image in enumerate(x[:, 0].numpy()):
+    sheet = np.full((rows * (h + 1) - 1, columns * (w + 1) - 1, *made.shape[3:]), gap)
+    for i, image in enumerate(made):
         r, c = divmod(i, columns)
         sheet[r * (h + 1) : r * (h + 1) + h, c * (w + 1) : c * (w + 1) + w] = image
     figure, axes = new(0.5 * columns, 0.5 * rows + (0.25 if title else 0))
@@ -37,20 +38,40 @@ def images(x: Tensor, columns: int = 16, title: str = "") -> Figure:
     return figure
 
 
+def signals(x: Tensor, columns: int = 8, title: str = "") -> Figure:
+    """Samples (N, C, L) as a sheet of curves over 0..L-1, all on one scale, a curve for each channel."""
+    import torch
+
+    if not isinstance(x, torch.Tensor) or x.ndim != 3 or not x.numel():
+        raise StateError(f"signals are a tensor (N, C, L), not {_shape(x)}.")
+    made = x.detach().cpu().double().numpy()
+    columns = min(columns, len(made))
+    rows, points = math.ceil(len(made) / columns), np.arange(x.shape[2])
+    high = 1.1 * max(float(np.ptp(made)), 1e-12)
+    figure, axes = new(1.1 * columns, 0.7 * rows + (0.25 if title else 0))
+    for i, sample in enumerate(made):
+        r, c = divmod(i, columns)
+        for k, curve in enumerate(sample):
+            axes.plot(points + 1.15 * c * len(points), curve - high * r, color=f"C{k}", lw=0.9)
+    axes.set_axis_off()
+    axes.set_title(title, fontsize=9)
+    return figure
+
+
 def sheet(
     x: Tensor, rows: Sequence[str], columns: Sequence[str], title: str = "", every: int = 1
 ) -> Figure:
-    """Images of one channel in labelled rows and columns; x is (rows, columns, 1, H, W), values -1 to 1.
+    """Images in labelled rows and columns; x is (rows, columns, 1 or 3, H, W), values -1 to 1.
 
     every  leave a wider gap before every so many columns
     """
     _check_images(x, 5)
-    x = x.detach().cpu().float()
+    made, blank = _pictures(x)
     h, w = x.shape[-2:]
     gap, wide = max(1, h // 8), max(2, h // 2) if 1 < every < x.shape[1] else 0
     left = [j * (w + gap) + (j // every) * wide for j in range(x.shape[1])]
-    page = np.full((len(x) * (h + gap) - gap, left[-1] + w), np.nan)
-    for i, row in enumerate(x[:, :, 0].numpy()):
+    page = np.full((len(x) * (h + gap) - gap, left[-1] + w, *made.shape[4:]), blank)
+    for i, row in enumerate(made):
         for j, image in enumerate(row):
             page[i * (h + gap) : i * (h + gap) + h, left[j] : left[j] + w] = image
     side = 0.55
@@ -70,13 +91,22 @@ def _shape(x: object) -> str:
     return str(tuple(x.shape)) if hasattr(x, "shape") else shown(x)
 
 
-def _check_images(x: object, axes: int) -> None:
-    """Raise StateError unless it is a tensor of so many axes."""
+def _check_images(x: Any, axes: int) -> None:
+    """Raise StateError unless it is a tensor of so many axes, of 1 or 3 channels."""
     import torch
 
-    if not isinstance(x, torch.Tensor) or x.ndim != axes or not x.numel():
-        wanted = "(N, 1, H, W)" if axes == 4 else "(rows, columns, 1, H, W)"
-        raise StateError(f"images are a tensor {wanted}, not {_shape(x)}.")
+    good = isinstance(x, torch.Tensor) and x.ndim == axes and x.numel()
+    if not good or x.shape[-3] not in (1, 3):
+        wanted = "(N, C, H, W)" if axes == 4 else "(rows, columns, C, H, W)"
+        raise StateError(f"images are a tensor {wanted} of 1 or 3 channels, not {_shape(x)}.")
+
+
+def _pictures(x: Tensor) -> tuple[NDArray[np.float32], float]:
+    """Images as matplotlib takes them, grey (..., H, W) or colours (..., H, W, 3) in [0, 1], and a blank."""
+    made = x.detach().cpu().float()
+    if x.shape[-3] == 1:
+        return made.squeeze(-3).numpy(), math.nan
+    return made.add(1).div(2).clamp(0, 1).movedim(-3, -1).numpy(), 1.0
 
 
 def scatter(x: Tensor, title: str = "") -> Figure:

@@ -11,11 +11,14 @@ from flowsolve.problems.base import Problem
 from flowsolve.problems.dataset import Dataset
 from flowsolve.problems.digits import Digits
 from flowsolve.problems.gaussian import Gaussian
+from flowsolve.problems.letters import Letters
 from flowsolve.problems.mixture import Mixture, Mixture1D
 from flowsolve.problems.network import NetworkProblem
+from flowsolve.problems.photos import Photos
+from flowsolve.problems.signals import Signals
 
 PROBLEMS: dict[str, type[Problem]] = {
-    p.name: p for p in (Gaussian, Mixture1D, Mixture, Dataset, Digits)
+    p.name: p for p in (Gaussian, Mixture1D, Mixture, Dataset, Digits, Photos, Signals, Letters)
 }
 
 

@@ -85,14 +85,15 @@ def error_tasks(cases: Sequence[Case], problem: Problem, run: Setup) -> list[Tas
     parts, met = [*run.blocks()], door(problem, run)
 
     @lru_cache(maxsize=1)  # the states of one block are in memory, not those of all
-    def start(i: int) -> tuple[Tensor, Truth]:
+    def start(i: int) -> tuple[Problem, Tensor, Truth]:
         met()
         part = parts[i]
+        ours = problem.for_seeds(part.seeds, part.device)
         # the reference starts at exactly the rounded state that the solvers get
         x = problem.start(part.seeds, part.dtype, part.device)
-        truth = Truth(problem, x, problem.sigma_max, problem.sigma_min, part.cached)
-        problem.eps(x, problem.sigma_max)  # so that no timing holds the loading of a network
-        return x, truth
+        truth = Truth(ours, x, problem.sigma_max, problem.sigma_min, part.cached)
+        ours.eps(x, problem.sigma_max)  # so that no timing holds the loading of a network
+        return ours, x, truth
 
     def task(i: int, case: Case) -> Task[ErrorRow]:
         row = ErrorRow(
@@ -100,7 +101,7 @@ def error_tasks(cases: Sequence[Case], problem: Problem, run: Setup) -> list[Tas
             spacing=case.spacing, asked=case.asked, sigma_max=problem.sigma_max,
             sigma_min=problem.sigma_min, seeds=parts[i].seeds_text, samples=len(parts[i].seeds),
         )  # fmt: skip
-        return Task(row, lambda row: _measure(row, case, problem, *start(i)), partial(start, i))
+        return Task(row, lambda row: _measure(row, case, *start(i)), partial(start, i))
 
     return [task(i, case) for i in range(len(parts)) for case in cases]
 

@@ -178,7 +178,7 @@ def _error(problem: Problem, x: Tensor, grid: Grid, run: Setup) -> dict[str, Any
     s, t, found, first = grid[0], grid[-1], [], 0
     for part in run.blocks():
         start = part.noise(problem.event) * run.start(s)
-        truth = Truth(problem, start, s, t, run.cached)
+        truth = Truth(problem.for_seeds(part.seeds, part.device), start, s, t, run.cached)
         found.append((*truth.of(x[first : first + len(start)]), len(start)))
         first += len(start)
     return {

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from flowsolve._arguments import file_path
 from flowsolve.integrate.driver import sample
+from flowsolve.ode.base import ODE
 from flowsolve.ode.noise import SeededNoise, WithNoise
 from flowsolve.problems.base import Problem, check_problem
 from flowsolve.schedule.grid import Grid, as_grid
@@ -62,7 +63,9 @@ def _block(problem: Problem, solver: Solver, grid: Grid, run: Setup, folder: Pat
     found = None if folder is None else cache.load(key, folder)
     if found is not None:
         return Drawn(found[0], int(found[1]["nfe"]))
-    ode = WithNoise(problem, SeededNoise(run.seeds)) if solver.stochastic else problem
+    ode: ODE = problem.for_seeds(run.seeds, run.device)
+    if solver.stochastic:
+        ode = WithNoise(ode, SeededNoise(run.seeds))
     done = sample(ode, run.noise(problem.event), grid, solver, start=run.start)
     x, nfe = done.x.cpu(), round(done.per_sample)
     x = x if x.dtype.itemsize >= 4 else x.float()

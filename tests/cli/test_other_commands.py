@@ -23,7 +23,7 @@ from flowsolve_solvers import (
     DDIMEta,
     Heun,
 )
-from tests.cli.helpers import done
+from tests.cli.helpers import done, flowsolve
 
 
 def test_order(tmp_path: Path) -> None:
@@ -90,10 +90,24 @@ def test_grids(tmp_path: Path) -> None:
     assert (tmp_path / "o" / "grids.png").exists()
 
 
+def test_grids_that_a_clock_cannot_have_are_left_out_unless_asked_for(tmp_path: Path) -> None:
+    """EDM's times are negative, and have no square roots."""
+    head = done("grids", "--problem", "photos", "--steps", "2", cwd=tmp_path).splitlines()[0]
+    assert "uniform_t" in head
+    assert "quadratic_t" not in head
+    assert "quadratic_t" in done("grids", "--problem", "digits", "--steps", "2", cwd=tmp_path)
+    asked = flowsolve("grids", "quadratic_t", "--problem", "photos", cwd=tmp_path)
+    assert asked.returncode == 1
+    assert "EDMClock() gives negative times" in asked.stderr
+
+
 @pytest.mark.parametrize(
     ("args", "shape"),
     [
         (["digits", "--samples", "3", "--nfe", "4"], (3, 1, 8, 8)),
+        (["photos", "--samples", "3", "--nfe", "4"], (3, 3, 16, 16)),
+        (["signals", "--samples", "3", "--nfe", "4"], (3, 1, 40)),
+        (["letters", "--samples", "3", "--nfe", "4"], (3, 1, 16, 16)),
         (["mixture", "--samples", "5", "--solver", "torchdiffeq"], (5, 2)),
         (["mixture_1d", "--samples", "5", "--solver", "heun", "--nfe", "9"], (5,)),
     ],

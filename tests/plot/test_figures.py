@@ -155,6 +155,7 @@ FIGURES: dict[str, Callable[[], Figure]] = {
     "field_2d": field,
     "along_path": digit,
     "images": lambda: plot.images(torch.zeros(5, 1, 8, 8), title="zeros"),
+    "signals": lambda: plot.signals(torch.zeros(5, 1, 8), title="zeros"),
     "scatter of one": lambda: plot.scatter(torch.arange(9.0), "one"),
     "scatter of two": lambda: plot.scatter(torch.arange(8.0).reshape(4, 2)),
 }
@@ -479,6 +480,32 @@ def test_a_sheet_holds_every_image_once(count: int, columns: int) -> None:
     assert int(np.isfinite(sheet).sum()) == 64 * count
     assert axes.images[0].get_clim() == (-1, 1)
     assert axes.get_title() == "t"
+
+
+def test_images_of_three_channels_are_in_colour_and_others_are_refused() -> None:
+    x = torch.tensor([-1.0, 0.0, 3.0]).reshape(1, 3, 1, 1).expand(2, 3, 4, 4)
+    for figure in (plot.images(x), plot.sheet(x[None], ["r"], ["1", "2"])):
+        page = np.asarray(figure.axes[0].images[0].get_array())
+        assert page.shape == (4, 9, 3)
+        assert np.allclose(page[:, :4], [0, 0.5, 1])  # clipped at 1
+        assert np.allclose(page[:, 4], 1)
+    with pytest.raises(StateError, match=r"of 1 or 3 channels, not \(2, 2, 4, 4\)"):
+        plot.images(x[:, :2])
+
+
+def test_a_sheet_of_signals_holds_every_curve_once_on_one_scale() -> None:
+    x = torch.arange(20.0).reshape(5, 2, 2)
+    lines = plot.signals(x, 3).axes[0].lines
+    assert len(lines) == 10
+    for i, line in enumerate(lines):
+        across, up = np.asarray(line.get_xdata()), np.asarray(line.get_ydata())
+        assert np.allclose(np.diff(across), 1)
+        assert np.allclose(np.diff(up), 1)
+        row, column = divmod(i // 2, 3)
+        assert np.allclose(up - x[i // 2, i % 2].numpy(), -1.1 * 19 * row)
+        assert across[0] == pytest.approx(2.3 * column)
+    with pytest.raises(StateError, match=r"a tensor \(N, C, L\), not \(5, 2\)"):
+        plot.signals(x[:, 0])
 
 
 def test_samples_in_one_dimension_are_a_density_and_in_two_are_points() -> None:

@@ -32,6 +32,7 @@ DRAWN: dict[str, tuple[Any, str]] = {
     "grid_levels": (plot.grid_levels, "Grid"),
     "coefficients": (plot.coefficients, "Table"),
     "images": (plot.images, ""),
+    "signals": (plot.signals, "tensor"),
     "sheet": (lambda v: plot.sheet(v, ["a"], ["b"]), ""),
     "scatter": (plot.scatter, ""),
     "along_path": (plot.along_path, ""),

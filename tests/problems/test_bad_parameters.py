@@ -70,7 +70,9 @@ def test_unknown_problem_lists_near_ones() -> None:
         lambda: find_problem("mixtur"),
     )
     error = says(NameUnknown, "there is no problem 'zzz'. ", lambda: find_problem("zzz"))
-    assert re.search(r"Did you mean gaussian, mixture_1d, mixture, dataset, digits\?", str(error))
+    assert re.search(
+        r"Did you mean gaussian, mixture_1d, mixture, dataset, digits, photos, ", str(error)
+    )
     assert repr(find_problem("mixture_1d")) == repr(Mixture1D())
 
 

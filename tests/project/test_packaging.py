@@ -86,9 +86,10 @@ def test_the_wheel_holds_both_packages_and_all_their_data(built: Path) -> None:
     tops = {n.split("/")[0] for n in names}
     assert tops == {"flowsolve", "flowsolve_solvers", info}  # no `solvers`, no tests
     assert {"flowsolve/py.typed", "flowsolve_solvers/py.typed"} <= names
-    weights = {f"flowsolve/problems/{name}.safetensors" for name in ("digits", "classifier")}
-    assert weights <= names
-    assert any(n.startswith(f"{info}/") and n.endswith("LICENSE") for n in names)
+    networks = ("digits", "photos", "signals", "letters")
+    assert {f"flowsolve/problems/{n}.safetensors" for n in (*networks, "classifier")} <= names
+    licences = {"LICENSE", "APACHE-2.0.txt", *(f"{n.upper()}.md" for n in networks)}
+    assert licences <= {n.rpartition("/")[2] for n in names if n.startswith(f"{info}/licenses/")}
     assert "[console_scripts]\nflowsolve = flowsolve.cli:main" in entry_points
     assert "[flowsolve.solvers]\nflowsolve = flowsolve_solvers" in entry_points
     assert "License-Expression: MIT" in metadata
@@ -106,6 +107,7 @@ def test_the_sdist_holds_the_sources_and_no_rubbish(built: Path) -> None:
     assert {
         "pyproject.toml", "README.md", "LICENSE", "flowsolve/py.typed", "tests/conftest.py",
         "flowsolve/problems/digits.safetensors", "flowsolve/problems/classifier.safetensors",
+        "flowsolve/problems/photos.safetensors", "examples/train_networks.py",
         "solvers/flowsolve_solvers/__init__.py", "examples/train_digits.py",
         "examples/train_classifier.py",
     } <= names  # fmt: skip
@@ -151,15 +153,14 @@ def test_the_script_itself_runs_there(kind: str, installed: Path, work: Path) ->
 
 def test_the_networks_of_the_wheel_load(installed: Path, work: Path) -> None:
     code = (
-        "from flowsolve.problems import Digits\n"
+        "from flowsolve.problems import Digits, Letters, Photos, Signals\n"
         "from flowsolve.problems.judge import digits_features\n"
-        "problem = Digits()\n"
-        "print(problem.eps(problem.start([0]), 1.0).shape)\n"
+        "for problem in (Letters(), Photos(), Signals(), Digits()):\n"
+        "    print(problem.eps(problem.start([0]), 1.0).shape)\n"
         "print(digits_features(problem.start([0])).shape)"
     )
     text = checked(sys.executable, "-c", code, cwd=work, PYTHONPATH=str(installed))
-    assert "8, 8" in text
-    assert "1, 48" in text
+    assert all(shape in text for shape in ("1, 8, 8", "3, 16, 16", "1, 40", "1, 48"))
 
 
 # --- solvers of other packages --------------------------------------------------------------------

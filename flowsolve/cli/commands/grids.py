@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from flowsolve.cli import options
+from flowsolve.errors import FlowsolveError
 
 
 def add(c: argparse.ArgumentParser) -> None:
@@ -24,9 +25,13 @@ def run(args: argparse.Namespace) -> int:
 
     options.positive(args, "steps")
     problem = options.find_problem(args)
-    names = args.grids or ["karras", "log_snr", "uniform", "uniform_t", "quadratic_t"]
-    ends = (problem.sigma_max, problem.sigma_min)
-    made = [find_spacing(name, problem.clock)(args.steps, *ends) for name in names]
+    ends, made = (problem.sigma_max, problem.sigma_min), []
+    for name in args.grids or ["karras", "log_snr", "uniform", "uniform_t", "quadratic_t"]:
+        try:
+            made.append(find_spacing(name, problem.clock)(args.steps, *ends))
+        except FlowsolveError:  # EDM's clock has negative times, which have no powers
+            if args.grids:
+                raise
     rows = [{"i": i} | {g.name: g[i] for g in made} for i in range(args.steps + 1)]
     show.listing(args, rows, number=".6g")
     if not args.out:

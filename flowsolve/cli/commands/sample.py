@@ -36,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
     settings = options.find_settings(args)
 
     from flowsolve.integrate import driver
-    from flowsolve.plot.samples import images, scatter
+    from flowsolve.plot.samples import images, scatter, signals
     from flowsolve.schedule.grid import Grid
     from flowsolve.study.door import meet
     from flowsolve.study.settings import Setup
@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
 
     with Folder(args, args.problem) as folder:
         with busy(f"{args.samples} samples of {problem!r}", args.quiet) as now:
-            ode = Counted(problem, now)
+            ode = Counted(problem.for_seeds(seeds, at.device), now)
             if solver is None:
                 done = driver.sample(ode, noise, nfe=args.nfe)
             elif solver.adaptive:
@@ -62,8 +62,8 @@ def run(args: argparse.Namespace) -> int:
         values = save({"x": done.x.cpu().contiguous()})
         folder.file("samples.safetensors", lambda path: path.write_bytes(values))
         name = done.grid.name if solver is None else repr(solver)
-        title = f"{name}, {done.nfe} evaluations"
-        draw = partial(images if done.x.ndim == 4 else scatter, title=title)
+        kind = {4: images, 3: signals}.get(done.x.ndim, scatter)
+        draw = partial(kind, title=f"{name}, {done.nfe} evaluations")
         folder.figure("samples", draw, done.x)
         files = "samples.png, .svg, .pdf, .safetensors"
         if args.format == "table":
