@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from flowsolve.ode import Scales
-from flowsolve.schedule import Grid, TwoPower, uniform_in
+from flowsolve.schedule import Grid, Phi, TwoPower, Variable, uniform_in
 from flowsolve.solver import Flow, Rule, Solver, Velocity
 from flowsolve_solvers.multistep import Adams
 from flowsolve_solvers.starts import CorrectedStart
@@ -19,12 +19,13 @@ __all__ = ["TwoScales"]
 class TwoScales(Rule):
     """Three points on equal steps of τ:  dτ/dlog σ = [σ/(std+σ)]^a [2 top/(2 top+σ)]^a,  c = √(std·top).
 
-        NFE to 7     Adams in VELOCITY of scale c    a = 0.35
+        NFE to 4     Adams in VELOCITY of scale c    τ = atan √(σ/c)
+        NFE 5 to 7   Adams in VELOCITY of scale c    a = 0.35
         NFE 8 to 15  Adams in FLOW of scale c        a = 0.35
-        NFE 16 on    UniPC in FLOW of scale c        a = 0.3
+        NFE 16 on    UniPC in FLOW of scale c        a = 0.3; from NFE 8 on where σ_max < 4 top
 
     The polynomial is in τ too. The first step is the corrected start, to s = top N^(3/2)/4.5: what it neglects
-    falls as (top/s)², and the error of three points as N^-3. Adams starts at 0.7 σ_max at most where that is
+    falls as (top/s)², and the error of three points as N^-3. Adams starts at σ_max/2 at most where that is
     3 top or more, since a network's ε has σ times its error in x₀. From s = 0.9 σ_max on there is no start.
     """
 
@@ -32,16 +33,16 @@ class TwoScales(Rule):
         self, nfe: int, sigma_max: float, sigma_min: float, scales: Scales
     ) -> tuple[Solver, Grid]:
         std, top = scales.std, scales.top
-        a = 0.35 if nfe < 16 else 0.3
-        c, tau = math.sqrt(std * top), TwoPower(std, 2 * top, a, a)
+        c, a = math.sqrt(std * top), 0.35 if nfe < 16 else 0.3
+        tau: Variable = Phi(c) if nfe < 5 else TwoPower(std, 2 * top, a, a)
         method: Solver
-        if nfe < 16:
+        if nfe < 8 or (nfe < 16 and sigma_max >= 4 * top):
             method = Adams(3, Velocity(c) if nfe < 8 else Flow(c), tau, guard=None)
         else:
             method = UniPC(3, Flow(c), variable=tau, guard=None)
         s = top * nfe**1.5 / 4.5
-        if nfe < 16 and 0.7 * sigma_max >= 3 * top:
-            s = min(s, 0.7 * sigma_max)
+        if nfe < 16 and sigma_max >= 6 * top:
+            s = min(s, sigma_max / 2)
         if s >= 0.9 * sigma_max:
             return method, _named(uniform_in(nfe, sigma_max, sigma_min, variable=tau), scales)
         inner = uniform_in(nfe, s, sigma_min, variable=tau)
