@@ -23,8 +23,7 @@ if TYPE_CHECKING:
     from flowsolve.study.settings import Settings
 
 SOLVERS = [
-    "default", "euler@log_snr", "heun@karras", "dpmsolver3@log_snr", "dpmsolverpp2m@log_snr",
-    "lms:points=3@karras", "unipc:points=3@log_snr",
+    "default", "euler@log_snr", "heun@karras", "dpmsolverpp2m@log_snr", "unipc:points=3@log_snr",
 ]  # fmt: skip
 DTYPES = ["float32", "float64", "bfloat16", "float16"]
 

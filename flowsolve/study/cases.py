@@ -101,6 +101,15 @@ def methods(given: Method | Iterable[Method]) -> list[tuple[Solver | Rule, Spaci
     return found
 
 
+def check_noise_free(solver: Solver) -> None:
+    """Raise StateError for a solver that draws noise."""
+    if solver.stochastic:
+        raise StateError(
+            f"{solver!r} draws noise, so its samples have no error against the ODE's solution. `quality` "
+            "measures their distance to data, and `certify` the order of their law and of their paths."
+        )
+
+
 def rule_cases(rule: Rule, problem: Problem, nfe: Sequence[int]) -> Iterator[Case]:
     """What the rule chooses for each budget, from the scales that the problem knows or its shape suggests."""
     check_problem(problem)

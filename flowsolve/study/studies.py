@@ -10,7 +10,7 @@ from typing import Unpack
 
 from flowsolve._arguments import file_path, several
 from flowsolve.analysis.order import Slope, observed_order
-from flowsolve.errors import BudgetError, FlowsolveError, ResultsError, StateError
+from flowsolve.errors import BudgetError, FlowsolveError, ResultsError
 from flowsolve.problems.base import Problem, check_problem
 from flowsolve.schedule.grid import Spacing
 from flowsolve.schedule.spacings import karras
@@ -18,6 +18,7 @@ from flowsolve.solver.base import Solver, check_solver
 from flowsolve.study.cases import (
     EXAMPLE,
     Method,
+    check_noise_free,
     counts,
     method_cases,
     methods,
@@ -174,7 +175,7 @@ def convergence(
     measurement fails.
     """
     check_solver(solver)
-    _check_noise_free(solver)
+    check_noise_free(solver)
     if solver.adaptive:
         raise BudgetError(
             f"{solver!r} chooses its own steps, so it has no order in their number. Use "
@@ -234,7 +235,7 @@ def work_precision_tasks(
     run = Setup.of(settings, seeds=range(256))
     for method, _ in methods(solvers):
         if isinstance(method, Solver):
-            _check_noise_free(method)
+            check_noise_free(method)
     spacings = several(
         "spacings", [spacings] if callable(spacings) else spacings, f"spacings, each {EXAMPLE}"
     )
@@ -245,11 +246,3 @@ def work_precision_tasks(
         )
     cases = [*{(c.label, c.spacing, c.asked): c for c in cases}.values()]  # no point twice
     return error_tasks(cases, problem, run)
-
-
-def _check_noise_free(solver: Solver) -> None:
-    if solver.stochastic:
-        raise StateError(
-            f"{solver!r} draws noise, so its samples have no error against the ODE's solution. `quality` "
-            "measures their distance to data, and `certify` the order of their law and of their paths."
-        )

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from flowsolve.errors import NetworkError, SamplesError
-from flowsolve.integrate.driver import vp_start
+from flowsolve.integrate import vp_start
 from flowsolve.metrics.moments import frechet
 from flowsolve.problems import Digits, Gaussian, Mixture, Mixture1D, NetworkProblem
 from flowsolve.schedule.spacings import log_snr

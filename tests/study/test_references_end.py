@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -105,8 +106,13 @@ def test_a_network_in_train_with_dropout_ends(dropout: float) -> None:
     net = Net(dropout)
     problem = problem_of(net)
     net.train()
+    torch.manual_seed(0)
     calls, begin = [0], time.monotonic()
-    with watched(lambda n, agreement: calls.__setitem__(0, n)), suppress(BudgetError, NetworkError):
+    with (
+        warnings.catch_warnings(action="ignore"),
+        watched(lambda n, agreement: calls.__setitem__(0, n)),
+        suppress(BudgetError, NetworkError),
+    ):
         study = convergence(Heun(), problem, steps=(4, 8), seeds=range(4), cached=False)
         assert all(row.ref_err > 1e-3 for row in study.rows)
     assert calls[0] < 5000
@@ -283,9 +289,10 @@ def test_a_row_has_the_reference_that_it_needs_whatever_came_before() -> None:
 def test_the_default_comparison_takes_at_most_60_percent_of_what_it_took(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """1134 evaluations for the reference and 718 for the solves; their number hardly depends on the samples."""
-    from flowsolve.cli.options import SOLVERS
-    from flowsolve.solver.plugins import make_solver
+    """1134 evaluations for the reference and 718 for the solves, of other solvers. Of fewer samples one or two
+    errors may be very small by chance, and their reference expensive.
+    """
+    from flowsolve.cli.options import SOLVERS, find_methods
 
     calls = [0]
 
@@ -294,14 +301,15 @@ def test_the_default_comparison_takes_at_most_60_percent_of_what_it_took(
             calls[0] += 1
             return super()._combine(*args)
 
+    problem = Counted()
+    methods = find_methods(SOLVERS, ["own"], problem)
     study = work_precision(
-        [make_solver(text) for text in SOLVERS], Counted(), [5, 6, 8, 10, 12, 16, 24, 40],
-        seeds=range(2), cached=False,
-    )  # fmt: skip
-    assert sum(row.nfe for row in study.rows) == 718
+        methods, problem, [5, 6, 8, 10, 12, 16, 24, 40], seeds=range(16), cached=False
+    )
+    assert sum(row.nfe for row in study.rows) == 604
     assert calls[0] <= 0.6 * (1134 + 718)
     assert all(row.certified for row in study.rows)
-    x, ends = Digits().start(range(2), torch.float32), (Digits().sigma_max, Digits().sigma_min)
+    x, ends = Digits().start(range(16), torch.float32), (Digits().sigma_max, Digits().sigma_min)
     exact = reference(Digits(), x.double(), *ends, tolerance=1e-5)
     loose = reference(Digits(), x, *ends, tolerance=5e-4)
     assert rms(loose.x - exact.x) <= loose.err == study.rows[0].ref_err

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from flowsolve.integrate.driver import vp_start
+from flowsolve.integrate import vp_start
 from flowsolve.problems import Mixture, NetworkProblem
 from flowsolve.schedule.grid import Grid
 from flowsolve.schedule.spacings import log_snr
