@@ -68,7 +68,9 @@ def from_edm(
         return Grid((*dict.fromkeys(rounded), 0.0), "edm")
 
     shape = (int(net.img_channels), int(net.img_resolution), int(net.img_resolution))
-    return EDMNetwork(from_denoiser(denoise, dtype=dtype or torch.float32), grid, shape)
+    ode = from_denoiser(denoise, dtype=dtype or torch.float32)
+    ode.sigma_range = (high, low)
+    return EDMNetwork(ode, grid, shape)
 
 
 def load_edm_pickle(

@@ -92,6 +92,13 @@ def test_an_edm_network(net: EDMNet, n: int) -> None:
     assert grid(1).levels == (done.grid[0], 0.0)
 
 
+def test_the_default_takes_the_levels_of_the_network() -> None:
+    net = EDMNet(sigma_min=0.01, sigma_max=50.0)
+    edm = from_edm(net, torch.eye(3)[:2])
+    done = sample(edm.ode, torch.randn(2, *edm.event), nfe=6)
+    assert (done.grid[0], done.grid[-1], done.nfe) == (50.0, 0.01, 6)
+
+
 def test_an_edm_network_computes_in_float32_whatever_the_state_is() -> None:
     seen = []
 
