@@ -176,7 +176,9 @@ def test_methods_that_begin_with_a_past() -> None:
     mine = stable_diffusion(as_scheduler(LMS(4, guard=None), lms), "Img2Img", strength=0.6)
     assert (mine - stable_diffusion(lms, "Img2Img", strength=0.6)).abs().max() > 1e-3
     pndm = as_scheduler(PLMS(guard=None), diffusers.PNDMScheduler(**ONE, skip_prk_steps=True))
-    with pytest.raises(StateError, match=r"PLMS\(\) cannot begin at timestep number 4 of 11"):
+    with pytest.raises(
+        StateError, match=r"PLMS\(guard=None\) cannot begin at timestep number 4 of 11"
+    ):
         stable_diffusion(pndm, "Img2Img", strength=0.6)
 
 
