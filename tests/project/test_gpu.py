@@ -8,14 +8,17 @@ from torch import Tensor
 
 from flowsolve import (
     DATA,
+    FLOW,
     LOG_SIGMA,
     NOISE,
+    VELOCITY,
     VPSDE,
     ClockTime,
     DiffusionODE,
     EDMPrediction,
     EpsPrediction,
     FlowPrediction,
+    Phi,
     Solver,
     VPrediction,
     X0Prediction,
@@ -30,6 +33,7 @@ from flowsolve_solvers import (
     LMS,
     RK4,
     Adams,
+    CorrectedStart,
     DPMSolver2,
     DPMSolver3,
     DPMSolverPP2M,
@@ -39,6 +43,7 @@ from flowsolve_solvers import (
     Heun,
     Midpoint,
     Torchdiffeq,
+    UniPC,
 )
 from tests.devices import (
     network,
@@ -67,6 +72,9 @@ SOME: list[Solver] = [
     Adams(3, DATA),
     Adams(3, NOISE, ClockTime(VPSDE())),
     Adams(4, start=RK4(LOG_SIGMA)),
+    Adams(3, VELOCITY, Phi()),
+    UniPC(2, FLOW, variable=Phi()),
+    CorrectedStart(Adams(3, FLOW, Phi())),
 ]
 PRECONDITIONS = [
     EpsPrediction(VPSDE()),

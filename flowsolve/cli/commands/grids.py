@@ -7,9 +7,14 @@ import argparse
 from flowsolve.cli import options
 from flowsolve.errors import FlowsolveError
 
+SHOWN = (
+    "karras", "log_snr", "uniform", "uniform_t", "quadratic_t", "uniform_phi",
+    "two_power:low=0.5,high=4,below=0.35,above=0.35",
+)  # fmt: skip
+
 
 def add(c: argparse.ArgumentParser) -> None:
-    c.add_argument("grids", nargs="*", metavar="SPACING", help="default: all of them")
+    c.add_argument("grids", nargs="*", metavar="SPACING", help="default: seven of them")
     c.add_argument("--steps", type=int, default=10, metavar="N")
     c.add_argument("--problem", default="digits", help="whose ends and clock to use")
     c.add_argument("--sigma-max", type=float, metavar="S")
@@ -26,7 +31,7 @@ def run(args: argparse.Namespace) -> int:
     options.positive(args, "steps")
     problem = options.find_problem(args)
     ends, made = (problem.sigma_max, problem.sigma_min), []
-    for name in args.grids or ["karras", "log_snr", "uniform", "uniform_t", "quadratic_t"]:
+    for name in args.grids or SHOWN:
         try:
             made.append(find_spacing(name, problem.clock)(args.steps, *ends))
         except FlowsolveError:  # EDM's clock has negative times, which have no powers
