@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from flowsolve.solver import DATA, NOISE, Chart, Solver, phi, span
-from flowsolve_solvers._multistep import check_exponential, check_points
+from flowsolve.schedule import LOG_SIGMA
+from flowsolve.solver import DATA, NOISE, Chart, Solver, adams_weights, check_option
+from flowsolve_solvers._multistep import check_points
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -43,7 +44,7 @@ class GridSinglestep(Solver):
     reaches_zero = True
 
     def __post_init__(self) -> None:
-        check_exponential(self)
+        check_option(self, "chart", Chart)
         check_points(self, most=3)
 
     @property
@@ -76,12 +77,15 @@ class GridSinglestep(Solver):
         self, levels: tuple[float, float, float], values: list[Tensor], *, exact: bool
     ) -> tuple[tuple[float, ...], list[Tensor]]:
         b, s, t = levels
-        q, scale = span(self.chart, b, t)
-        whole = scale * math.expm1(q)
+        whole = self.chart.u(t) - self.chart.u(b)
         if len(values) == 1:
             return (whole,), values
-        part = (scale * q * phi(2, q) if exact else whole / 2) * math.log(b / t) / math.log(b / s)
-        return (whole - part, part), [values[0], values[-1]]
+        if exact:
+            weights = adams_weights(self.chart, LOG_SIGMA, (b, s), b, t)
+        else:
+            part = whole / 2 * math.log(b / t) / math.log(b / s)
+            weights = (whole - part, part)
+        return weights, [values[0], values[-1]]
 
 
 def GridDPMSolverFast(order: int = 3) -> GridSinglestep:

@@ -27,7 +27,7 @@ from flowsolve import (
 from flowsolve.problems import Gaussian, Mixture, Mixture1D
 from flowsolve.schedule import FlowTime, Phi, Theta, TwoPower, Variable
 from flowsolve.solver import Chart, Flow, Velocity, adams_weights, make_solver
-from flowsolve_solvers import Adams, Euler, GridSinglestep, Heun, PublishedDPMSolver, UniPC
+from flowsolve_solvers import RK4, Adams, Euler, GridSinglestep, Heun, PublishedDPMSolver, UniPC
 from tests.helpers import says
 
 MIXTURE = Mixture()
@@ -245,13 +245,23 @@ def test_unipc_as_published_is_for_the_papers_charts() -> None:
     assert UniPC(2, VELOCITY, variable=LOG_SIGMA).leaves_infinity is False
 
 
-@pytest.mark.parametrize("kind", [GridSinglestep, PublishedDPMSolver])
-def test_methods_of_two_charts_refuse_the_others(kind: type) -> None:
-    says(
-        ValueError,
-        f"{kind.__name__} has the weights of NOISE and DATA only.",
-        lambda: kind(chart=FLOW),
+def test_what_is_published_for_two_charts_refuses_the_others() -> None:
+    only = (
+        "PublishedDPMSolver has the weights of NOISE and DATA only. Adams and UniPC take any chart."
     )
+    says(ValueError, only, lambda: PublishedDPMSolver(chart=FLOW))
+
+
+@pytest.mark.parametrize("chart", [VELOCITY, FLOW, Velocity(0.3)], ids=repr)
+def test_groups_of_steps_in_a_bounded_chart(chart: Chart) -> None:
+    """DPM-Solver of the grid's levels: order 2 of two points and, on whole groups, 3 of three."""
+    x = MIXTURE.start(range(32), torch.float64) / 10
+    exact = solve(MIXTURE, x, karras(400, 1.0, 0.2), RK4()).x
+    for points, least in ((2, 3.3), (3, 6.0)):
+        solver = GridSinglestep(points, chart, lower_order_final=False)
+        grids = (karras(n, 1.0, 0.2) for n in (60, 120))
+        coarse, fine = (float((solve(MIXTURE, x, g, solver).x - exact).norm()) for g in grids)
+        assert coarse / fine > least
 
 
 def test_mixture_1d_agrees_with_its_closed_form() -> None:
