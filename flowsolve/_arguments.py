@@ -86,6 +86,15 @@ def instance(name: str, value: object, kind: type, such: str = "") -> None:
     raise StateError(f"{name} must be a {kind.__name__}{example}, not {shown(value)}.{hint}")
 
 
+def check_scale(thing: Any) -> None:
+    """Raise ValueError unless thing.scale is above 0 and finite."""
+    name = type(thing).__name__
+    if not 0 < real(f"{name}: scale", thing.scale) < float("inf"):
+        raise ValueError(
+            f"{name} needs a scale above 0, the deviation of the data, but got {thing.scale!r}."
+        )
+
+
 def file_path(value: Any) -> Path:
     """The Path of a text or a Path. Raises StateError for anything else."""
     if not isinstance(value, str | os.PathLike):

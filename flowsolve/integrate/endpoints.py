@@ -16,6 +16,13 @@ if TYPE_CHECKING:
     from flowsolve.solver.base import Solver
 
 
+def ddim_ends(solver: Solver, first: float, last: float) -> tuple[bool, bool]:
+    """Whether the step from level `first` and the step to level `last` are DDIM's, not the solver's own."""
+    leaves = {0.0: solver.leaves_zero, math.inf: solver.leaves_infinity}
+    reaches = {0.0: solver.reaches_zero, math.inf: solver.reaches_infinity}
+    return not leaves.get(first, True), not reaches.get(last, True)
+
+
 def trajectory(ode: ODE, x: Tensor, grid: Grid, solver: Solver) -> Generator[Tensor, None, Any]:
     """Yield x̄ at grid[1], grid[2], ...; return what the solver's generator returned.
 
@@ -36,18 +43,17 @@ def trajectory(ode: ODE, x: Tensor, grid: Grid, solver: Solver) -> Generator[Ten
     not returned. Raises StateError if the solver yields too few states or too many.
     """
     first, last = 0, grid.steps  # the solver's own levels
-    if math.isinf(grid[0]) and not solver.leaves_infinity:
+    head, tail = ddim_ends(solver, grid[0], grid[-1])
+    if head and math.isinf(grid[0]):
         x = ode.x0(x, math.inf).add(x, alpha=grid[1])
         first = 1
         yield x
-    elif grid[0] == 0 and not solver.leaves_zero:
+    elif head:
         t = grid[1]
         x = x.add(ode.eps(x * (ode.alpha(0.0) / ode.alpha(t)), t), alpha=t)
         first = 1
         yield x
-    end = grid[-1]
-    reached = {0.0: solver.reaches_zero, math.inf: solver.reaches_infinity}.get(end, True)
-    tail = last > first and not reached
+    tail = tail and last > first
     last -= tail
     returned: object = None
     if last > first:

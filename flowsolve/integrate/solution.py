@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from flowsolve._arguments import real, reals
 from flowsolve.errors import GridError, StateError
+from flowsolve.integrate.endpoints import ddim_ends
 from flowsolve.solver.dense_output import Point
 
 if TYPE_CHECKING:
@@ -99,10 +100,7 @@ def _at(solution: Solution, sigma: float) -> Tensor:
         )
     i = k - 1 if rising else len(path) - 1 - k
     # as in `trajectory`: the steps at the ends that the solver does not make itself
-    leaves = {0.0: solver.leaves_zero, math.inf: solver.leaves_infinity}
-    reaches = {0.0: solver.reaches_zero, math.inf: solver.reaches_infinity}
-    first = not leaves.get(path[0].sigma, True)
-    last = not reaches.get(path[-1].sigma, True)
+    first, last = ddim_ends(solver, path[0].sigma, path[-1].sigma)
     inner = path[first : len(path) - last]
     if first <= i < first + len(inner) - 1:
         return solver.dense(inner, i - first, sigma)

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import math
-from abc import abstractmethod
 from dataclasses import dataclass
 from functools import lru_cache
 
-from flowsolve._arguments import Values, real
+from flowsolve._arguments import Values, check_scale, real
 from flowsolve.schedule.quadrature import on
 from flowsolve.schedule.variable import Variable
 
 _FAR = 40.0  # this far below low and above high in log σ, dτ/dlog σ is an exponential to round-off
 _PANEL = (
-    0.5  # in log σ: 8 points are exact to round-off, as the density's poles are π off the real axis
+    0.5  # of log σ: exact to round-off with 8 points, the density's poles are π off the real axis
 )
 
 
@@ -27,14 +26,7 @@ class _Scaled(Values, Variable):
     has_infinity = True
 
     def __post_init__(self) -> None:
-        if not 0 < real(f"{type(self).__name__}: scale", self.scale) < math.inf:
-            raise ValueError(
-                f"{type(self).__name__} needs a scale above 0, the deviation of the data, but got "
-                f"{self.scale!r}."
-            )
-
-    @abstractmethod
-    def sigma(self, tau: float) -> float: ...
+        check_scale(self)
 
 
 class Theta(_Scaled):

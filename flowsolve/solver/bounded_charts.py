@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from flowsolve._arguments import real
+from flowsolve._arguments import check_scale
 from flowsolve.solver.chart import Chart
 
 if TYPE_CHECKING:
@@ -33,11 +33,7 @@ class BoundedChart(Chart):
     has_infinity = True
 
     def __post_init__(self) -> None:
-        if not 0 < real(f"{type(self).__name__}: scale", self.scale) < math.inf:
-            raise ValueError(
-                f"{type(self).__name__} needs a scale above 0, the deviation of the data, but got "
-                f"{self.scale!r}."
-            )
+        check_scale(self)
 
     def __repr__(self) -> str:
         name = type(self).__name__

@@ -120,15 +120,15 @@ def rule_cases(rule: Rule, problem: Problem, nfe: Sequence[int]) -> Iterator[Cas
 
 
 def method_cases(
-    given: Method | Iterable[Method],
+    found: Sequence[tuple[Solver | Rule, Spacing | None]],
     problem: Problem,
     nfe: Sequence[int],
     spacings: Sequence[Spacing] = (karras,),
     tolerances: Sequence[float] = (),
 ) -> list[Case]:
-    """The cases of several methods; those without a spacing of their own on each of `spacings`."""
+    """The cases of what `methods` found; those without a spacing of their own on each of `spacings`."""
     cases: list[Case] = []
-    for method, own in methods(given):
+    for method, own in found:
         if isinstance(method, Rule):
             cases += rule_cases(method, problem, nfe)
             continue

@@ -233,13 +233,14 @@ def work_precision_tasks(
     """What `work_precision` measures, as tasks for `collect`."""
     check_problem(problem)
     run = Setup.of(settings, seeds=range(256))
-    for method, _ in methods(solvers):
+    found = methods(solvers)
+    for method, _ in found:
         if isinstance(method, Solver):
             check_noise_free(method)
     spacings = several(
         "spacings", [spacings] if callable(spacings) else spacings, f"spacings, each {EXAMPLE}"
     )
-    cases = method_cases(solvers, problem, nfe, spacings, tolerances)
+    cases = method_cases(found, problem, nfe, spacings, tolerances)
     if not cases:
         raise BudgetError(
             "there is nothing to measure: give nfe=[10, 20], say, or tolerances for adaptive solvers."

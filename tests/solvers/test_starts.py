@@ -35,6 +35,7 @@ from flowsolve_solvers import (
     Adams,
     CorrectedStart,
     DPMSolverPP2M,
+    DPMSolverPPSDE,
     Euler,
     GaussianStart,
     Heun,
@@ -42,6 +43,7 @@ from flowsolve_solvers import (
     Scipy,
     UniPC,
 )
+from flowsolve_solvers.starts import Around, Started
 from tests.helpers import says
 
 MIXTURE = Mixture(sigma_max=80.0, sigma_min=0.05)
@@ -223,6 +225,25 @@ def test_starts_around_other_methods() -> None:
             CorrectedStart(method),
         )
         assert float((found.x - exact).square().mean().sqrt()) < 0.02
+
+
+def test_a_start_of_ones_own() -> None:
+    """`Started` takes the first step from it, and the rest of a start from the method (`Around`)."""
+
+    class Asking(Started):
+        """DDIM in the first step."""
+
+        def first(self, ode: ODE, x: Tensor, s: float, t: float) -> tuple[Tensor, ODE]:
+            return x.add(ode.eps(x, s), alpha=t - s), ode
+
+    x = noise() * 80
+    assert far(solve(MIXTURE, x, GRID, Asking(Euler())).x, solve(MIXTURE, x, GRID, Euler()).x) == 0
+    for method in (Heun(), INNER, DPMSolverPPSDE()):
+        start: Around = Asking(method)
+        assert start.reaches_zero == method.reaches_zero
+        assert start.stochastic == method.stochastic
+        assert (start.order, start.leaves_infinity) == (1, True)
+        assert AFS(method).leaves_infinity == method.leaves_infinity
 
 
 def test_what_starts_refuse() -> None:

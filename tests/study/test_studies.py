@@ -18,6 +18,7 @@ from flowsolve.problems import Digits, Gaussian, Mixture, Mixture1D
 from flowsolve.schedule.grid import Grid
 from flowsolve.schedule.spacings import karras, log_snr
 from flowsolve.solver.base import OneStep, Solver
+from flowsolve.solver.rule import default_rule
 from flowsolve.study.error import ErrorRow
 from flowsolve.study.references import Reference, reference
 from flowsolve.study.studies import Study, convergence, work_precision
@@ -322,3 +323,12 @@ def test_the_default_solvers_of_a_study_agree_with_the_2m_of_the_paper() -> None
     assert study.rows[0].order == 2
     assert study.rows[0].dtype == "float32"
     assert study.rows[0].rmse < 0.1
+
+
+def test_methods_from_a_generator_rules_and_pairs() -> None:
+    given = (m for m in (default_rule(), (Euler(), log_snr), Heun()))
+    study = work_precision(given, Mixture1D(), [6], seeds=range(4))
+    assert [(r.solver, r.spacing.partition("(")[0]) for r in study.rows] == [
+        ("TwoScales()", "two_scales"), ("Euler()", "log_snr"), ("Heun()", "karras"),
+    ]  # fmt: skip
+    assert all(r.rmse > r.stderr > 0 for r in study.rows)

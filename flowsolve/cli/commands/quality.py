@@ -35,15 +35,15 @@ def _study(args: argparse.Namespace, folder: Folder) -> int:
     from flowsolve.cli.experiment import finish, measured, print_table
 
     problem = options.find_problem(args)
-    methods = options.find_methods(args.solvers, args.spacing[:1], problem)
+    compared = options.find_methods(args.solvers, args.spacing[:1], problem)
     settings = options.find_settings(args, seeds=range(args.samples))
     features, named = options.find_features(args, problem)
 
     from flowsolve.plot.quality import quality_vs_nfe
-    from flowsolve.study.cases import method_cases
+    from flowsolve.study.cases import method_cases, methods
     from flowsolve.study.quality import quality
 
-    cases = method_cases(methods, problem, args.nfe)
+    cases = method_cases(methods(compared), problem, args.nfe)
     tasks = quality(
         cases, problem, features=features, features_name=named, errors=True,
         folder=folder.path / "samples", **settings,
