@@ -49,6 +49,21 @@ def test_the_report_in_words() -> None:
     assert text.endswith("\nassumed: timestep_spacing = 'leading'")
 
 
+def test_scales_of_the_data_stand_in_a_config() -> None:
+    r = read_config({**SD15, "_data_scales": [0.5, 4]})
+    assert r.scales == fs.Scales(0.5, 4)
+    assert "_data_scales" in r.report.used
+    assert read_config(SD15).scales is None
+
+
+@pytest.mark.parametrize("wrong", [1, [1.0], [1.0, 0.0], [1.0, float("inf")], ["a", "b"], None])
+def test_wrong_scales_in_a_config(wrong: object) -> None:
+    with pytest.raises(
+        ScheduleError, match=r"is not the two scales of the data, \[std, top\], above 0"
+    ):
+        read_config({**SD15, "_data_scales": wrong})
+
+
 @pytest.mark.parametrize("name", FAMILIES)
 def test_every_key_of_every_class_is_accounted_for(name: str) -> None:
     keys = {k: v for k, v in FAMILIES[name].keys.items()}
@@ -239,8 +254,8 @@ dynamic = config("FlowMatchEulerDiscrete", use_dynamic_shifting=True)
 REFUSED: dict[str, tuple[object, dict[str, Any], str]] = {
     "no class": ({"beta_start": 1}, {}, 'a scheduler config needs its "_class_name"'),
     "no config": (3, {}, "3 is neither a diffusers scheduler nor its config nor a path."),
-    "consistency": (config("LCM"), {}, "LCMScheduler cannot be read"),
-    "unknown": (config("Foo"), {}, "FooScheduler cannot be read"),
+    "consistency": (config("LCM"), {}, "LCMScheduler is not read: its network is distilled"),
+    "unknown": (config("Foo"), {}, "FooScheduler is not known here"),
     "schedule": (config("DDIM", beta_schedule="cubic"), {},
                  "DDIMScheduler: beta_schedule = 'cubic' is not one of linear, scaled_linear"),
     "prediction": (config("DDIM", prediction_type="x"), {}, "prediction_type = 'x' is not one of epsilon"),

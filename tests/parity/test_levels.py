@@ -28,6 +28,7 @@ off_table: list[dict[str, Any]] = [
 ]
 TABLED = ("DPMSolverMultistep", "UniPCMultistep", "DEISMultistep")
 FREE = ("EulerDiscrete", "HeunDiscrete", "LMSDiscrete", "KDPM2Discrete")
+EDM = ("EDMEuler", "EDMDPMSolverMultistep", "CosineDPMSolverMultistep")
 LEVELS: list[tuple[str, dict[str, Any]]] = [
     *((n, {**SD15, **s}) for n in ("DDIM", "DDPM", "EulerAncestralDiscrete") for s in spacings),
     *(("PNDM", {**SD15, **s, "skip_prk_steps": True}) for s in spacings),
@@ -55,6 +56,15 @@ LEVELS: list[tuple[str, dict[str, Any]]] = [
     ("FlowMatchHeunDiscrete", shift3),
     *(("DDPM", {"beta_schedule": b}) for b in ("sigmoid", "laplace", "squaredcos_cap_v2")),
     ("HeunDiscrete", {"beta_schedule": "exp"}),
+    ("CogVideoXDDIM", {}),
+    ("CogVideoXDDIM", {**v, "timestep_spacing": "trailing", "snr_shift_scale": 1.0}),
+    ("CogVideoXDPM", {"timestep_spacing": "linspace", "snr_shift_scale": 2.0}),
+    *((n, {"sigma_schedule": k}) for n in EDM for k in ("karras", "exponential")),
+    ("EDMEuler", {"final_sigmas_type": "sigma_min", "rho": 5.0, "sigma_min": 0.01}),
+    ("IPNDM", {}),
+    *(("SASolver", {**SD15, **s, **k}) for s in spacings for k in off_table[:2]),
+    ("SASolver", flow),
+    *(("DPMSolverSDE", {**SD15, **s, **k}) for s in spacings for k in off_table),
 ]  # fmt: skip
 
 
@@ -64,6 +74,11 @@ def sigmas_of(scheduler: Any) -> list[float]:
         s = list(dict.fromkeys(scheduler.sigmas.double().tolist()))
         is_flow = "FlowMatch" in type(scheduler).__name__ or scheduler.config.get("use_flow_sigmas")
         return [math.inf if u == 1 else u / (1 - u) for u in s] if is_flow else s
+    if not hasattr(scheduler, "alphas_cumprod"):  # IPNDM, whose betas are the noise's scale
+        s, alpha = scheduler.betas.tolist(), scheduler.alphas.tolist()
+        return [
+            math.inf if i == 0 else b / a for i, (b, a) in enumerate(zip(s, alpha, strict=True))
+        ]
     bar = scheduler.alphas_cumprod.double()
     labels = sorted(set(scheduler.timesteps.tolist()), reverse=True)
     levels = [float(((1 - bar[t]) / bar[t]).sqrt()) for t in labels]
@@ -90,7 +105,11 @@ def test_levels_labels_and_start(name: str, config: dict[str, Any]) -> None:
             _check_labels(reading, grid, [float(t) for t in scheduler.timesteps], name)
     if math.isfinite(grid[0]):
         unit = float(getattr(scheduler, "init_noise_sigma", 1.0))
-        alpha = 1.0 if name in FREE or "Euler" in name else reading.precondition.alpha(grid[0])
+        alpha = (
+            1.0
+            if name in (*FREE, "DPMSolverSDE") or "Euler" in name
+            else reading.precondition.alpha(grid[0])
+        )
         if not name.startswith("KDPM2A"):
             assert reading.start(grid[0]) == pytest.approx(unit / alpha, rel=1e-3)
 
@@ -98,7 +117,7 @@ def test_levels_labels_and_start(name: str, config: dict[str, Any]) -> None:
 def _check_labels(reading: Reading, grid: Grid, labels: list[float], name: str) -> None:
     mine = [reading.clock.t(s) for s in grid if s > 0]
     peer = list(dict.fromkeys(labels))
-    if name.startswith("KDPM2"):  # with those of second stages in between
+    if name.startswith(("KDPM2", "DPMSolverSDE")):  # with those of second stages in between
         peer = peer[::2]
     # where theirs truncates 998.9999 and 999.0001, one label's noise
     slack = 1.0 if getattr(reading.clock, "rule", None) is whole else 2e-3

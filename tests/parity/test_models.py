@@ -227,6 +227,20 @@ def test_load_is_what_was_saved(saved: Path) -> None:
     assert not other.network.network.model.training
 
 
+def test_measured_scales_are_saved_and_loaded_with_the_scheduler(saved: Path) -> None:
+    m = load(saved)
+    found = fs.scales(m.network, fs.unit_noise(range(8), NOISE.shape[1:]))
+    scheduler = diffusers.DDIMScheduler.from_pretrained(saved, subfolder="scheduler")
+    scheduler.register_to_config(_data_scales=[found.std, found.top])
+    scheduler.save_pretrained(saved / "scheduler")
+    again = load(saved)
+    assert again.network.scales == found
+    chosen, guessed = (
+        fs.sample(x.ode, NOISE, nfe=5).grid for x in (again, load(saved, scheduler=m.reading))
+    )
+    assert chosen.name == f"two_scales(std={found.std:.3g}, top={found.top:.3g})" != guessed.name
+
+
 def test_load_refuses_pickles_unless_asked(saved: Path) -> None:
     (saved / "unet" / "diffusion_pytorch_model.safetensors").unlink()
     torch.save(unet().state_dict(), saved / "unet" / "diffusion_pytorch_model.bin")

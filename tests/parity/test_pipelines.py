@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -11,13 +11,17 @@ import torch
 import flowsolve as fs
 from flowsolve import Solver
 from flowsolve.interop.diffusers import from_diffusers, read_config
+from flowsolve.interop.diffusers.families import FAMILIES
+from flowsolve.interop.diffusers.refused import REFUSED
 from flowsolve_solvers import (
+    IPNDM,
     PLMS,
     PNDM,
     Adams,
     DPMSolverPP2M,
     Euler,
     PseudoRK4,
+    PublishedDPMSolver,
 )
 from tests.parity.pipelines import (
     NOISE,
@@ -37,6 +41,17 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::FutureWarning"),
     pytest.mark.filterwarnings("ignore::UserWarning"),
 ]
+ZERO_SNR = {
+    "prediction_type": "v_prediction",
+    "rescale_betas_zero_snr": True,
+    "timestep_spacing": "trailing",
+}
+COSXL = {
+    "sigma_schedule": "exponential",
+    "sigma_max": 120.0,
+    "sigma_data": 1.0,
+    "prediction_type": "v_prediction",
+}
 CIFAR = {"beta_schedule": "linear", "timestep_spacing": "leading"}
 
 
@@ -100,6 +115,62 @@ def test_the_rest_of_the_page_s_table(name: str, config: dict[str, Any], solver:
     m = from_diffusers(unet(), read_config(scheduler, as_shipped=True))
     mine = fs.sample(m.ode, NOISE, m.spacing(20), solver, start=m.start)
     assert difference(mine.x_t, theirs(scheduler, 20, unet()), f"{name}, as named") < 1e-5
+
+
+def _third(n: int) -> Solver:
+    return PublishedDPMSolver(3, fs.DATA, lower_order_final=n < 15)
+
+
+@pytest.mark.parametrize("n", [8, 20])
+@pytest.mark.parametrize(
+    ("name", "config", "solver"),
+    [
+        ("CogVideoXDDIM", {"prediction_type": "v_prediction"}, lambda n: Euler()),
+        (
+            "CogVideoXDDIM",
+            {**ZERO_SNR, "snr_shift_scale": 1.0},
+            lambda n: Euler(),
+        ),  # its 5B model's
+        ("EDMEuler", {}, lambda n: Euler()),
+        ("EDMEuler", COSXL, lambda n: Euler()),
+        ("EDMDPMSolverMultistep", {}, lambda n: DPMSolverPP2M(guard=None)),  # Playground 2.5
+        ("EDMDPMSolverMultistep", {"solver_order": 3}, _third),
+    ],
+    ids=lambda v: v if isinstance(v, str) else "",
+)
+def test_classes_with_levels_of_their_own(
+    name: str, config: dict[str, Any], solver: Callable[[int], Solver], n: int
+) -> None:
+    scheduler = getattr(diffusers, f"{name}Scheduler")(**config)
+    m = from_diffusers(unet(), scheduler)
+    mine = fs.sample(m.ode, NOISE, m.spacing(n), solver(n), start=m.start)
+    assert difference(mine.x_t, theirs(scheduler, n, unet()), name) < 1e-5
+
+
+def test_edm_dpm_to_sigma_min_ends_with_a_step_of_no_length() -> None:
+    """By design: theirs has σ_min twice, 1e-10 apart, which ours leaves out; at order 3 it is NaN."""
+    config = {"final_sigmas_type": "sigma_min", "solver_order": 3}
+    scheduler = diffusers.EDMDPMSolverMultistepScheduler(**config)
+    m = from_diffusers(unet(), scheduler)
+    assert m.spacing(20)[-1] == 0.002
+    assert fs.sample(m.ode, NOISE, m.spacing(20), _third(20), start=m.start).x.isfinite().all()
+    assert not theirs(scheduler, 20, unet()).isfinite().all()
+
+
+def test_ipndm_forgets_the_first_answer() -> None:
+    """By design: at σ = ∞ theirs takes x₀ = 0 whatever v is, ours x₀ = -v."""
+    scheduler = diffusers.IPNDMScheduler()
+    m = from_diffusers(unet(), scheduler)
+    mine = fs.sample(m.ode, NOISE, m.spacing(20), IPNDM(4, guard=None), start=m.start)
+    assert 1e-3 < difference(mine.x_t, theirs(scheduler, 20, unet()), "IPNDM, by design") < 0.1
+
+
+def test_every_scheduler_of_diffusers_is_read_or_refused_with_a_reason() -> None:
+    # those that diffusers deprecated or that hold no method
+    others = {"SchedulerMixin", "KarrasVeScheduler", "ScoreSdeVpScheduler", "FlaxScheduler"}
+    names = {n for n in dir(diffusers) if n.endswith("Scheduler") and "Flax" not in n} - others
+    assert not {*FAMILIES} - names
+    assert names - {*FAMILIES} - {*REFUSED} == set()
 
 
 def test_pndm_extrapolates_v() -> None:

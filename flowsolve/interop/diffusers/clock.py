@@ -37,6 +37,8 @@ def table(c: Config, kind: Kind, between: Between | None, as_shipped: bool) -> D
     if kind == "ve" and c["timestep_spacing"] == "linspace" and not spaced(c):
         usual = "sigma"
     clock = replace(_betas(c), between=between or usual)
+    if "snr_shift_scale" in c:
+        clock = _shifted(clock, c["snr_shift_scale"])
     if not c.get("rescale_betas_zero_snr"):
         return clock
     clock = zero_terminal_snr(clock)
@@ -67,6 +69,12 @@ def _betas(c: Config) -> DiscreteClock:
     if how == "squaredcos_cap_v2":
         return squared_cosine(T)
     return laplace(T) if how == "laplace" else exponential_alpha_bar(T)
+
+
+def _shifted(clock: DiscreteClock, k: float) -> DiscreteClock:
+    """ᾱ' = ᾱ/(k + (1-k) ᾱ), which is σ' = √k σ.                        CogVideoX's snr_shift_scale."""
+    bars = [a / (k + (1 - k) * a) for a in clock.alphas_cumprod]
+    return from_alphas_cumprod(bars, clock.between, f"{clock.name}, σ times √{k:g}")
 
 
 def spaced(c: Config) -> Levels:

@@ -13,10 +13,12 @@ from typing import Any, Literal, NamedTuple
 from flowsolve.errors import ScheduleError
 from flowsolve.integrate.starting import ve_start, vp_start
 from flowsolve.interop.diffusers.clock import spaced, table, whole
-from flowsolve.interop.diffusers.families import Kind, family_of
+from flowsolve.interop.diffusers.continuous import angle, edm, to_data
+from flowsolve.interop.diffusers.families import SCALES, Kind, family_of
 from flowsolve.interop.diffusers.grid import FlowSpacing, SolverFlowSpacing, TableSpacing
 from flowsolve.interop.diffusers.reading import Limits, Reading, flow_start
 from flowsolve.interop.diffusers.report import Report, checked
+from flowsolve.ode.base import Scales
 from flowsolve.ode.precondition import (
     EpsPrediction,
     FlowPrediction,
@@ -35,6 +37,9 @@ PREDICTIONS: dict[str, type[Precondition]] = {
     "v_prediction": VPrediction,
     "sample": X0Prediction,
 }
+
+
+NEVER_ZERO = ("DEISMultistepScheduler", "SASolverScheduler")
 
 
 class _Wanted(NamedTuple):
@@ -76,12 +81,20 @@ def read_config(
     wanted = _Wanted(mu, image_seq_len, between, as_shipped, ends_at)
     shift = _shift(c, wanted)
     if kind == "flow":
-        return _flow(name, c, shift, wanted, report)
-    if ends_at != "1/T":
+        reading = _flow(name, c, shift, wanted, report)
+    elif ends_at != "1/T":
         raise ScheduleError(f"ends_at = {ends_at!r} is for FlowMatch schedulers, not {name}.")
-    if c.get("use_flow_sigmas"):
-        return _solver_flow(name, c, shift, wanted, report)
-    return _table(name, c, kind, wanted, report)
+    elif kind == "edm":
+        reading = edm(name, c, _limits(c), report)
+    elif kind == "angle":
+        reading = angle(name, c, report)
+    elif kind == "to_data":
+        reading = to_data(name, c, report)
+    elif c.get("use_flow_sigmas"):
+        reading = _solver_flow(name, c, shift, wanted, report)
+    else:
+        reading = _table(name, c, kind, wanted, report)
+    return replace(reading, scales=Scales(*c[SCALES])) if SCALES in c else reading
 
 
 def _open(source: object) -> tuple[str, dict[str, Any]]:
@@ -165,11 +178,11 @@ def _spacing(name: str, c: Mapping[str, Any], kind: Kind, clock: DiscreteClock) 
     first = c.get("set_alpha_to_one") is False or c.get("final_sigmas_type") == "sigma_min"
     spacing = TableSpacing(
         clock,
-        variant="ddim" if kind == "flow" else kind,
+        variant="dpm" if kind == "dpm" else "ve" if kind == "ve" else "ddim",
         spacing=c.get("timestep_spacing", "linspace"),
         steps_offset=c.get("steps_offset", 0),
         levels=spaced(c),
-        final="first" if first or name == "DEISMultistepScheduler" else "zero",
+        final="first" if first or name in NEVER_ZERO else "zero",
         sigma_max=c.get("sigma_max"),
         sigma_min=c.get("sigma_min"),
         rising=name == "DDIMInverseScheduler",

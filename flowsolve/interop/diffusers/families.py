@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from flowsolve.errors import ScheduleError
+from flowsolve.interop.diffusers.refused import REFUSED
 
-Kind = Literal["ddim", "dpm", "ve", "flow"]
+Kind = Literal["ddim", "dpm", "ve", "flow", "edm", "angle", "to_data"]
 
 _TABLE: dict[str, object] = {
     "num_train_timesteps": 1000,
@@ -44,6 +45,30 @@ _FLOW = {
 }
 _CLIPPED = {"lambda_min_clipped": -float("inf")}
 _HEUN = {"beta_start": 0.00085, "beta_end": 0.012}
+_NO_CLIP = dict.fromkeys(
+    ("clip_sample", "clip_sample_range", "sample_max_value"), "its step limits nothing"
+)
+_COGVIDEOX = (
+    (_LEADING | _HEUN | {"beta_schedule": "scaled_linear", "snr_shift_scale": 3.0})
+    | _ENDS
+    | _ZERO_SNR
+)
+_EDM: dict[str, object] = {
+    "sigma_min": 0.002,
+    "sigma_max": 80.0,
+    "sigma_data": 0.5,
+    "sigma_schedule": "karras",
+    "prediction_type": "epsilon",
+    "rho": 7.0,
+}
+_STABLE_AUDIO = {
+    "sigma_min": 0.3,
+    "sigma_max": 500.0,
+    "sigma_data": 1.0,
+    "sigma_schedule": "exponential",
+    "prediction_type": "v_prediction",
+}
+_NO_TABLE = {"num_train_timesteps": "its labels come from σ"}
 _DPM = _TABLE | _THRESHOLD | _LEVELS | _FLOW
 _SHIFTS: dict[str, object] = {
     "use_dynamic_shifting": False,
@@ -59,15 +84,25 @@ _SHIFTS: dict[str, object] = {
 
 @dataclass(frozen=True)
 class Family:
-    """A scheduler class: how it places its levels, and the keys of its config with their defaults."""
+    """A scheduler class: how it places its levels, and the keys of its config with their defaults.
+
+    unused  keys that the class has and does nothing with, each with the reason
+    """
 
     kind: Kind
     keys: Mapping[str, object] = field(repr=False)
+    unused: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 _DDIM = Family("ddim", _LEADING | _ENDS | _ZERO_SNR | _CLIP | _THRESHOLD)
 _DDPM = Family("ddim", _LEADING | _ZERO_SNR | _CLIP | _THRESHOLD)
 _SINGLE = {k: v for k, v in _DPM.items() if k not in ("timestep_spacing", "steps_offset")}
+
+_SA = {
+    k: v
+    for k, v in (_DPM | _CLIPPED).items()
+    if "dynamic_shifting" not in k and k != "time_shift_type"
+}
 
 FAMILIES = {
     "DDIMScheduler": _DDIM,
@@ -100,6 +135,15 @@ FAMILIES = {
     "LMSDiscreteScheduler": Family("ve", _TABLE | _LEVELS),
     "KDPM2DiscreteScheduler": Family("ve", _TABLE | _HEUN | _LEVELS),
     "KDPM2AncestralDiscreteScheduler": Family("ve", _TABLE | _HEUN | _LEVELS),
+    "DPMSolverSDEScheduler": Family("ve", _TABLE | _HEUN | _LEVELS),
+    "SASolverScheduler": Family("dpm", _SA),
+    "CogVideoXDDIMScheduler": Family("ddim", _COGVIDEOX, _NO_CLIP),
+    "CogVideoXDPMScheduler": Family("ddim", _COGVIDEOX, _NO_CLIP),
+    "EDMEulerScheduler": Family("edm", _EDM | _FINAL, _NO_TABLE),
+    "EDMDPMSolverMultistepScheduler": Family("edm", _EDM | _FINAL | _THRESHOLD, _NO_TABLE),
+    "CosineDPMSolverMultistepScheduler": Family("edm", _EDM | _STABLE_AUDIO | _FINAL, _NO_TABLE),
+    "IPNDMScheduler": Family("angle", {"trained_betas": None}, _NO_TABLE),
+    "MiniMaxH3Scheduler": Family("to_data", {"shift": 12.0}),
     "FlowMatchEulerDiscreteScheduler": Family(
         "flow", {"num_train_timesteps": 1000, "shift": 1.0} | _SHIFTS | _LEVELS
     ),
@@ -114,7 +158,9 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "interpolation_type": ("linear", "log_linear"),
     "timestep_type": ("discrete", "continuous"),
     "time_shift_type": ("exponential", "linear"),
+    "sigma_schedule": ("karras", "exponential"),
 }
+SCALES = "_data_scales"  # (std, top): a key of this package's own, in any config
 METHOD = "it belongs to the method: choose a solver"
 IGNORED = {
     **dict.fromkeys(
@@ -129,6 +175,10 @@ IGNORED = {
             "solver_p",
             "skip_prk_steps",
             "stochastic_sampling",
+            "predictor_order",
+            "corrector_order",
+            "tau_func",
+            "noise_sampler_seed",
         ),
         METHOD,
     ),
@@ -140,9 +190,12 @@ IGNORED = {
 
 def family_of(name: str) -> Family:
     """The family of a class name. Raises ScheduleError for a scheduler that cannot be read."""
+    if name in REFUSED:
+        raise ScheduleError(f"{name} is not read: {REFUSED[name]}.")
     if name not in FAMILIES:
         raise ScheduleError(
-            f"{name} cannot be read: its levels or its network are not those of one Gaussian path "
-            f"with a table of labels, or it is unknown. Readable are {', '.join(sorted(FAMILIES))}."
+            f"{name} is not known here. Readable are {', '.join(sorted(FAMILIES))}. A network that "
+            "predicts ε, v, x₀ or a flow at a label that is a function of σ needs no scheduler: "
+            "DiffusionODE(network, EpsPrediction(clock)) takes it, see docs/networks.md."
         )
     return FAMILIES[name]

@@ -154,11 +154,40 @@ class SolverFlowSpacing:
         return Grid([*levels, 0.0] if self.final == "zero" else levels, "flow, DPM-Solver's")
 
 
-def _spaced(levels: str, n: int, top: float, low: float) -> list[float]:
+@dataclass(frozen=True)
+class RangeSpacing:
+    """n levels from sigma_max to sigma_min, Karras's or even in log σ, and then 0 unless final is "first"."""
+
+    levels: Levels
+    sigma_max: float
+    sigma_min: float
+    rho: float = 7.0
+    final: Final = "zero"
+
+    def __call__(self, n: int) -> Grid:
+        """The grid of n evaluations of a one-evaluation method."""
+        options = {"rho": self.rho} if self.levels == "karras" else {}
+        inner = _spaced(self.levels, n, self.sigma_max, self.sigma_min, **options)
+        return Grid([*inner, 0.0] if self.final == "zero" else inner, self.levels)
+
+
+@dataclass(frozen=True)
+class SineSpacing:
+    """α x̄ has noise s = sin²(πu/2), u = 1, 1 - 1/n, ..., 0:  from σ = ∞ to 0.            IPNDMScheduler."""
+
+    def __call__(self, n: int) -> Grid:
+        """The grid of n evaluations of a one-evaluation method."""
+        if n < 1:
+            raise GridError(f"a grid needs at least one step, but got n = {n}.")
+        noise = [math.sin(math.pi / 2 * (1 - i / n)) ** 2 for i in range(1, n)]
+        return Grid([math.inf, *(s / math.sqrt(1 - s * s) for s in noise), 0.0], "sine")
+
+
+def _spaced(levels: str, n: int, top: float, low: float, **options: float) -> list[float]:
     if math.isinf(top):
         raise GridError(
             f"{levels} levels cannot begin at σ = ∞ (zero terminal SNR). Take as_shipped=True for "
             "diffusers' σ = 4096 in its place, or another spacing."
         )
     make: Callable[..., Grid] = SPACED[levels]
-    return [top] if n == 1 else list(make(n - 1, top, low))
+    return [top] if n == 1 else list(make(n - 1, top, low, **options))

@@ -127,6 +127,10 @@ def from_diffusers(
         )
     f = Denoiser(model, scale, learned_variance, dict(shared or {}))
     network = DiffusionODE(f, reading.precondition, condition=condition, dtype=model.dtype)
+    if reading.scales is not None:
+        network.scales = reading.scales
+    if reading.sigma_range is not None:
+        network.sigma_range = reading.sigma_range
     return Imported(reading.limits.around(network), network, reading)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from flowsolve.interop.diffusers.report import Report
-from flowsolve.ode.base import ODE
+from flowsolve.ode.base import ODE, Scales
 from flowsolve.ode.clipping import Clip, Threshold
 from flowsolve.ode.precondition import Precondition
 from flowsolve.schedule.clock import Clock
@@ -52,6 +52,8 @@ class Reading:
     start         unit noise times start(σ₀) is x̄ at the first level (`sample(start=)`)
     limits        clipping and thresholding, as data
     report        which keys were used, ignored (and why), unknown, and which defaults assumed
+    scales        of the data, where the config has them: "_data_scales": [std, top]
+    sigma_range   (σ_max, σ_min), where the config says another than the clock
     """
 
     suggested: str
@@ -60,6 +62,8 @@ class Reading:
     start: Callable[[float], float]
     limits: Limits
     report: Report = field(repr=False)
+    scales: Scales | None = None
+    sigma_range: tuple[float, float] | None = None
 
     @property
     def clock(self) -> Clock:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from flowsolve.errors import ScheduleError
-from flowsolve.interop.diffusers.families import CHOICES, FAMILIES, IGNORED, family_of
+from flowsolve.interop.diffusers.families import CHOICES, FAMILIES, IGNORED, SCALES, family_of
 
 LEVEL_KEYS = ("use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas", "use_lu_lambdas")
 
@@ -37,7 +38,8 @@ class Report:
 
 def checked(name: str, given: Mapping[str, Any]) -> tuple[dict[str, Any], Report]:
     """The config with its class's defaults, and the report. Raises ScheduleError for impossible values."""
-    keys = family_of(name).keys
+    family = family_of(name)
+    keys = {**family.keys, **({SCALES: None} if SCALES in given else {})}
     known = {key: value for key, value in given.items() if key in keys}
     for key, value in known.items():
         _check_value(name, key, value, keys[key])
@@ -50,8 +52,8 @@ def checked(name: str, given: Mapping[str, Any]) -> tuple[dict[str, Any], Report
         if key in keys:
             if key in idle:
                 ignored[key] = idle[key]
-        elif key in IGNORED:
-            ignored[key] = IGNORED[key]
+        elif key in family.unused or key in IGNORED:
+            ignored[key] = {**IGNORED, **family.unused}[key]
         elif key in elsewhere:
             ignored[key] = f"{name} does not have it"
         else:
@@ -68,6 +70,9 @@ def _check_value(name: str, key: str, value: Any, default: object) -> None:
         good, wanted = value in CHOICES[key], f"one of {', '.join(CHOICES[key])}"
     elif key == "num_train_timesteps":
         good, wanted = isinstance(value, int) and number and value > 1, "a whole number above 1"
+    elif key == SCALES:
+        good = isinstance(value, list | tuple) and len(value) == 2 and all(map(_positive, value))
+        wanted = "the two scales of the data, [std, top], above 0"
     elif key == "trained_betas":
         good, wanted = value is None or hasattr(value, "__len__"), "a list of β or null"
     elif isinstance(default, bool):
@@ -76,6 +81,10 @@ def _check_value(name: str, key: str, value: Any, default: object) -> None:
         good, wanted = number or (default is None and value is None), "a number"
     if not good:
         raise ScheduleError(f"{name}: {key} = {value!r} is not {wanted}.")
+
+
+def _positive(value: object) -> bool:
+    return isinstance(value, int | float) and 0 < value < math.inf
 
 
 def _check_agreement(name: str, c: Mapping[str, Any]) -> None:
@@ -133,7 +142,7 @@ def _without_effect(name: str, c: Mapping[str, Any]) -> Iterator[tuple[tuple[str
         yield ("dynamic_thresholding_ratio", "sample_max_value"), "thresholding is not set"
     if "use_flow_sigmas" in c and not c["use_flow_sigmas"]:
         yield ("flow_shift",), "use_flow_sigmas is not set"
-    if not levels:
+    if not levels and family_of(name).kind != "edm":
         yield ("sigma_min", "sigma_max"), "they are the ends of karras, exponential and beta levels"
     if c.get("use_dynamic_shifting"):
         yield ("shift", "flow_shift"), "dynamic shifting takes its place"
