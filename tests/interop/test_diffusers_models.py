@@ -78,7 +78,7 @@ MODELS: dict[str, tuple[Any, Any, dict[str, Any], str]] = {
     "no variance": (UNet2DModel(), SD15, {"learned_variance": True},
                     "takes 3 channels and answers 3 with learned_variance=True"),
     "inpainting": (UNet2DModel(9), SD15, {}, "takes 3 channels and answers 9: not a state and its"),
-    "new": (SomethingNew(), SD15, {}, "SomethingNew is not known here, so neither is the label"),
+    "new": (SomethingNew(), SD15, {}, "SomethingNew is not known here. Say three things"),
     "flow with betas": (FluxTransformer2DModel(), SD15, {}, "predicts a flow, but PNDMScheduler"),
     "no guidance": (UNet2DModel(guidance_embeds=True), SD15, {}, "(guidance_embeds): give condition="),
 }  # fmt: skip

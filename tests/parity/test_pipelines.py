@@ -13,6 +13,7 @@ from flowsolve import Solver
 from flowsolve.interop.diffusers import from_diffusers, read_config
 from flowsolve.interop.diffusers.families import FAMILIES
 from flowsolve.interop.diffusers.refused import REFUSED
+from flowsolve.problems import Mixture, exact_network
 from flowsolve_solvers import (
     IPNDM,
     PLMS,
@@ -163,6 +164,20 @@ def test_ipndm_forgets_the_first_answer() -> None:
     m = from_diffusers(unet(), scheduler)
     mine = fs.sample(m.ode, NOISE, m.spacing(20), IPNDM(4, guard=None), start=m.start)
     assert 1e-3 < difference(mine.x_t, theirs(scheduler, 20, unet()), "IPNDM, by design") < 0.1
+
+
+def test_a_flow_that_points_to_the_data() -> None:
+    scheduler = diffusers.MiniMaxH3Scheduler()
+    reading = read_config(scheduler)
+    f = exact_network(Mixture(), reading.precondition)
+    noise = fs.unit_noise(range(4), (2,), torch.float64)
+    ode = fs.DiffusionODE(f, reading.precondition)
+    mine = fs.sample(ode, noise, reading.spacing(8), Euler(), start=reading.start)
+    scheduler.set_timesteps(9)  # its levels, 0 among them
+    x = noise
+    for t in scheduler.timesteps:
+        x = scheduler.step(f(x, t.double().expand(4)), t, x, return_dict=False)[0]
+    assert difference(mine.x_t, x, "MiniMaxH3") < 1e-6
 
 
 def test_every_scheduler_of_diffusers_is_read_or_refused_with_a_reason() -> None:

@@ -24,6 +24,7 @@ from benchmarks.peer_code import k_diffusion_sampling
 from flowsolve import (
     ODE,
     BrownianNoise,
+    DiffusionODE,
     Grid,
     Noise,
     Solver,
@@ -34,7 +35,8 @@ from flowsolve import (
     solve,
 )
 from flowsolve.integrate.endpoints import trajectory
-from flowsolve.problems import Mixture
+from flowsolve.interop.diffusers import read_config
+from flowsolve.problems import Mixture, exact_network
 from flowsolve_solvers import (
     DDPM,
     EDM,
@@ -246,7 +248,8 @@ def scheduler_of(name: str, n: int, **config: Any) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         made = getattr(importlib.import_module("diffusers"), name)(**config)
-        made.alphas_cumprod = made.alphas_cumprod.double()
+        if hasattr(made, "alphas_cumprod"):
+            made.alphas_cumprod = made.alphas_cumprod.double()
         made.set_timesteps(n)
     for table in ("one", "final_alpha_cumprod", "sigmas"):
         if hasattr(made, table):
@@ -340,3 +343,44 @@ def test_diffusers_sa_solver(
     want = loop(scheduler, grid[:], dict)
     got = solve(WithNoise(PROBLEM, turn), NOISE / alpha(grid[0]), grid, solver).x
     same(got, want, 1e-10)
+
+
+@pytest.mark.parametrize("n", [2, 3, 10, 50])
+@pytest.mark.parametrize("heun", [False, True])
+def test_diffusers_stable_audio(heun: bool, n: int) -> None:
+    """CosineDPMSolverMultistep, on its own network: -F of EDM at the label 2/π atan σ."""
+    scheduler = scheduler_of(
+        "CosineDPMSolverMultistepScheduler", n, solver_type="heun" if heun else "midpoint"
+    )
+    reading = read_config(scheduler)
+    f, grid = exact_network(PROBLEM, reading.precondition), Grid(scheduler.sigmas.tolist())
+    turn = InTurn(BrownianNoise(SEEDS, grid), NOISE, grid)
+    scheduler.noise_sampler = turn.draw
+    unit = NOISE / NOISE.std()
+    x = unit * scheduler.init_noise_sigma
+    for t, s in zip(scheduler.timesteps, grid, strict=False):
+        label = torch.full((len(x),), reading.clock.t(s), dtype=torch.float64)
+        inside = scheduler.scale_model_input(x, t)
+        x = scheduler.step(f(inside, label), t, x, return_dict=False)[0]
+    ode = WithNoise(DiffusionODE(f, reading.precondition), turn)
+    got = sample(ode, unit, grid, DPMSolverPP2MSDE(heun=heun, guard=None), start=reading.start)
+    same(got.x, x, 1e-5)  # their labels are float32
+
+
+@pytest.mark.parametrize("n", [1, 2, 10, 50])
+def test_diffusers_cogvideox_dpm(monkeypatch: pytest.MonkeyPatch, n: int) -> None:
+    """It draws twice in a step of two points, and uses the second."""
+    scheduler = scheduler_of("CogVideoXDPMScheduler", n, prediction_type="sample")
+    grid = discrete(scheduler)
+    turn = InTurn(BrownianNoise(SEEDS, grid), NOISE, grid)
+    module = importlib.import_module("diffusers.schedulers.scheduling_dpm_cogvideox")
+    x, old, back = NOISE, None, None
+    for t, (s, next_s) in zip(scheduler.timesteps, pairwise(grid), strict=True):
+        z = turn(x, s, next_s)
+        monkeypatch.setattr(module, "randn_tensor", lambda *a, z=z, **k: z)
+        x0 = PROBLEM.x0(x / alpha(s), s)
+        x, old = scheduler.step(x0, old, int(t), back, x)
+        back = int(t)
+    unit = NOISE / alpha(grid[0]) / grid[0]
+    got = sample(WithNoise(PROBLEM, turn), unit, grid, DPMSolverPP2MSDE(guard=None)).x
+    same(got, x, 1e-10)

@@ -2,9 +2,10 @@
 
 config     a scheduler's config, read: read_config
 families   what each scheduler class means by its options; clock and grid: their tables and levels
-report     what was read, what was ignored and why
+report     what was read, what was ignored and why; refused: what is not read, and the way that works
+continuous configs without a table of β
 reading    Reading: clock, prediction, levels and method of a config
-model      a model as an ODE: from_diffusers
+model      a model as an ODE: from_diffusers; conventions: each class's label, direction and sign
 loading    a saved pipeline: load
 scheduler  a solver as a scheduler in diffusers' pipelines: as_scheduler
 stepping   the loop of a pipeline; timesteps: what it passes

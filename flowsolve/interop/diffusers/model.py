@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from flowsolve.errors import NetworkError
 from flowsolve.interop.diffusers.config import read_config
+from flowsolve.interop.diffusers.conventions import Inputs, convention
 from flowsolve.interop.diffusers.reading import Reading
+from flowsolve.interop.flow import End
 from flowsolve.ode.base import ODE
 from flowsolve.ode.diffusion import DiffusionODE
-from flowsolve.ode.precondition import FlowPrediction
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -19,34 +20,33 @@ if TYPE_CHECKING:
     from flowsolve.ode.condition import Condition
     from flowsolve.schedule.grid import Grid
 
-# what the pipeline of each class multiplies the scheduler's timestep by
-LABEL_SCALES = {
-    **dict.fromkeys(("UNet2DModel", "UNet2DConditionModel", "UNet3DConditionModel"), 1.0),
-    **dict.fromkeys(("DiTTransformer2DModel", "Transformer2DModel", "PixArtTransformer2DModel"), 1.0),
-    "SD3Transformer2DModel": 1.0,
-    **dict.fromkeys(("FluxTransformer2DModel", "ChromaTransformer2DModel"), 1e-3),
-    **dict.fromkeys(("QwenImageTransformer2DModel", "AuraFlowTransformer2DModel"), 1e-3),
-}  # fmt: skip
-FLOWS = tuple(
-    name for name in LABEL_SCALES if name.startswith(("SD3", "Flux", "Chr", "Qwen", "Aura"))
-)
-
 
 @dataclass(frozen=True)
 class Denoiser:
     """F(x, t) = model(x, timestep=scale·t, ...)[0], without the channels of a learned variance.
 
     shared  keyword arguments that have no row for each sample, such as Flux's img_ids
+    inputs  how x and the condition go in, see `Convention`
     """
 
     model: Callable[..., Any] = field(repr=False)
     scale: float = 1.0
     learned_variance: bool = False
     shared: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    inputs: Inputs = ""
 
     def __call__(self, x: Tensor, t: Tensor, **condition: Any) -> Tensor:
         """The prediction alone."""
+        import torch
+
         label = t if self.scale == 1 else t * self.scale
+        if self.inputs == "frames":
+            text = condition["encoder_hidden_states"].repeat_interleave(x.shape[2], 0)
+            condition = {**condition, "encoder_hidden_states": text}
+        if self.inputs == "lists":
+            rows = {key: list(value) for key, value in condition.items()}
+            out = self.model(list(x.unsqueeze(2)), label, **rows, return_dict=False, **self.shared)
+            return torch.stack(out[0]).squeeze(2)
         out = self.model(x, timestep=label, return_dict=False, **condition, **self.shared)
         answer: Tensor = out[0]
         return answer[:, : x.shape[1]] if self.learned_variance else answer
@@ -88,6 +88,8 @@ def from_diffusers(
     shared: Mapping[str, Any] | None = None,
     learned_variance: bool = False,
     label_scale: float | None = None,
+    data_at: End = 0,
+    points_to: End = 1,
 ) -> Imported:
     """The ODE of a diffusers model, and the grids of a diffusers scheduler.
 
@@ -97,7 +99,9 @@ def from_diffusers(
                       added_cond_kwargs, pooled_projections, guidance
     shared            keyword arguments that belong to all samples: img_ids, txt_ids, cross_attention_kwargs
     learned_variance  True for a model of twice the channels: the first half is the prediction
-    label_scale       what multiplies the scheduler's timestep, for classes that are not known here
+    label_scale       for classes that are not known here: what multiplies the scheduler's timestep t
+    data_at           with label_scale: 1 where the label is that of T - t, which rises towards the data
+    points_to         with label_scale: 0 where a flow's answer points to smaller labels (`from_velocity`)
 
     No diffusers is imported. Raises NetworkError where model and options do not fit each other.
     """
@@ -108,25 +112,16 @@ def from_diffusers(
         raise NetworkError(
             f"{model!r:.80} is not a diffusers model: it is not callable with a config."
         )
-    scale = LABEL_SCALES.get(name) if label_scale is None else label_scale
-    if scale is None:
-        raise NetworkError(
-            f"{name} is not known here, so neither is the label that it takes. If its pipeline passes "
-            "the scheduler's timestep as it is, say label_scale=1, if timestep / 1000, say 1e-3."
-        )
-    if name in FLOWS and not isinstance(reading.precondition, FlowPrediction):
-        raise NetworkError(
-            f"{name} predicts a flow, but {reading.suggested} with this config does not. Give the "
-            "FlowMatch scheduler of its own folder."
-        )
+    known = convention(name, config, label_scale, data_at, points_to)
+    precondition = known.precondition(name, reading)
     _channels(name, config, learned_variance)
     if getattr(config, "guidance_embeds", False) and "guidance" not in (condition or ()):
         raise NetworkError(
             f"this {name} takes its guidance scale as an input (guidance_embeds): give "
             'condition={"guidance": torch.full((B,), 3.5), ...}.'
         )
-    f = Denoiser(model, scale, learned_variance, dict(shared or {}))
-    network = DiffusionODE(f, reading.precondition, condition=condition, dtype=model.dtype)
+    f = Denoiser(model, known.label_scale, learned_variance, dict(shared or {}), known.inputs)
+    network = DiffusionODE(f, precondition, condition=condition, dtype=model.dtype)
     if reading.scales is not None:
         network.scales = reading.scales
     if reading.sigma_range is not None:
