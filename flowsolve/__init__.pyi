@@ -22,12 +22,17 @@ from flowsolve.integrate import sample as sample
 from flowsolve.integrate import solve as solve
 from flowsolve.integrate import ve_start as ve_start
 from flowsolve.integrate import vp_start as vp_start
+from flowsolve.interop import as_k_sampler as as_k_sampler
+from flowsolve.interop.diffusers import from_diffusers as from_diffusers
+from flowsolve.interop.diffusers import load as load
+from flowsolve.interop.diffusers.scheduler import as_scheduler as as_scheduler
 from flowsolve.ode import ODE as ODE
 from flowsolve.ode import BrownianNoise as BrownianNoise
 from flowsolve.ode import Clip as Clip
 from flowsolve.ode import DiffusionODE as DiffusionODE
 from flowsolve.ode import EDMPrediction as EDMPrediction
 from flowsolve.ode import EpsPrediction as EpsPrediction
+from flowsolve.ode import Experts as Experts
 from flowsolve.ode import FlowPrediction as FlowPrediction
 from flowsolve.ode import Guided as Guided
 from flowsolve.ode import Noise as Noise

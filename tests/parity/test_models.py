@@ -227,6 +227,88 @@ def test_load_is_what_was_saved(saved: Path) -> None:
     assert not other.network.network.model.training
 
 
+def test_half_precision_variants_and_shards(tmp_path: Path) -> None:
+    pipeline = diffusers.DDIMPipeline(unet(), diffusers.DDIMScheduler(**SD21, clip_sample=False))
+    pipeline.save_pretrained(tmp_path / "half", variant="fp16")
+    pipeline.save_pretrained(tmp_path / "parts", max_shard_size="20KB")
+    assert len([*(tmp_path / "parts" / "unet").glob("*.safetensors")]) > 2
+    pipeline.unet.save_pretrained(
+        tmp_path / "parts" / "unet", variant="ema"
+    )  # beside the plain weights
+    for name in ("half", "parts"):
+        m = load(tmp_path / name)
+        assert torch.equal(
+            m.ode.eps(NOISE, 1.0), from_diffusers(unet(), m.reading).ode.eps(NOISE, 1.0)
+        )
+    pipeline.unet.save_pretrained(tmp_path / "half" / "unet", variant="ema")
+    with pytest.raises(
+        NetworkError, match=r"weights of several variants, ema, fp16: say variant=\."
+    ):
+        load(tmp_path / "half")
+    assert load(tmp_path / "half", variant="ema").network is not None
+
+
+def test_quantised_weights_are_refused_with_a_reason(saved: Path) -> None:
+    import json
+
+    path = saved / "unet" / "config.json"
+    config = json.loads(path.read_text())
+    path.write_text(json.dumps({**config, "quantization_config": {"quant_method": "bitsandbytes"}}))
+    with pytest.raises(
+        NetworkError, match=r"quantised by bitsandbytes, .* give it to from_diffusers"
+    ):
+        load(saved)
+
+
+def two_experts(**more: Any) -> Any:
+    """A pipeline of Wan 2.2's kind, whose second transformer is for low noise."""
+
+    def transformer(seed: int) -> Any:
+        torch.manual_seed(seed)
+        return diffusers.WanTransformer3DModel(
+            num_attention_heads=2, attention_head_dim=8, in_channels=4, out_channels=4, text_dim=8,
+            freq_dim=8, ffn_dim=16, num_layers=1,
+        ).eval()  # fmt: skip
+
+    return diffusers.WanPipeline(
+        tokenizer=None, text_encoder=None, vae=None, transformer=transformer(0),
+        transformer_2=transformer(1), scheduler=diffusers.UniPCMultistepScheduler(**flow), **more,
+    )  # fmt: skip
+
+
+def test_two_experts_by_timestep_are_one_ode(tmp_path: Path) -> None:
+    pipeline = two_experts(boundary_ratio=0.875)
+    pipeline.save_pretrained(tmp_path)
+    text = torch.randn(2, 5, 8, generator=torch.Generator().manual_seed(1))
+    m = load(tmp_path, condition={"encoder_hidden_states": text})
+    assert isinstance(m.network, fs.Experts)
+    assert m.network.boundary == pytest.approx(7.0)  # t = 0.875
+    noise = fs.unit_noise(range(2), (4, 1, 4, 4))
+    scheduler = diffusers.FlowMatchEulerDiscreteScheduler(shift=3.0)
+    mine = fs.sample(m.ode, noise, read_config(scheduler, as_shipped=True).spacing(8), Euler())
+    scheduler.set_timesteps(8)
+    x, asked = noise, []
+    with torch.no_grad():
+        for t in scheduler.timesteps:
+            asked.append("transformer" if t >= 875 else "transformer_2")
+            model = getattr(pipeline, asked[-1])
+            u = model(x, t.expand(2), text, return_dict=False)[0]
+            x = scheduler.step(u, t, x, return_dict=False)[0]
+    assert len({*asked}) == 2
+    assert difference(mine.x, x, "two experts") < 1e-5
+    alone = load(tmp_path, subfolder="transformer", condition={"encoder_hidden_states": text})
+    other = fs.sample(alone.ode, noise, mine.grid, Euler())
+    assert difference(other.x, x, "") > 1e-2
+
+
+def test_two_experts_without_a_boundary(tmp_path: Path) -> None:
+    two_experts().save_pretrained(tmp_path)
+    with pytest.raises(
+        NetworkError, match=r"has transformer and transformer_2, and no boundary_ratio"
+    ):
+        load(tmp_path)
+
+
 def test_measured_scales_are_saved_and_loaded_with_the_scheduler(saved: Path) -> None:
     m = load(saved)
     found = fs.scales(m.network, fs.unit_noise(range(8), NOISE.shape[1:]))

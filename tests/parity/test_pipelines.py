@@ -148,6 +148,14 @@ def test_classes_with_levels_of_their_own(
     assert difference(mine.x_t, theirs(scheduler, n, unet()), name) < 1e-5
 
 
+@pytest.mark.parametrize("name", ["EDMEuler", "EDMDPMSolverMultistep"])
+def test_as_scheduler_scales_what_an_edm_network_sees(name: str) -> None:
+    theirs_ = getattr(diffusers, f"{name}Scheduler")()
+    solver = Euler() if name == "EDMEuler" else DPMSolverPP2M(guard=None)
+    mine = theirs(fs.as_scheduler(solver, theirs_), 8, unet())
+    assert difference(mine, theirs(theirs_, 8, unet()), f"as_scheduler, {name}") < 1e-5
+
+
 def test_edm_dpm_to_sigma_min_ends_with_a_step_of_no_length() -> None:
     """By design: theirs has σ_min twice, 1e-10 apart, which ours leaves out; at order 3 it is NaN."""
     config = {"final_sigmas_type": "sigma_min", "solver_order": 3}

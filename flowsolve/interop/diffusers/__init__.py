@@ -6,7 +6,7 @@ report     what was read, what was ignored and why; refused: what is not read, a
 continuous configs without a table of β
 reading    Reading: clock, prediction, levels and method of a config
 model      a model as an ODE: from_diffusers; conventions: each class's label, direction and sign
-loading    a saved pipeline: load
+loading    a saved pipeline: load; pretrained: its parts
 scheduler  a solver as a scheduler in diffusers' pipelines: as_scheduler
 stepping   the loop of a pipeline; timesteps: what it passes
 """

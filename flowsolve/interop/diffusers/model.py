@@ -13,6 +13,7 @@ from flowsolve.interop.diffusers.reading import Reading
 from flowsolve.interop.flow import End
 from flowsolve.ode.base import ODE
 from flowsolve.ode.diffusion import DiffusionODE
+from flowsolve.ode.experts import Experts
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -57,12 +58,12 @@ class Imported:
     """A denoiser and its scheduler, ready for `sample(m.ode, noise, m.spacing, ..., start=m.start)`.
 
     ode      the network's ODE under the scheduler's limits of x₀, if it has any
-    network  the same without them: what guidance is made of, see `limited`
+    network  the same without them: what guidance is made of, see `limited`; Experts where there are two
     reading  the scheduler's config, read
     """
 
     ode: ODE
-    network: DiffusionODE
+    network: DiffusionODE | Experts
     reading: Reading
 
     @property

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from flowsolve.analysis.stages import Recurrence, Run
 from flowsolve.errors import GridError, StateError, TableError
 from flowsolve.integrate.cost import per_step
 from flowsolve.integrate.starting import vp_start
-from flowsolve.interop.diffusers.timesteps import begun, cached, drawn, position, upwards
+from flowsolve.interop.diffusers.timesteps import (
+    StepOutput,
+    begun,
+    cached,
+    drawn,
+    position,
+    upwards,
+)
 from flowsolve.ode.base import ODE
 from flowsolve.ode.diffusion import DiffusionODE
 from flowsolve.schedule.discrete import DiscreteClock
@@ -23,13 +30,6 @@ if TYPE_CHECKING:
 
     from flowsolve.interop.diffusers.timesteps import Generators
     from flowsolve.ode.precondition import Precondition
-
-
-class StepOutput(NamedTuple):
-    """What `step` returns: the next state x_t = α x̄, and the network's x₀ at this one."""
-
-    prev_sample: Tensor
-    pred_original_sample: Tensor
 
 
 class Stepping:
@@ -65,6 +65,7 @@ class Stepping:
             raise GridError(f"{solver!r} draws noise, so it only goes down the grid, not up.")
         self.solver, self.precondition, self.spacing = solver, precondition, spacing
         self.start, self.wrap, self.inverse = start, wrap, inverse
+        self._sees_state = precondition(1.0).c_in == precondition.alpha(1.0)
         try:
             self.order = per_step(solver) or 1
         except TableError:  # a table, which has one grid
@@ -148,9 +149,12 @@ class Stepping:
         """Begin a new run at timesteps[begin_index], which must be the first evaluation of a step."""
         self._begin, self._run = begin_index, None
 
-    def scale_model_input(self, sample: Tensor, timestep: object = None) -> Tensor:
-        """The sample as it is: these networks see x_t."""
-        return sample
+    def scale_model_input(self, sample: Tensor, timestep: float | Tensor | None = None) -> Tensor:
+        """What the network sees: x_t as it is, or c_in x_t/α where they differ, as for EDM's."""
+        if timestep is None or self._sees_state:
+            return sample
+        sigma = self._next(timestep).sigma
+        return sample * (self.precondition(sigma).c_in / self.precondition.alpha(sigma))
 
     def step(
         self,

@@ -1,11 +1,11 @@
-"""What pipelines pass to a scheduler: a timestep, the place where a run begins, generators for its noise."""
+"""What pipelines pass to a scheduler and get back: timesteps, where a run begins, generators, states."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from flowsolve.analysis.stages import Recurrence, recurrence
 from flowsolve.errors import StateError
@@ -17,6 +17,14 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     Generators = torch.Generator | list[torch.Generator] | None
+
+
+class StepOutput(NamedTuple):
+    """What `step` returns: the next state x_t = α x̄, and the network's x₀ at this one."""
+
+    prev_sample: Tensor
+    pred_original_sample: Tensor
+
 
 cached = lru_cache(maxsize=64)(recurrence)
 
