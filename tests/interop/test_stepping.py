@@ -31,7 +31,7 @@ from flowsolve import (
     unit_noise,
     vp_start,
 )
-from flowsolve.errors import GridError, NetworkError, StateError, TableError
+from flowsolve.errors import GridError, StateError, TableError
 from flowsolve.interop.diffusers import Limits
 from flowsolve.interop.diffusers.stepping import Stepping
 from flowsolve.ode import Precondition
@@ -166,7 +166,13 @@ def test_given_timesteps_and_sigmas() -> None:
     with pytest.raises(StateError, match="num_inference_steps, timesteps or sigmas: one"):
         s.set_timesteps()
     with pytest.raises(StateError, match="num_inference_steps, timesteps or sigmas: one"):
+        s.set_timesteps(timesteps=[1], sigmas=[1.0, 0.5])
+    with pytest.raises(
+        StateError, match="num_inference_steps = 3 and a list of 1: give one of them"
+    ):
         s.set_timesteps(3, timesteps=[1])
+    s.set_timesteps(3, timesteps=[999, 500, 20])
+    assert s.timesteps.tolist() == [999, 500, 20]
 
 
 @pytest.mark.parametrize("solver", [Euler(), Heun(), DPMSolverPP2M(), UniPC(3), IPNDM()], ids=repr)
@@ -293,13 +299,26 @@ def test_noise() -> None:
     s.step(NOISE, 900, NOISE)  # what was refused was no step
 
 
-def test_a_network_that_also_predicts_a_variance() -> None:
+def test_a_learned_variance_is_left_out() -> None:
+    s = Stepping(Euler(), EPS, even)
+    x, answer = torch.randn(2, 3, 4, 4), torch.randn(2, 6, 4, 4)
+    ends = []
+    for given in (answer, answer[:, :3]):
+        s.set_timesteps(10)
+        ends.append(s.step(given, 900, x).prev_sample)
+    assert torch.equal(*ends)
+    s.set_timesteps(10)
+    with pytest.raises(StateError, match=r"answered \(2, 4, 4, 4\) to a state \(2, 3, 4, 4\)"):
+        s.step(answer[:, :4], 900, x)
+
+
+def test_levels_for_every_token_are_refused() -> None:
     s = Stepping(Euler(), EPS, even)
     s.set_timesteps(10)
-    x = torch.zeros(2, 3, 4, 4)
-    with pytest.raises(NetworkError, match="keep the first half of the channels"):
-        s.step(torch.zeros(2, 6, 4, 4), 900, x)
-    assert s.step(torch.zeros(2, 3, 4, 4), 900, x).prev_sample.shape == x.shape
+    with pytest.raises(
+        StateError, match="gives tokens levels of their own, and a method steps one level"
+    ):
+        s.step(NOISE, 900, NOISE, per_token_timesteps=torch.ones(2, 3))
 
 
 def test_adding_noise_before_set_timesteps() -> None:

@@ -15,11 +15,12 @@ from torch import Tensor
 
 import flowsolve as fs
 from flowsolve import Grid
-from flowsolve.errors import NetworkError
+from flowsolve.errors import NetworkError, StateError
 from flowsolve.interop.diffusers import Imported, from_diffusers, load, read_config
 from flowsolve_solvers import (
     Euler,
     FlowHeun,
+    UniPC,
 )
 from tests.parity.pipelines import (
     NOISE,
@@ -58,6 +59,39 @@ def test_flow_euler_twice_shifted_and_once() -> None:
     plain = diffusers.FlowMatchEulerDiscreteScheduler()
     plain.set_shift(3.0)
     assert difference(once.x, theirs(plain, 20, unet()), "FlowMatchEuler, set_shift") < 1e-5
+
+
+@pytest.mark.parametrize("lists", [("timesteps",), ("timesteps", "sigmas"), ("sigmas",)])
+@pytest.mark.parametrize("dynamic", [False, True])
+def test_levels_that_a_pipeline_passes(lists: tuple[str, ...], dynamic: bool) -> None:
+    """As CogView 4 does: labels as given, levels shifted, by μ too."""
+    t = [1.0, 0.7, 0.4, 0.1]
+    passed = {"timesteps": [1000 * u for u in t], "sigmas": t}
+    options: dict[str, Any] = {key: passed[key] for key in lists}
+    if dynamic:
+        options["mu"] = 0.8
+    scheduler = diffusers.FlowMatchEulerDiscreteScheduler(shift=3.0, use_dynamic_shifting=dynamic)
+    ends = []
+    for s in (scheduler, fs.as_scheduler(Euler(), scheduler)):
+        s.set_timesteps(**options)
+        x = NOISE
+        with torch.no_grad():
+            for label in s.timesteps:
+                out = unet()(x, timestep=label.expand(2), return_dict=False)[0]
+                x = s.step(out, label, x, return_dict=False)[0]
+        ends.append((x, s.timesteps, s.sigmas))
+    (x, labels, levels), (mine, my_labels, my_levels) = ends
+    assert my_labels.tolist() == pytest.approx(labels.tolist(), rel=1e-5)
+    assert my_levels.tolist() == pytest.approx(levels.tolist(), abs=1e-6)
+    assert difference(mine, x, "levels passed") < 1e-5
+
+
+def test_levels_that_disagree_are_refused() -> None:
+    mine = fs.as_scheduler(Euler(), diffusers.FlowMatchEulerDiscreteScheduler(shift=3.0))
+    with pytest.raises(
+        StateError, match=r"the first of them are 900 and 1, where 1000 times the second"
+    ):
+        mine.set_timesteps(timesteps=[900.0, 500.0], sigmas=[1.0, 0.5])
 
 
 def test_flow_heun() -> None:
@@ -303,10 +337,44 @@ def test_two_experts_by_timestep_are_one_ode(tmp_path: Path) -> None:
 
 def test_two_experts_without_a_boundary(tmp_path: Path) -> None:
     two_experts().save_pretrained(tmp_path)
+    for read in (lambda: load(tmp_path), lambda: from_diffusers(two_experts())):
+        with pytest.raises(NetworkError, match=r"two networks by timestep, and no boundary_ratio"):
+            read()
+
+
+def test_a_pipeline_brings_its_model_and_scheduler(tmp_path: Path) -> None:
+    """Also where the scheduler is one of ours, live or saved, and where there are two experts."""
+    scheduler = diffusers.DDPMScheduler(**SD15, clip_sample=False)
+    pipeline = diffusers.DDPMPipeline(unet(), scheduler)
+    want = from_diffusers(unet(), scheduler)
+    pipeline.scheduler = fs.as_scheduler(UniPC(3), scheduler)
+    pipeline.save_pretrained(tmp_path)
+    for m in (from_diffusers(pipeline), load(tmp_path)):
+        assert m.reading.suggested == "DDPMScheduler"
+        assert m.spacing(7) == want.spacing(7)
+        assert torch.equal(m.ode.eps(NOISE, 1.0), want.ode.eps(NOISE, 1.0))
+    both = from_diffusers(two_experts(boundary_ratio=0.5)).network
+    assert isinstance(both, fs.Experts)
+    assert both.boundary == pytest.approx(1.0)
     with pytest.raises(
-        NetworkError, match=r"has transformer and transformer_2, and no boundary_ratio"
+        NetworkError, match="UNet2DModel is no pipeline, which would have a scheduler"
     ):
-        load(tmp_path)
+        from_diffusers(unet())
+
+
+def test_a_pipeline_that_makes_its_own_scheduler_keeps_the_solver_in_its_config(
+    tmp_path: Path,
+) -> None:
+    """DDIMPipeline turns whatever it is given into a DDIMScheduler."""
+    pipeline = diffusers.DDIMPipeline(unet(), diffusers.DDIMScheduler(**SD15, clip_sample=False))
+    pipeline.scheduler = fs.as_scheduler(UniPC(3), pipeline.scheduler)
+    pipeline.save_pretrained(tmp_path)
+    again = diffusers.DDIMPipeline.from_pretrained(tmp_path)
+    assert type(again.scheduler) is diffusers.DDIMScheduler
+    again.scheduler = fs.as_scheduler(None, again.scheduler)
+    assert again.scheduler.solver == UniPC(3)
+    with pytest.raises(StateError, match="no solver of flowsolve was saved with DDIMScheduler"):
+        fs.as_scheduler(None, diffusers.DDIMScheduler())
 
 
 def test_measured_scales_are_saved_and_loaded_with_the_scheduler(saved: Path) -> None:

@@ -7,8 +7,8 @@ continuous configs without a table of β
 reading    Reading: clock, prediction, levels and method of a config
 model      a model as an ODE: from_diffusers; conventions: each class's label, direction and sign
 loading    a saved pipeline: load; pretrained: its parts
-scheduler  a solver as a scheduler in diffusers' pipelines: as_scheduler
-stepping   the loop of a pipeline; timesteps: what it passes
+scheduler  a solver as a scheduler in diffusers' pipelines: as_scheduler; from_config: how it reads a config
+stepping   the loop of a pipeline; timesteps: what it passes; noising: noise added to data
 """
 
 from flowsolve.interop.diffusers.config import read_config as read_config

@@ -39,6 +39,10 @@ PREDICTIONS: dict[str, type[Precondition]] = {
 }
 
 
+NAME, OURS = (
+    "FlowsolveScheduler",
+    "_flowsolve",
+)  # of as_scheduler, and the key that it adds to a config
 NEVER_ZERO = ("DEISMultistepScheduler", "SASolverScheduler")
 
 
@@ -122,14 +126,19 @@ def _open(source: object) -> tuple[str, dict[str, Any]]:
                 f"set_shift({shift!r}) was called on this scheduler, whose config says shift = "
                 f"{given['shift']!r}. Make one with from_config(config, shift={shift!r})."
             )
-        return type(source).__name__, given
+        return _own({**given, "_class_name": type(source).__name__})
     if not isinstance(source, Mapping) or not isinstance(source.get("_class_name"), str):
         raise ScheduleError(
             'a scheduler config needs its "_class_name", such as "DDIMScheduler". The config of a '
             "live scheduler does not have it: give the scheduler itself."
         )
-    given = dict(source)
-    return given.pop("_class_name"), given
+    return _own(dict(source))
+
+
+def _own(given: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """The class name and the keys; of this package's own scheduler, those of the one that it stands in for."""
+    name, ours = given.pop("_class_name"), given.pop(OURS, None)
+    return (ours or {}).get("scheduler", name) if name == NAME else name, given
 
 
 def _shift(c: Mapping[str, Any], wanted: _Wanted) -> float:

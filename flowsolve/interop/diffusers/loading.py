@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flowsolve.errors import NetworkError
 from flowsolve.interop.diffusers.config import read_config
-from flowsolve.interop.diffusers.model import Imported, from_diffusers
+from flowsolve.interop.diffusers.model import DENOISERS, Imported, from_diffusers, join
 from flowsolve.interop.diffusers.pretrained import Pretrained
 from flowsolve.interop.diffusers.reading import Reading
-from flowsolve.ode.experts import Experts
-from flowsolve.schedule.discrete import DiscreteClock
 
 if TYPE_CHECKING:
     import torch
-
-DENOISERS = ("unet", "transformer")
 
 
 def load(
@@ -57,16 +52,6 @@ def load(
     first = from_diffusers(model.to(device or "cpu").eval(), reading, **options)
     if subfolder is not None or not source.has(f"{part}_2"):
         return first
-    ratio = source.index.get("boundary_ratio")
-    if ratio is None:
-        raise NetworkError(
-            f"{pretrained} has {part} and {part}_2, and no boundary_ratio that says from which timestep on "
-            f'each is asked. Load them one by one, with subfolder="{part}" and subfolder="{part}_2", and '
-            "join them: Experts(noisy.network, clean.network, sigma)."
-        )
     model = source.model(f"{part}_2")
     second = from_diffusers(model.to(device or "cpu").eval(), reading, **options)
-    clock = reading.clock
-    last = len(clock.alphas_cumprod) if isinstance(clock, DiscreteClock) else clock.t(math.inf)
-    both = Experts(first.network, second.network, clock.sigma(ratio * last))
-    return Imported(reading.limits.around(both), both, reading)
+    return join(first, second, source.index.get("boundary_ratio"), pretrained)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -14,12 +15,15 @@ from flowsolve.interop.flow import End
 from flowsolve.ode.base import ODE
 from flowsolve.ode.diffusion import DiffusionODE
 from flowsolve.ode.experts import Experts
+from flowsolve.schedule.discrete import DiscreteClock
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from flowsolve.ode.condition import Condition
     from flowsolve.schedule.grid import Grid
+
+DENOISERS = ("unet", "transformer")
 
 
 @dataclass(frozen=True)
@@ -83,7 +87,7 @@ class Imported:
 
 def from_diffusers(
     model: Any,
-    scheduler: object,
+    scheduler: object = None,
     *,
     condition: Condition = None,
     shared: Mapping[str, Any] | None = None,
@@ -94,8 +98,10 @@ def from_diffusers(
 ) -> Imported:
     """The ODE of a diffusers model, and the grids of a diffusers scheduler.
 
-    model             a UNet2DModel, UNet2DConditionModel, DiT, PixArt, SD3, Flux, ... in its own dtype
-    scheduler         a scheduler, its config, its path, or a Reading (for the options of `read_config`)
+    model             a UNet2DModel, UNet2DConditionModel, DiT, PixArt, SD3, Flux, ... in its own dtype, or a
+                      pipeline, whose unet or transformer is taken
+    scheduler         a scheduler, its config, its path, or a Reading (for the options of `read_config`); None
+                      takes that of the pipeline
     condition         keyword arguments with one row for each sample: encoder_hidden_states, class_labels,
                       added_cond_kwargs, pooled_projections, guidance
     shared            keyword arguments that belong to all samples: img_ids, txt_ids, cross_attention_kwargs
@@ -106,6 +112,18 @@ def from_diffusers(
 
     No diffusers is imported. Raises NetworkError where model and options do not fit each other.
     """
+    parts = getattr(model, "components", None)
+    if isinstance(parts, Mapping):
+        options = {
+            "condition": condition, "shared": shared, "learned_variance": learned_variance,
+            "label_scale": label_scale, "data_at": data_at, "points_to": points_to,
+        }  # fmt: skip
+        return _of_pipeline(model, parts, scheduler, options)
+    if scheduler is None:
+        raise NetworkError(
+            f"{type(model).__name__} is no pipeline, which would have a scheduler of its own: give "
+            "from_diffusers(model, scheduler) one."
+        )
     reading = scheduler if isinstance(scheduler, Reading) else read_config(scheduler)
     name = type(getattr(model, "_orig_mod", model)).__name__  # of torch.compile
     config = getattr(model, "config", None)
@@ -128,6 +146,41 @@ def from_diffusers(
     if reading.sigma_range is not None:
         network.sigma_range = reading.sigma_range
     return Imported(reading.limits.around(network), network, reading)
+
+
+def _of_pipeline(
+    pipeline: Any, parts: Mapping[str, Any], scheduler: object, options: Mapping[str, Any]
+) -> Imported:
+    """Its unet or transformer, or both of two experts."""
+    name = type(pipeline).__name__
+    part = next((p for p in DENOISERS if parts.get(p) is not None), None)
+    given = parts.get("scheduler") if scheduler is None else scheduler
+    if part is None or given is None:
+        raise NetworkError(
+            f"{name} has no {' or '.join(DENOISERS) if part is None else 'scheduler'}, but "
+            f"{', '.join(parts)}: give from_diffusers its model and its scheduler."
+        )
+    reading = given if isinstance(given, Reading) else read_config(given)
+    first, second = from_diffusers(parts[part], reading, **options), parts.get(f"{part}_2")
+    if second is None:
+        return first
+    ratio = getattr(pipeline.config, "boundary_ratio", None)
+    return join(first, from_diffusers(second, reading, **options), ratio, name)
+
+
+def join(noisy: Imported, clean: Imported, ratio: float | None, name: object) -> Imported:
+    """Two experts by timestep, the first for the part of the labels from `ratio` on, as Wan 2.2 has them."""
+    if ratio is None:
+        raise NetworkError(
+            f"{name} has two networks by timestep, and no boundary_ratio that says from which timestep on "
+            "each is asked. Read them one by one and join them: "
+            "Experts(noisy.network, clean.network, sigma)."
+        )
+    reading = noisy.reading
+    clock = reading.clock
+    last = len(clock.alphas_cumprod) if isinstance(clock, DiscreteClock) else clock.t(math.inf)
+    both = Experts(noisy.network, clean.network, clock.sigma(ratio * last))
+    return Imported(reading.limits.around(both), both, reading)
 
 
 def _channels(name: str, config: Any, learned_variance: bool) -> None:

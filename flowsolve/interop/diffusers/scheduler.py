@@ -7,40 +7,25 @@ that import diffusers when they are asked for.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from flowsolve.errors import StateError
-from flowsolve.interop.diffusers.config import read_config
-from flowsolve.interop.diffusers.grid import FlowSpacing
-from flowsolve.interop.diffusers.reading import Limits, Reading
-from flowsolve.interop.diffusers.stepping import Stepping
+from flowsolve.interop.diffusers.config import NAME, OURS
+from flowsolve.interop.diffusers.from_config import CALLABLES, FromConfig
 from flowsolve.ode.base import ODE
-from flowsolve.ode.precondition import FlowPrediction
-from flowsolve.schedule.discrete import DiscreteClock
-from flowsolve.schedule.flow_shift import odds
 from flowsolve.schedule.grid import Grid
 from flowsolve.solver.base import Solver
 from flowsolve.solver.plugins import make_solver
 
-if TYPE_CHECKING:
-    import torch
-    from torch import Tensor
-
 # diffusers takes the module that a saved pipeline names from what is imported already; this is its old name
 sys.modules.setdefault("flowsolve.interop.scheduler", sys.modules[__name__])
 
-NAME = "FlowsolveScheduler"
-OURS = (
-    "_flowsolve"  # the key that is added to the config; diffusers passes on keys that begin with _
-)
-CALLABLES = ("spacing", "wrap")
-
 
 def as_scheduler(
-    solver: Solver,
+    solver: Solver | None,
     config: object,
     *,
     spacing: Callable[[int], Grid] | None = None,
@@ -52,6 +37,8 @@ def as_scheduler(
 
     pipe.scheduler = as_scheduler(UniPC(), pipe.scheduler)
 
+    solver   None takes the one that the config was saved with: DDIMPipeline and a few others make a
+             scheduler of their own when they are loaded, and its config still holds the solver
     config   the scheduler that the pipeline has, its config with `_class_name`, or a path
     spacing  n -> Grid; by default the timesteps are spaced as the config says
     wrap     a function that wraps the ODE; by default clipping or thresholding, if the config has them
@@ -61,8 +48,21 @@ def as_scheduler(
     Raises ImportError without diffusers, ScheduleError for a config that cannot be read, TableError
     for a method that chooses its evaluations by what it sees, GridError for a noisy one upwards.
     """
+    if solver is None:
+        solver = _saved(config)
     options = {"spacing": spacing, "wrap": wrap, "inverse": inverse, "reading": reading}
     return scheduler_class()(solver, _with_name(config), **options)
+
+
+def _saved(config: object) -> Solver:
+    """The solver in a config. Raises StateError without one."""
+    keys = getattr(config, "config", config)
+    ours = keys.get(OURS) if isinstance(keys, Mapping) else None
+    if not ours:
+        raise StateError(
+            f"no solver of flowsolve was saved with {type(config).__name__}: give as_scheduler one."
+        )
+    return make_solver(ours["solver"])
 
 
 def _with_name(config: object) -> dict[str, Any]:
@@ -81,99 +81,6 @@ def _with_name(config: object) -> dict[str, Any]:
     if hasattr(config, "shift") and "shift" in given:
         given["shift"] = config.shift  # set_shift() does not change the config
     return given if name is None else {**given, "_class_name": name}
-
-
-def _needs_mu(n: int) -> Grid:
-    raise StateError(
-        "use_dynamic_shifting is set, so the timesteps depend on the size of the image: "
-        "set_timesteps needs mu=, or as_scheduler image_seq_len=."
-    )
-
-
-class FromConfig(Stepping):
-    """A Stepping of a solver and a diffusers config; `scheduler_class` stores both in its own config."""
-
-    config: Mapping[str, Any]
-
-    def __init__(
-        self,
-        solver: Solver,
-        config: Mapping[str, Any],
-        *,
-        spacing: Callable[[int], Grid] | None = None,
-        wrap: Callable[[ODE], ODE] | None = None,
-        inverse: bool = False,
-        reading: Mapping[str, Any] | None = None,
-    ) -> None:
-        self._source, self._options, self._spacing = dict(config), dict(reading or {}), spacing
-        dynamic = config.get("use_dynamic_shifting", False)
-        late = dynamic and not {"mu", "image_seq_len"} & self._options.keys()
-        self._read = self._reading(mu=1.0) if late else self._reading()
-        limits = self._read.limits
-        super().__init__(
-            solver,
-            self._read.precondition,
-            spacing or (_needs_mu if late else self._read.spacing),
-            start=self._read.start,
-            wrap=wrap or (limits.around if limits != Limits() else None),
-            inverse=inverse,
-        )
-        given = [name for name, made in zip(CALLABLES, (spacing, wrap), strict=True) if made]
-        self._ours = {
-            "solver": repr(solver),
-            "scheduler": config.get("_class_name"),
-            "inverse": inverse,
-            "reading": self._options,
-            "callables": given,
-        }
-
-    def _reading(self, **more: Any) -> Reading:
-        return read_config(self._source, **{**self._options, **more})
-
-    def set_timesteps(
-        self,
-        num_inference_steps: int | None = None,
-        device: torch.device | str | None = None,
-        timesteps: Sequence[float] | None = None,
-        sigmas: Sequence[float] | None = None,
-        mu: float | None = None,
-    ) -> None:
-        """A fresh run; mu is the shift that pipelines compute from the size of the image."""
-        if mu is not None and self._source.get("use_dynamic_shifting"):
-            self._options.pop("image_seq_len", None)
-            self._read = self._reading(mu=mu)
-            self.spacing = self._spacing or self._read.spacing
-        super().set_timesteps(num_inference_steps, device, timesteps, sigmas)
-        if isinstance(self.precondition, FlowPrediction):
-            self.sigmas = (self.sigmas / (1 + self.sigmas)).nan_to_num(1.0)
-
-    def levels(self, sigmas: Sequence[float]) -> Grid:
-        """The grid of `sigmas` as the scheduler takes them.
-
-        They are all levels σ with the last one. For a flow they are t before the shift, without the last 0.
-        """
-        spacing = self._read.spacing
-        if not isinstance(self.precondition, FlowPrediction):
-            return super().levels(sigmas)
-        shift = spacing.shift if isinstance(spacing, FlowSpacing) else 1.0
-        levels = [shift * odds(float(t)) for t in sigmas]
-        if isinstance(spacing, FlowSpacing) and spacing.terminal:  # as `flow_uniform`
-            last = (1 + levels[-1]) * (1 - spacing.terminal)
-            levels = [(1 + s) / last - 1 for s in levels]
-        return Grid([*levels, 0.0], "sigmas")
-
-    @property
-    def alphas_cumprod(self) -> Tensor:
-        """ᾱ_t of the table."""
-        import torch
-
-        clock = self.precondition.clock
-        if not isinstance(clock, DiscreteClock):
-            raise AttributeError(f"{clock} is not a table, so there is no alphas_cumprod.")
-        return torch.tensor(clock.alphas_cumprod)
-
-    def __len__(self) -> int:
-        return int(self.config["num_train_timesteps"])
 
 
 @cache

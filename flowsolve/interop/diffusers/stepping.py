@@ -6,16 +6,20 @@ import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from flowsolve.analysis.stages import Recurrence, Run
+from flowsolve.analysis.stages import Run
 from flowsolve.errors import GridError, StateError, TableError
 from flowsolve.integrate.cost import per_step
 from flowsolve.integrate.starting import vp_start
+from flowsolve.interop.diffusers.noising import Noising
 from flowsolve.interop.diffusers.timesteps import (
     StepOutput,
     begun,
     cached,
+    check_request,
     drawn,
+    labelled,
     position,
+    prediction,
     upwards,
 )
 from flowsolve.ode.base import ODE
@@ -28,11 +32,12 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
+    from flowsolve.analysis.stages import Draw
     from flowsolve.interop.diffusers.timesteps import Generators
     from flowsolve.ode.precondition import Precondition
 
 
-class Stepping:
+class Stepping(Noising):
     """A solver as diffusers calls its schedulers: states are x_t = α x̄, one timestep for each evaluation.
 
     solver        any method with a table, stochastic ones too
@@ -73,7 +78,7 @@ class Stepping:
         self.num_inference_steps: int | None = None
         self._begin: int | None = None
         self._run: tuple[int, Run] | None = None  # the evaluation that it began at
-        self._whole: Recurrence | None = None
+        self._whole = None
 
     def set_timesteps(
         self,
@@ -82,27 +87,19 @@ class Stepping:
         timesteps: Sequence[float] | None = None,
         sigmas: Sequence[float] | None = None,
     ) -> None:
-        """Begin a new run, over one of three grids.
-
-        num_inference_steps  n, for spacing(n);  timesteps: labels, the spacing's last level is added;
-                             sigmas: levels
+        """Begin a new run over spacing(n), over labels (and the spacing's last level), or over levels.
 
         `self.timesteps` then has a label for each evaluation: more than n if a step makes several.
         """
         import torch
 
-        if sum(given is not None for given in (num_inference_steps, timesteps, sigmas)) != 1:
-            raise StateError("set_timesteps needs num_inference_steps, timesteps or sigmas: one.")
+        check_request(num_inference_steps, timesteps, sigmas)
         if sigmas is not None:
             grid = self.levels(sigmas)
         elif timesteps is not None:
-            clock, end = self.precondition.clock, self.spacing(2)
-            last = min(end[0], end[-1])
-            levels = [clock.sigma(float(t)) for t in timesteps]
-            grid = Grid([*levels, last] if levels[-1] > last else levels, "timesteps")
+            grid = labelled(timesteps, self.precondition.clock, self.spacing(2))
         else:
-            assert num_inference_steps is not None
-            grid = self.spacing(int(num_inference_steps))
+            grid = self.spacing(int(num_inference_steps or 0))
         if self.inverse or grid.rising:
             grid = upwards(grid)
         whole = cached(self.solver, grid)
@@ -166,16 +163,23 @@ class Stepping:
         use_clipped_model_output: bool | None = None,
         generator: Generators = None,
         variance_noise: Tensor | None = None,
+        per_token_timesteps: Tensor | None = None,
         return_dict: bool = True,
     ) -> StepOutput | tuple[Tensor, Tensor]:
         """The state at which the network is evaluated next, or the end of the grid.
 
-        model_output  the network's answer at this timestep;  sample: x_t there, both (B, *event)
+        model_output  the network's answer at this timestep, with or without a learned variance
+        sample        x_t there, (B, *event)
         eta           refused unless it is 0 or the solver's own η
         generator     for the noise of stochastic methods;  variance_noise: that noise itself
 
         Raises StateError for a timestep that is not the next one, and after the last.
         """
+        if per_token_timesteps is not None:
+            raise StateError(
+                "per_token_timesteps gives tokens levels of their own, and a method steps one level at a "
+                "time. Keep the pipeline's own scheduler for this call."
+            )
         run = self._next(timestep)
         stage = run.recurrence.stages[run.k]
         if eta and eta != getattr(self.solver, "eta", 0):
@@ -194,14 +198,22 @@ class Stepping:
 
         half = sample.dtype.itemsize < 4
         x = sample.float() if half else sample
-        ode: ODE = DiffusionODE(lambda *_: model_output.to(x.dtype), self.precondition)
-        ode = ode if self.wrap is None else self.wrap(ode)
+        answer = prediction(model_output, x).to(x.dtype)
+        ode: ODE = DiffusionODE(lambda *_: answer, self.precondition)
         x = x if math.isinf(stage.sigma) else x / ode.alpha(stage.sigma)
-        x0 = ode.x0(x, stage.sigma)
-        x = run.step(x, x0 if stage.data else ode.eps(x, stage.sigma), noise)
+        x0, x = self._advance(run, x, ode, noise, use_clipped_model_output)
         x = x * ode.alpha(run.sigma)
         out = StepOutput(x.to(sample.dtype), x0.to(sample.dtype))
         return out if return_dict else (out.prev_sample, out.pred_original_sample)
+
+    def _advance(
+        self, run: Run, x: Tensor, ode: ODE, noise: Draw, clipped: bool | None
+    ) -> tuple[Tensor, Tensor]:
+        """The network's x₀ at x̄ as it is used, and the next x̄."""
+        stage = run.recurrence.stages[run.k]
+        ode = ode if self.wrap is None else self.wrap(ode)
+        x0 = ode.x0(x, stage.sigma)
+        return x0, run.step(x, x0 if stage.data else ode.eps(x, stage.sigma), noise)
 
     def _next(self, timestep: float | Tensor) -> Run:
         """The run, at this timestep."""
@@ -234,21 +246,3 @@ class Stepping:
                 "and set_begin_index where a run begins later."
             )
         return where[-1]
-
-    def add_noise(self, original_samples: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
-        """x_t = α x₀ + σα ε at these labels, one for each sample (or one for all)."""
-        x = original_samples
-        levels = [self._level(t) for t in timesteps.reshape(-1).tolist()]
-        shape = (-1, *(1 for _ in x.shape[1:]))
-        alpha = [0.0 if math.isinf(s) else self.precondition.alpha(s) for s in levels]
-        scale = [1.0 if math.isinf(s) else s * a for s, a in zip(levels, alpha, strict=True)]
-        return x.new_tensor(alpha).reshape(shape) * x + x.new_tensor(scale).reshape(shape) * noise
-
-    def scale_noise(self, sample: Tensor, timestep: Tensor, noise: Tensor) -> Tensor:
-        """`add_noise`, as flow schedulers call it."""
-        return self.add_noise(sample, noise, timestep)
-
-    def _level(self, t: float) -> float:
-        if self._whole is not None and t in self._labels:
-            return self._whole.stages[self._labels.index(t)].sigma
-        return self.precondition.clock.sigma(t)

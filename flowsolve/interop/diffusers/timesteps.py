@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from flowsolve.analysis.stages import Recurrence, recurrence
 from flowsolve.errors import StateError
+from flowsolve.interop.diffusers.grid import FlowSpacing
+from flowsolve.schedule.clock import Clock, FlowClock
 from flowsolve.schedule.grid import Grid
 from flowsolve.solver.base import Solver
 
@@ -46,6 +48,73 @@ def position(
             return None
         timestep = float(timestep.flatten()[0])
     return [i for i, t in enumerate(labels) if math.isclose(t, timestep, rel_tol=1e-6)]
+
+
+def check_request(
+    n: int | None, timesteps: Sequence[float] | None, sigmas: Sequence[float] | None
+) -> None:
+    """Raise StateError unless one is given; n may stand beside a list of n."""
+    given = timesteps if sigmas is None else sigmas
+    if (timesteps is not None and sigmas is not None) or (n is None and given is None):
+        raise StateError("set_timesteps needs num_inference_steps, timesteps or sigmas: one.")
+    if n is not None and given is not None and len(given) != n:
+        raise StateError(
+            f"set_timesteps was given num_inference_steps = {n} and a list of {len(given)}: give one of them."
+        )
+
+
+def labelled(timesteps: Sequence[float], clock: Clock, end: Grid) -> Grid:
+    """The levels of these labels, and the last of `end` after them."""
+    last = min(end[0], end[-1])
+    levels = [clock.sigma(float(t)) for t in timesteps]
+    return Grid([*levels, last] if levels[-1] > last else levels, "timesteps")
+
+
+def shifted(
+    timesteps: Sequence[float], sigmas: Sequence[float] | None, spacing: FlowSpacing
+) -> tuple[FlowClock, Sequence[float]]:
+    """The clock whose labels are these at shifted levels, and the t that are shifted. Raises StateError."""
+    T = spacing.T
+    t = [float(label) / T for label in timesteps]
+    if sigmas is not None and not (
+        len(sigmas) == len(t)
+        and all(abs(a - float(b)) < 1e-3 for a, b in zip(t, sigmas, strict=True))
+    ):
+        raise StateError(
+            f"timesteps and sigmas say different levels: the first of them are {t[0] * T:g} and "
+            f"{float(sigmas[0]):g}, where {T} times the second should be the first."
+        )
+    if spacing.terminal:
+        raise StateError(
+            "shift_terminal moves levels away from their timesteps: give sigmas alone."
+        )
+    return FlowClock(spacing.shift, T), t if sigmas is None else sigmas
+
+
+def is_euler(method: Recurrence) -> bool:
+    """Whether every step is x_t = x_s + (t - s) ε."""
+    if method.start.weights or len(method.stages) != len(method.levels) - 1:
+        return False
+    return all(
+        not stage.data
+        and stage.mix == (0.0, 1.0)
+        and math.isclose(stage.scale, 1.0)
+        and [(j, math.isclose(c, t - stage.sigma)) for j, c in stage.weights]
+        == [(stage.number, True)]
+        for stage, t in zip(method.stages, method.levels[1:], strict=True)
+    )
+
+
+def prediction(answer: Tensor, x: Tensor) -> Tensor:
+    """The answer without the channels of a learned variance. Raises StateError for other channels."""
+    if answer.shape == x.shape:
+        return answer
+    if answer.ndim == x.ndim > 1 and answer.shape[1] == 2 * x.shape[1]:
+        return answer[:, : x.shape[1]]
+    raise StateError(
+        f"the network answered {tuple(answer.shape)} to a state {tuple(x.shape)}: not its prediction, nor "
+        "that and a learned variance, which would be twice the channels."
+    )
 
 
 def begun(solver: Solver, whole: Recurrence, index: int) -> Recurrence:
