@@ -160,7 +160,8 @@ def test_a_name_on_the_hub_goes_through_diffusers(monkeypatch: pytest.MonkeyPatc
     m = load("someone/something")
     assert m.reading.suggested == "EulerDiscreteScheduler"
     options = {
-        "subfolder": "unet", "torch_dtype": None, "use_safetensors": True, "local_files_only": False,
+        "subfolder": "unet", "torch_dtype": None, "use_safetensors": True, "variant": None,
+        "local_files_only": False,
     }  # fmt: skip
     assert Stub.UNet2DModel.asked == ["someone/something", options]
     load("someone/something", allow_pickle=True)

@@ -6,7 +6,6 @@ import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -440,7 +439,7 @@ def test_the_blocks_of_the_page_that_need_diffusers(saved: Path) -> None:
     )  # fmt: skip
     scheduler = diffusers.DPMSolverMultistepScheduler(**SD21)
     space: dict[str, Any] = {
-        "pipeline": SimpleNamespace(unet=unet(), scheduler=scheduler),
+        "pipeline": diffusers.DDPMPipeline(unet(), scheduler),
         "folder": saved,
         "text_unet": text_unet,
         "scheduler": scheduler,
