@@ -18,6 +18,12 @@ from flowsolve.interop.diffusers.families import FAMILIES, IGNORED
 from flowsolve_solvers import Euler
 from tests.interop.diffusers_helpers import SD15, EulerDiscreteScheduler, config
 
+ZERO = {
+    "rescale_betas_zero_snr": True, "prediction_type": "v_prediction",
+    "beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012,
+}  # fmt: skip
+FLOW = {"use_flow_sigmas": True, "prediction_type": "flow_prediction"}
+
 
 def test_stable_diffusion_15() -> None:
     """The file of its repository, key for key."""
@@ -62,6 +68,35 @@ def test_wrong_scales_in_a_config(wrong: object) -> None:
         ScheduleError, match=r"is not the two scales of the data, \[std, top\], above 0"
     ):
         read_config({**SD15, "_data_scales": wrong})
+
+
+@pytest.mark.parametrize(
+    ("given", "what"),
+    [
+        (config("FlowMatchEulerDiscrete", shift=3.0), ["the last level before 0"]),
+        (config("FlowMatchEulerDiscrete"), []),
+        (config("FlowMatchEulerDiscrete", use_dynamic_shifting=True), []),
+        (config("EulerDiscrete", **ZERO), ["the first level"]),
+        (config("DDIM", **ZERO), []),
+        (config("UniPCMultistep", **FLOW), ["the first level", "labels between whole ones"]),
+        (config("DPMSolverMultistep", use_karras_sigmas=True), ["labels between whole ones"]),
+        (config("KDPM2Discrete", use_karras_sigmas=True), ["labels between whole ones"]),
+    ],
+)
+def test_the_report_says_what_is_not_as_diffusers_has_it(
+    given: dict[str, object], what: list[str]
+) -> None:
+    options: dict[str, Any] = {"mu": 0.5} if given.get("use_dynamic_shifting") else {}
+    ours, theirs = (read_config(given, as_shipped=shipped, **options) for shipped in (False, True))
+    assert [*ours.report.changed] == what
+    assert theirs.report.changed == {}
+    labels = [r.clock.t(s) for r in (ours, theirs) for s in r.spacing(7) if 0 < s < math.inf]
+    same = (
+        list(ours.spacing(7)) == list(theirs.spacing(7))
+        and labels[: len(labels) // 2] == labels[len(labels) // 2 :]
+    )
+    assert same is (not what)
+    assert all(f"changed: {key}: " in str(ours.report) for key in what)
 
 
 @pytest.mark.parametrize("name", FAMILIES)

@@ -13,18 +13,25 @@ from flowsolve import (
     DiffusionODE,
     FlowPrediction,
     VPrediction,
+    flow_uniform,
     karras,
     sample,
+    unit_noise,
 )
 from flowsolve.errors import NetworkError
 from flowsolve.interop import from_velocity
+from flowsolve.interop.diffusers import Reading, read_config
 from flowsolve.interop.flow import velocity
 from flowsolve.ode import FLOW, VE, VP, Scaled
 from flowsolve.problems import exact_network
 from flowsolve.schedule import Reversed
+from flowsolve.solver import FLOW as FLOW_CHART
+from flowsolve.solver import Solver
 from flowsolve_solvers import (
     DPMSolverPP2M,
+    Euler,
     Heun,
+    UniPC,
 )
 from tests.interop.helpers import NOISE, PROBLEM, same_ode
 
@@ -101,3 +108,33 @@ def test_a_vp_velocity_in_the_time_of_any_clock() -> None:
 def test_what_from_velocity_refuses(options: dict[str, Any]) -> None:
     with pytest.raises(NetworkError, match="a velocity needs data_at and points_to 0 or 1"):
         from_velocity(lambda x, t: x, **options)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [{}, {"shift": 3.0}, {"use_dynamic_shifting": True}],
+    ids=["shift 1", "shift 3", "dynamic"],
+)
+def test_second_order_is_never_worse_than_the_pipeline_s_euler(given: dict[str, Any]) -> None:
+    """On the levels of a FlowMatch config, from σ = ∞ to 0, for the budgets that people use."""
+    name = {"_class_name": "FlowMatchEulerDiscreteScheduler", **given}
+    options: dict[str, Any] = (
+        {"image_seq_len": 4096, "ends_at": "1/n"} if "use_dynamic_shifting" in given else {}
+    )
+    ours, theirs = (read_config(name, as_shipped=shipped, **options) for shipped in (False, True))
+    ode = DiffusionODE(exact_network(PROBLEM, ours.precondition), ours.precondition)
+    noise = unit_noise(range(192), PROBLEM.event, NOISE.dtype)
+    want = sample(ode, noise, flow_uniform(600, shift=3.0), UniPC(3)).x
+
+    def error(reading: Reading, solver: Solver, n: int) -> float:
+        x = sample(ode, noise, reading.spacing(n), solver, start=reading.start).x
+        return float((x - want).square().mean().sqrt())
+
+    best = 1.0
+    for n in (2, 3, 4, 5, 6, 8, 10, 14, 20, 28, 40):
+        euler = error(theirs, Euler(), n)
+        for solver in (DPMSolverPP2M(), UniPC(2), UniPC(3), UniPC(3, FLOW_CHART)):
+            found = error(ours, solver, n) / euler
+            assert found < 1.02, (n, solver)
+            best = min(best, found)
+    assert best < 0.4

@@ -17,7 +17,7 @@ from flowsolve.interop.diffusers.continuous import angle, edm, to_data
 from flowsolve.interop.diffusers.families import SCALES, Kind, family_of
 from flowsolve.interop.diffusers.grid import FlowSpacing, SolverFlowSpacing, TableSpacing
 from flowsolve.interop.diffusers.reading import Limits, Reading, flow_start
-from flowsolve.interop.diffusers.report import Report, checked
+from flowsolve.interop.diffusers.report import Report, changes, checked
 from flowsolve.ode.base import Scales
 from flowsolve.ode.precondition import (
     EpsPrediction,
@@ -84,6 +84,8 @@ def read_config(
     c, report = checked(name, given)
     wanted = _Wanted(mu, image_seq_len, between, as_shipped, ends_at)
     shift = _shift(c, wanted)
+    if not as_shipped:
+        report = replace(report, changed=changes(name, c, shift, ends_at))
     if kind == "flow":
         reading = _flow(name, c, shift, wanted, report)
     elif ends_at != "1/T":

@@ -21,18 +21,21 @@ class Report:
     ignored  keys without effect here, each with the reason
     unknown  keys that no readable scheduler of diffusers has
     assumed  keys that the config does not have, with the defaults of its class
+    changed  what is not as diffusers has it (`as_shipped=True` takes it as it is there), each with its reason
     """
 
     used: tuple[str, ...] = ()
     ignored: Mapping[str, str] = field(default_factory=dict)
     unknown: tuple[str, ...] = ()
     assumed: Mapping[str, object] = field(default_factory=dict)
+    changed: Mapping[str, str] = field(default_factory=dict)
 
     def __str__(self) -> str:
         lines = [f"used: {', '.join(self.used) or 'none'}"]
         lines += [f"ignored: {key}, because {why}" for key, why in self.ignored.items()]
         lines += [f"unknown: {key}" for key in self.unknown]
         lines += [f"assumed: {key} = {value!r}" for key, value in self.assumed.items()]
+        lines += [f"changed: {what}: {why}" for what, why in self.changed.items()]
         return "\n".join(lines)
 
 
@@ -61,6 +64,23 @@ def checked(name: str, given: Mapping[str, Any]) -> tuple[dict[str, Any], Report
     used = tuple(key for key in known if key not in idle)
     assumed = {key: value for key, value in keys.items() if key not in given and key not in idle}
     return c, Report(used, ignored, tuple(unknown), assumed)
+
+
+def changes(name: str, c: Mapping[str, Any], shift: float, ends_at: str) -> dict[str, str]:
+    """What `as_shipped` would have otherwise, for `Report.changed`."""
+    kind, found = family_of(name).kind, {}
+    dynamic, flow = c.get("use_dynamic_shifting"), c.get("use_flow_sigmas")
+    if kind == "flow" and shift != 1 and not dynamic and ends_at == "1/T":
+        found["the last level before 0"] = "it is shifted once; their constructor shifts it twice"
+    if c.get("rescale_betas_zero_snr") and kind != "ddim":
+        found["the first level"] = "it is σ = ∞, as zero terminal SNR says; theirs is 4096"
+    if flow and name.startswith("UniPC"):
+        found["the first level"] = "it is σ = ∞, t = 1; theirs is t = 1 - 1e-6"
+    spaced = any(c.get(key) for key in LEVEL_KEYS)
+    karras = name.startswith("KDPM2") and c.get("use_karras_sigmas")
+    if karras or (kind == "dpm" and (spaced or flow)):
+        found["labels between whole ones"] = "they are not rounded"
+    return found
 
 
 def _check_value(name: str, key: str, value: Any, default: object) -> None:
