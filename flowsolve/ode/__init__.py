@@ -10,6 +10,7 @@ modules              the torch modules in a network, and a warning of those that
 ownership            answers that a network keeps, and inputs that it changes: seen, and copied
 report               check, a network asked three times before it is trusted
 guidance             Guided, classifier-free guidance; scales that depend on σ, and CFG++
+composed             Composed, guidance of several terms
 experts              Experts, one network above a level and another below
 data_scales          the two scales of the data, measured or guessed, and the levels that an ODE knows
 clipping             Clip and Threshold, which limit the values of x₀
@@ -23,6 +24,7 @@ from flowsolve.ode.base import Scales as Scales
 from flowsolve.ode.base import Wrapped as Wrapped
 from flowsolve.ode.clipping import Clip as Clip
 from flowsolve.ode.clipping import Threshold as Threshold
+from flowsolve.ode.composed import Composed as Composed
 from flowsolve.ode.condition import Condition as Condition
 from flowsolve.ode.data_scales import scales as scales
 from flowsolve.ode.diffusion import DiffusionODE as DiffusionODE

@@ -138,7 +138,9 @@ def leaves(ode: ODE) -> Iterator[ODE]:
 
 def _inner(ode: ODE) -> list[ODE]:
     # `joined` of Guided is its two ODEs once more
-    return [v for k, v in vars(ode).items() if isinstance(v, ODE) and k != "joined"]
+    values = [v for k, v in vars(ode).items() if k != "joined"]
+    each = (v if type(v) in (list, tuple) else [v] for v in values)
+    return [one for some in each for one in some if isinstance(one, ODE)]
 
 
 def _hooked(value: Any, hook: Callable[[int], None]) -> Any:

@@ -28,7 +28,8 @@ class Guided(Wrapped):
     cond      the conditional ODE, which gives ε_c
     uncond    the ODE that gives ε_u: without condition, with a negative one, or of a weaker network
               (Karras et al. 2024, autoguidance)
-    scale     w: a number, a tensor (B,) with one for each sample, or a function of σ that returns either.
+    scale     w: a number, a tensor (B,) with one for each sample, one with the axes of x that broadcasts
+              over it (by frame, by pixel), or a function of σ that returns any of these.
               1 evaluates cond alone and 0 uncond alone. The paper writes (1+w) ε_c - w ε_u: add 1 to its w.
     batched   whether both are evaluated in one call of 2B rows, [uncond; cond], which takes two `given` of
               one DiffusionODE; else in two calls
@@ -177,20 +178,21 @@ def cfgpp(grid: Grid, lam: float) -> Callable[[float], float]:
 
 
 def check_weight(w: object) -> None:
-    """Raise ValueError unless a number is finite, StateError unless a tensor has one dimension."""
+    """Raise ValueError unless a number is finite, StateError for a tensor without dimensions."""
     import torch
 
     if isinstance(w, torch.Tensor):
-        if w.ndim != 1:
+        if w.ndim == 0:
             raise StateError(
-                f"a scale for each sample has shape (B,), but is {tuple(w.shape)}. Give a number for all."
+                "a guidance scale in a tensor has shape (B,) or the axes of the state, but has none. Give a "
+                "number for all."
             )
     elif not isinstance(w, int | float) or not math.isfinite(w):
         raise ValueError(f"a guidance scale is a finite number, but got {w!r}.")
 
 
 def weight_at(scale: Scale, x: Tensor, sigma: float) -> Weight:
-    """The scale at σ: a float, or a tensor (B, 1, ..., 1) that broadcasts over x."""
+    """The scale at σ: a float, or a tensor that broadcasts over x; (B,) becomes (B, 1, ..., 1)."""
     import torch
 
     w = scale(sigma) if callable(scale) else scale
@@ -198,9 +200,13 @@ def weight_at(scale: Scale, x: Tensor, sigma: float) -> Weight:
         check_weight(w)
     if not isinstance(w, torch.Tensor):
         return float(w)
-    if len(w) != len(x) or w.device != x.device:
+    each = w.ndim == 1 and len(w) == len(x)
+    fits = w.ndim == x.ndim and all(a in (1, b) for a, b in zip(w.shape, x.shape, strict=True))
+    if not (each or fits) or w.device != x.device:
         raise StateError(
-            f"the guidance scale has {len(w)} values on {w.device}, but there are {len(x)} samples on "
-            f"{x.device}: give one for each, there."
+            f"the guidance scale is {tuple(w.shape)} on {w.device}, but the state {tuple(x.shape)} on "
+            f"{x.device}: give ({len(x)},), one for each sample, or an axis of 1 or its length for each of "
+            f"the state's {x.ndim}, there."
         )
-    return w.to(x.dtype).reshape(-1, *[1] * (x.ndim - 1))
+    w = w.to(x.dtype)
+    return w if fits else w.reshape(-1, *[1] * (x.ndim - 1))

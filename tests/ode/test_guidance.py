@@ -323,20 +323,25 @@ BAD: dict[str, tuple[Callable[[], object], type[Exception], str]] = {
         ValueError,
         "a guidance scale is a finite number, but got None.",
     ),
-    "a scale with two dimensions": (
-        lambda: Guided(PART, ALL_OF_IT, torch.ones(6, 1)),
+    "a scale without dimensions": (
+        lambda: Guided(PART, ALL_OF_IT, torch.tensor(3.0)),
         StateError,
-        "a scale for each sample has shape (B,), but is (6, 1). Give a number for all.",
+        "a guidance scale in a tensor has shape (B,) or the axes of the state, but has none. Give a number ",
+    ),
+    "a scale of another shape": (
+        lambda: solve(Guided(PART, ALL_OF_IT, torch.ones(6, 3)), X, GRID, Euler()),
+        StateError,
+        "the guidance scale is (6, 3) on cpu, but the state (6, 2) on cpu: give (6,), one for each sample, ",
     ),
     "a scale of another batch": (
         lambda: solve(Guided(PART, ALL_OF_IT, torch.ones(5)), X, GRID, Euler()),
         StateError,
-        "the guidance scale has 5 values on cpu, but there are 6 samples on cpu: give one for each, ",
+        "the guidance scale is (5,) on cpu, but the state (6, 2) on cpu: give (6,), one for each sample, ",
     ),
     "a scale elsewhere": (
         lambda: solve(Guided(PART, ALL_OF_IT, torch.ones(6, device="meta")), X, GRID, Euler()),
         StateError,
-        "the guidance scale has 6 values on meta, but there are 6 samples on cpu: give one for each, ",
+        "the guidance scale is (6,) on meta, but the state (6, 2) on cpu: give (6,), one for each sample, ",
     ),
     "φ": (
         lambda: Guided(PART, ALL_OF_IT, 3.0, rescale=1.5),

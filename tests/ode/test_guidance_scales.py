@@ -48,6 +48,15 @@ def test_a_scale_for_each_sample(solver: Solver) -> None:
             torch.testing.assert_close(together[i : i + 1], alone, rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.parametrize("shape", [(6, 1), (1, 2), (6, 2)])
+def test_a_scale_over_the_axes_of_the_state(shape: tuple[int, ...]) -> None:
+    """By frame, by pixel: each value is guided with its own."""
+    w = torch.linspace(-1.0, 6.0, math.prod(shape)).reshape(shape)
+    cond, uncond = PART.eps(X, 0.5), ALL_OF_IT.eps(X, 0.5)
+    got = Guided(PART, ALL_OF_IT, w).eps(X, 0.5)
+    torch.testing.assert_close(got, uncond + w * (cond - uncond), rtol=1e-6, atol=1e-6)
+
+
 def test_an_interval_is_open_below_and_closed_above() -> None:
     w = interval(3.0, 0.5, 2.0)
     assert [w(s) for s in (0.4, 0.5, 0.51, 2.0, 2.01, math.inf)] == [1, 1, 3, 3, 1, 1]
