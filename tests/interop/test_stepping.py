@@ -312,13 +312,18 @@ def test_a_learned_variance_is_left_out() -> None:
         s.step(answer[:, :4], 900, x)
 
 
-def test_levels_for_every_token_are_refused() -> None:
+def test_arguments_of_other_methods_are_refused() -> None:
     s = Stepping(Euler(), EPS, even)
     s.set_timesteps(10)
     with pytest.raises(
         StateError, match="gives tokens levels of their own, and a method steps one level"
     ):
         s.step(NOISE, 900, NOISE, per_token_timesteps=torch.ones(2, 3))
+    with pytest.raises(
+        StateError, match=r"s_churn, s_noise is not for a method of flowsolve: keep the"
+    ):
+        s.step(NOISE, 900, NOISE, s_churn=1.0, s_noise=1.0)
+    s.step(NOISE, 900, NOISE, per_token_timesteps=None)
 
 
 def test_adding_noise_before_set_timesteps() -> None:

@@ -103,7 +103,7 @@ class FromConfig(Stepping):
             self.sigmas = (self.sigmas / (1 + self.sigmas)).nan_to_num(1.0)
 
     def _advance(
-        self, run: Run, x: Tensor, ode: ODE, noise: Draw, clipped: bool | None
+        self, run: Run, x: Tensor, ode: ODE, noise: Draw, clipped: bool
     ) -> tuple[Tensor, Tensor]:
         """diffusers' DDIM: x_t = L(x₀) + t ε, ε the network's, unless use_clipped_model_output is set."""
         keeps = self._read.suggested in KEEP_EPS and not (clipped or self._wrapped or self.inverse)

@@ -160,26 +160,27 @@ class Stepping(Noising):
         sample: Tensor,
         *,
         eta: float | None = None,
-        use_clipped_model_output: bool | None = None,
         generator: Generators = None,
         variance_noise: Tensor | None = None,
-        per_token_timesteps: Tensor | None = None,
         return_dict: bool = True,
+        **other: object,
     ) -> StepOutput | tuple[Tensor, Tensor]:
         """The state at which the network is evaluated next, or the end of the grid.
 
         model_output  the network's answer at this timestep, with or without a learned variance
         sample        x_t there, (B, *event)
         eta           refused unless it is 0 or the solver's own η
+        other         use_clipped_model_output, as DDIM's; anything else must be None
         generator     for the noise of stochastic methods;  variance_noise: that noise itself
 
         Raises StateError for a timestep that is not the next one, and after the last.
         """
-        if per_token_timesteps is not None:
-            raise StateError(
-                "per_token_timesteps gives tokens levels of their own, and a method steps one level at a "
-                "time. Keep the pipeline's own scheduler for this call."
-            )
+        clipped = bool(other.pop("use_clipped_model_output", None))
+        given = [name for name, value in other.items() if value is not None]
+        if given:
+            why = "gives tokens levels of their own, and a method steps one level at a time"
+            why = why if given == ["per_token_timesteps"] else "is not for a method of flowsolve"
+            raise StateError(f"{', '.join(given)} {why}: keep the pipeline's own scheduler here.")
         run = self._next(timestep)
         stage = run.recurrence.stages[run.k]
         if eta and eta != getattr(self.solver, "eta", 0):
@@ -201,13 +202,13 @@ class Stepping(Noising):
         answer = prediction(model_output, x).to(x.dtype)
         ode: ODE = DiffusionODE(lambda *_: answer, self.precondition)
         x = x if math.isinf(stage.sigma) else x / ode.alpha(stage.sigma)
-        x0, x = self._advance(run, x, ode, noise, use_clipped_model_output)
+        x0, x = self._advance(run, x, ode, noise, clipped)
         x = x * ode.alpha(run.sigma)
         out = StepOutput(x.to(sample.dtype), x0.to(sample.dtype))
         return out if return_dict else (out.prev_sample, out.pred_original_sample)
 
     def _advance(
-        self, run: Run, x: Tensor, ode: ODE, noise: Draw, clipped: bool | None
+        self, run: Run, x: Tensor, ode: ODE, noise: Draw, clipped: bool
     ) -> tuple[Tensor, Tensor]:
         """The network's x₀ at x̄ as it is used, and the next x̄."""
         stage = run.recurrence.stages[run.k]
