@@ -3,6 +3,7 @@
 diffusers    its schedulers' configs, its models and pipelines; solvers as its schedulers
 edm          networks of EDM
 k_diffusion  denoisers D(x, σ); solvers as k-diffusion samplers
+comfyui      every solver as a sampler node of ComfyUI
 score_sde    scores
 flow         velocities of flow matching, in either direction of time
 fid          Inception features for FID
