@@ -15,7 +15,7 @@ import flowsolve as fs
 from flowsolve.errors import GridError, ScheduleError
 from flowsolve.interop.diffusers import read_config
 from flowsolve.interop.diffusers.families import FAMILIES, IGNORED
-from flowsolve_solvers import Euler
+from flowsolve_solvers import DPMSolverPP2M, Euler
 from tests.interop.diffusers_helpers import SD15, EulerDiscreteScheduler, config
 
 ZERO = {
@@ -341,3 +341,24 @@ def test_refused(what: str) -> None:
     with pytest.raises(ScheduleError) as error:
         read_config(source, **options)
     assert text in str(error.value)
+
+
+@pytest.mark.parametrize("name", sorted({*FAMILIES} - {"DDIMInverseScheduler"}))
+def test_the_recipe_of_the_page_spends_every_budget(name: str) -> None:
+    """sample(ode, noise, m.spacing, solver, nfe=n), for every class and where the levels lie."""
+    options = [
+        {},
+        {"use_karras_sigmas": True},
+        {"timestep_spacing": "trailing"},
+        {"final_sigmas_type": "sigma_min"},
+    ]
+    for more in options:
+        if {*more} <= {*FAMILIES[name].keys}:
+            r = read_config({"_class_name": name, **more})
+            ode = fs.DiffusionODE(lambda x, t: x / 2, r.precondition)
+            for n in (1, 2, 3, 7, 20):
+                done = fs.sample(
+                    ode, torch.ones(1, 2), r.spacing, DPMSolverPP2M(), nfe=n, start=r.start
+                )
+                assert done.nfe == n
+                assert done.x.isfinite().all()
