@@ -21,8 +21,8 @@ class Options(TypedDict, total=False):
     keep_on  where kept tensors go, for example "cpu"; None (the default) leaves them where they are
     grad     record gradients through the whole run; False by default
     check    look once at the result for NaN and ∞, the only read-back from the device; True by default
-    on_step  on_step(k, sigma, x) is called with x̄ at grid[k] as soon as it is known, before anything is evaluated
-             there: first (0, grid[0], the start), last the answer. x is a copy. What it raises ends the run
+    on_step  on_step(k, sigma, x) is called with a copy of x̄ at grid[k], as soon as it is known and before
+             anything is evaluated there: the start first, the answer last. What it raises ends the run
     """
 
     keep: int
