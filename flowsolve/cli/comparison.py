@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
+from flowsolve._arguments import html_table, shown
 from flowsolve.errors import StateError
 
 if TYPE_CHECKING:
@@ -82,8 +83,6 @@ class Report:
         return "\n\n".join([*map(columns, self.tables), *self.notes])
 
     def _repr_html_(self) -> str:
-        from flowsolve._arguments import html_table
-
         notes = html_table([], [[note] for note in self.notes]) if self.notes else ""
         return "".join(html_table(*table) for table in self.tables) + notes
 
@@ -142,11 +141,13 @@ def _problem(network: Any, prediction: Any, event: Sequence[int] | None) -> Prob
 
     if isinstance(network, ODE) and prediction is not None:
         raise StateError(
-            f"{network!r:.80} is an ODE, which says itself what its network predicts: leave prediction out."
+            f"{shown(network)} is an ODE, which says itself what its network predicts: leave prediction out."
         )
     if isinstance(network, Problem):
         if event is not None and tuple(event) != network.event:
-            raise StateError(f"{network!r} has samples of shape {network.event}: leave event out.")
+            raise StateError(
+                f"{shown(network)} has samples of shape {network.event}: leave event out."
+            )
         return network
     ode = network if isinstance(network, ODE) else DiffusionODE(network, prediction)
     if event is None:

@@ -116,7 +116,7 @@ class Study:
             several = len({spacing for _, spacing in series}) > 1
             names = (
                 line_names([*series], labels)
-                if labels
+                if labels is not None
                 else [f"{solver}\n{spacing}" if several else solver for solver, spacing in series]
             )
             columns = [{r.asked: _cell(r) for r in rows} for rows in series.values()]
