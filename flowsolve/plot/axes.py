@@ -10,7 +10,8 @@ import matplotlib.figure
 import numpy as np
 from matplotlib import rc_context
 from matplotlib.axes import Axes
-from matplotlib.ticker import NullFormatter, ScalarFormatter
+from matplotlib.axis import Axis
+from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from flowsolve._arguments import file_path, instance, several
 from flowsolve.errors import ResultsError
@@ -54,15 +55,20 @@ def check_rows(rows: Any, kind: type) -> list[Any]:
 
 def finish(axes: Axes, loc: Literal["best", "center right"] = "best") -> None:
     """Plain numbers on a logarithmic x axis, a light grid, the legend at `loc`."""
-    axes.xaxis.set_major_formatter(ScalarFormatter())
-    axes.xaxis.set_minor_formatter(NullFormatter())
-    low, high = axes.get_xlim()
-    marks = (1, 2, 3, 5, 7) if high < 100 * low else (1, 2, 5) if high < 1e4 * low else (1,)
-    ticks = [m * 10**k for k in range(8) for m in marks]
-    axes.set_xticks([t for t in ticks if low <= t <= high])
+    plain(axes.xaxis)
     axes.grid(which="both", color="0.9", lw=0.6)
     if axes.get_legend_handles_labels()[1]:
         axes.legend(loc=loc)
+
+
+def plain(axis: Axis) -> None:
+    """Numbers as 0.3, 10 and 2000 on a logarithmic axis."""
+    low, high = axis.get_view_interval()
+    marks = (1, 2, 3, 5, 7) if high < 100 * low else (1, 2, 5) if high < 1e4 * low else (1,)
+    ticks = [float(f"{m}e{k}") for k in range(-8, 8) for m in marks]
+    axis.set_ticks([t for t in ticks if low <= t <= high])
+    axis.set_major_formatter(FuncFormatter(lambda t, _: f"{t:.0f}" if t >= 1 else f"{t:g}"))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def density(axes: Axes, problem: Mixture, sigma: float, reach: float) -> None:

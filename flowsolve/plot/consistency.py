@@ -40,5 +40,6 @@ def consistency_vs_steps(rows: Sequence[ConsistencyRow], **look: Unpack[Look]) -
         axes.set_ylabel(
             f"distance to {names.get(first, readable(first))} in {most} steps, relative"
         )
+        axes.set_title(f"{rows[0].problem}, {rows[0].samples} x_T" if rows else "")
         finish(axes, "center right")
     return figure

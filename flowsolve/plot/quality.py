@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Unpack
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogFormatter
 
-from flowsolve.plot.axes import check_rows, finish
+from flowsolve.plot.axes import check_rows, finish, plain
 from flowsolve.plot.look import Look, canvas, strokes
 from flowsolve.plot.view import Line, common_size, draw_errors, draw_lines
 from flowsolve.study.names import Labels, line_names
@@ -26,7 +25,7 @@ def table1(rows: Sequence[QualityRow], **look: Unpack[Look]) -> Figure:
 
     rows = check_rows(rows, QualityRow)
     with canvas(look, 6.5, 4.4) as (figure, (axes,)):
-        _distances(axes, rows, lambda row: row.steps, look.get("labels"))
+        _distances(axes, rows, _lines(rows, lambda r: r.steps, _frechet, look.get("labels")))
         axes.set_xlabel("S, the steps of the sub-sequence")
         axes.set_title(_about(rows))
         finish(axes)
@@ -34,7 +33,10 @@ def table1(rows: Sequence[QualityRow], **look: Unpack[Look]) -> Figure:
 
 
 def quality_vs_nfe(rows: Sequence[QualityRow], **look: Unpack[Look]) -> Figure:
-    """Error against the ODE's solution beside distance to data, both against evaluations."""
+    """Error against the ODE's solution beside distance to data, both against evaluations.
+
+    The lines are named in the left panel.
+    """
     from flowsolve.study.quality import QualityRow
 
     rows, labels = check_rows(rows, QualityRow), look.get("labels")
@@ -43,7 +45,10 @@ def quality_vs_nfe(rows: Sequence[QualityRow], **look: Unpack[Look]) -> Figure:
         draw_errors(left, lines, [r.scale for r in rows])
         left.set_title("distance to the ODE's solution")
         left.set_ylabel("RMS error")
-        _distances(right, rows, lambda row: row.nfe, labels)
+        named = _lines(rows, lambda r: r.nfe, _frechet, labels)
+        _distances(
+            right, rows, [line._replace(stroke={**line.stroke, "label": None}) for line in named]
+        )
         right.set_title(f"distance to data: {_about(rows)}")
         for axes in (left, right):
             axes.set_xlabel("network evaluations (NFE)")
@@ -72,14 +77,14 @@ def _lines(
     return lines
 
 
-def _distances(
-    axes: Axes, rows: Sequence[QualityRow], at: Callable[[QualityRow], float], labels: Labels
-) -> None:
-    lines = _lines(rows, at, lambda r: (r.frechet, r.frechet_error), labels)
+def _frechet(row: QualityRow) -> tuple[float, float]:
+    return row.frechet, row.frechet_error
+
+
+def _distances(axes: Axes, rows: Sequence[QualityRow], lines: Sequence[Line]) -> None:
     limit = common_size(lines)
     draw_lines(axes, lines, limit, f"above {limit:.2g}, beyond the axis")
-    axes.yaxis.set_major_formatter(LogFormatter())
-    axes.yaxis.set_minor_formatter(LogFormatter(minor_thresholds=(2, 0.5)))
+    plain(axes.yaxis)
     for row in rows:
         if not row.asked and not row.error:
             low, high = row.frechet - row.frechet_error, row.frechet + row.frechet_error

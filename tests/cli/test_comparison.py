@@ -108,7 +108,9 @@ def test_wrong_calls_are_told_as_elsewhere() -> None:
     with pytest.raises(TypeError, match="sead"):
         fs.compare(EXACT, EPS, event=(2,), sead=3)  # type: ignore[call-arg]
     wide = lambda x, t: torch.cat([x, x], 1)  # noqa: E731
-    with pytest.raises(NetworkError, match=r"the network returned shape \(2, 4\) for an input of \(2, 2\)"):
+    with pytest.raises(
+        NetworkError, match=r"the network returned shape \(2, 4\) for an input of \(2, 2\)"
+    ):
         fs.compare(wide, EPS, **SMALL)
 
 

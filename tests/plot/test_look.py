@@ -236,7 +236,7 @@ def test_slides_are_larger_in_all(name: str) -> None:
 
 def test_lines_are_called_as_they_are_told() -> None:
     def names(figure: Figure) -> list[str]:
-        legend = figure.axes[-1].get_legend()
+        legend = figure.axes[0].get_legend()
         assert legend is not None
         return [t.get_text() for t in legend.get_texts()][:3]
 

@@ -61,7 +61,7 @@ def _study(args: argparse.Namespace, folder: Folder) -> int:
         ]
         return sheet(
             torch.stack(drawn, 1), [f"x_T {i}" for i in range(len(drawn[0]))],
-            [str(n) for _, n in columns], groups=[f"{names[repr(s)]}, S" for s in shown],
+            [str(n) for _, n in columns], groups=[f"{names[repr(s)]} in S steps" for s in shown],
         )  # fmt: skip
 
     tasks = consistency(solvers, problem, args.steps, grids, folder=kept, **settings)
