@@ -295,6 +295,16 @@ def test_a_figure_shows_itself() -> None:
     assert "matplotlib.pyplot" not in sys.modules or "pyplot" not in Path(plot.__file__).read_text()
 
 
+def test_ipython_shows_it() -> None:
+    reason = "IPython, whose cells show pictures, is no part of .[test]"
+    formatters = pytest.importorskip("IPython.core.formatters", reason=reason)
+    formats, _ = formatters.DisplayFormatter().format(plot.grid_levels(karras(4, 10, 1)))
+    assert formats["image/png"].startswith(b"\x89PNG\r\n")
+    formats, _ = formatters.DisplayFormatter().format(karras(4, 10, 1))
+    assert formats["text/html"].startswith("<table>")
+    assert formats["text/plain"].startswith("Grid(karras, 4 steps")
+
+
 def test_a_pdf_is_twice_the_same(tmp_path: Path) -> None:
     for name in ("a.pdf", "b.PDF"):
         plot.save(plot.grid_levels(karras(4, 10, 1)), tmp_path / name)
