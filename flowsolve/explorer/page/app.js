@@ -1,0 +1,36 @@
+"use strict";
+/* The start: read the data, read the address, and draw. */
+(function (E) {
+  function unpacked(text) {
+    var bytes = Uint8Array.from(atob(text), function (c) { return c.charCodeAt(0); });
+    return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))).json();
+  }
+  function links() {
+    var base = document.documentElement.dataset.docs;
+    document.querySelectorAll("a[data-page]").forEach(function (a) {
+      if (base) a.href = base.replace(/\/?$/, "/") + a.dataset.page;
+      else a.hidden = true;
+    });
+  }
+  function start(data) {
+    Flow.load(data);
+    E.setupControls(); E.setupTrajectories(); E.setupLevels(); E.setupSamples(); E.setupErrors();
+    E.state = E.fromHash(location.hash);
+    addEventListener("hashchange", function () {
+      var next = E.fromHash(location.hash);
+      if (E.toHash(next) !== E.toHash(E.state)) { E.set(next); E.paint(); }
+    });
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", E.paint);
+    addEventListener("beforeprint", function () { E.printing = true; document.documentElement.dataset.theme = "light"; E.colours = {}; E.ask(true); E.frame(); });
+    addEventListener("afterprint", function () { E.printing = false; E.paint(); });
+    E.paint();
+    document.documentElement.dataset.ready = "yes";
+  }
+  links();
+  unpacked(E.$("data").textContent.trim()).then(start).catch(function (error) {
+    E.faults.push(error.message);
+    E.$("broken").hidden = false;
+    E.say("broken", "This page could not start: " + error.message + ". It needs a browser of 2023 or later.");
+    console.error(error);
+  });
+})(Explorer);

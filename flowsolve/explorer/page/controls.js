@@ -1,0 +1,97 @@
+"use strict";
+/* The controls: every element with data-key is bound to that key of the state, both ways. */
+(function (E) {
+  function options(select, list) {
+    var groups = {};
+    list.forEach(function (o) {
+      var home = select;
+      if (o.family) {
+        home = groups[o.family] = groups[o.family] || select.appendChild(E.el("optgroup", { label: o.family }));
+      }
+      home.append(E.el("option", { value: o.key, text: o.label || o.title }));
+    });
+  }
+  E.slider = function (id, min, max, value, words) {
+    var input = E.$("in-" + id), out = E.$("out-" + id);
+    if (input.min !== String(min)) input.min = min;
+    if (input.max !== String(max)) input.max = max;
+    if (Number(input.value) !== value) input.value = value;
+    if (input.getAttribute("aria-valuetext") !== words) input.setAttribute("aria-valuetext", words);
+    if (out && out.textContent !== words) out.textContent = words;
+    input.style.setProperty("--full", max > min ? (value - min) / (max - min) * 100 + "%" : "0%");
+  };
+
+  E.setupControls = function () {
+    var data = Flow.data;
+    options(E.$("in-scene"), data.scenes.map(function (s) { return { key: s.name, label: s.title }; }));
+    options(E.$("in-solver"), data.methods);
+    E.$("in-other").append(E.el("option", { value: "", text: "nothing" }));
+    options(E.$("in-other"), data.methods);
+    options(E.$("in-grid"), data.grids);
+    E.$("in-grid").append(E.el("option", { value: "dragged", text: "dragged by hand" }));
+    options(E.$("in-schedule"), data.schedules);
+    document.querySelectorAll("[data-key]").forEach(function (node) {
+      var key = node.dataset.key, numeric = typeof E.DEFAULT[key] === "number";
+      node.addEventListener(node.type === "range" ? "input" : "change", function () {
+        var value = numeric ? Number(node.value) : node.value, patch = {};
+        if (key === "n") {
+          value = data.steps[value];
+          if (E.state.grid === "dragged") patch.grid = E.DEFAULT.grid;
+        }
+        if (key === "grid" && value === "dragged") patch.levels = E.writeLevels(E.levels());
+        if (key === "scale") value = value / 4;
+        patch[key] = value;
+        E.set(patch);
+      });
+    });
+    document.querySelectorAll("[data-choose]").forEach(function (node) {  // a row of buttons of which one is on
+      var at = node.dataset.choose.split("=");
+      node.addEventListener("click", function () { var patch = {}; patch[at[0]] = at[1]; E.set(patch); });
+    });
+    E.$("new-noise").addEventListener("click", function () { E.set({ seed: E.state.seed % 999 + 1 }); });
+    E.$("reset").addEventListener("click", function () { E.set(Object.assign({}, E.DEFAULT, { theme: E.state.theme })); });
+    E.$("theme").addEventListener("click", function () { E.set({ theme: E.dark() ? "light" : "dark" }); E.paint(); });
+    E.$("copy").addEventListener("click", function () {
+      E.writeHash();
+      var done = function (words) { E.say("copied", words); setTimeout(function () { E.say("copied", ""); }, 2500); };
+      var plain = function () {  // a page opened from a file may not use the clipboard: select the text instead
+        var area = E.el("textarea", { "aria-hidden": "true", class: "offscreen" });
+        area.value = location.href; document.body.append(area); area.select();
+        var fine = document.execCommand("copy");
+        area.remove(); E.$("copy").focus();
+        done(fine ? "Link copied" : "The link is in the address bar");
+      };
+      if (navigator.clipboard && window.isSecureContext) navigator.clipboard.writeText(location.href).then(function () { done("Link copied"); }, plain);
+      else plain();
+    });
+  };
+
+  function draw(s) {
+    ["scene", "solver", "other", "grid", "schedule", "axis"].forEach(function (k) { if (E.$("in-" + k).value !== s[k]) E.$("in-" + k).value = s[k]; });
+    document.querySelectorAll("[data-choose]").forEach(function (node) {
+      var at = node.dataset.choose.split("=");
+      node.setAttribute("aria-pressed", String(String(s[at[0]]) === at[1]));
+    });
+    var ns = Flow.data.steps, at = ns.indexOf(s.n), plan = E.plan(s.solver), steps = E.levels().length - 1;
+    E.slider("n", 0, ns.length - 1, at < 0 ? 0 : at, E.count(steps, "step") + (plan ? ", " + E.count(plan.nfe, "evaluation") : ""));
+    E.slider("zoom", 0, 100, s.zoom, "σ ≤ " + E.num(E.zoomed(s), 2));
+    E.$("only-bar").hidden = s.coords !== "bar";
+    var scene = E.scene(), guidance = E.$("guidance");
+    guidance.hidden = !scene.labels;
+    if (scene.labels) {
+      var select = E.$("in-label");
+      if (select.options.length !== scene.labels.length) {
+        select.textContent = "";
+        scene.labels.forEach(function (name, i) { select.append(E.el("option", { value: String(i), text: "class " + (i + 1) })); });
+      }
+      select.value = String(Math.min(s.label, scene.labels.length - 1));
+      E.slider("scale", 0, 32, Math.round(s.scale * 4), "w = " + E.num(s.scale));
+    }
+    var m = E.method(s.solver), o = E.method(s.other);
+    E.say("about-solver", m.formula ? m.formula + (m.order ? "  ·  order " + m.order : "") : "");
+    E.say("about-other", o ? (o.formula || "") + (o.order ? "  ·  order " + o.order : "") : "");
+    E.say("state-line", scene.title + " · " + m.label + (o ? " and " + o.label : "") + " · " + E.count(steps, "step"));
+    E.$("theme").textContent = E.dark() ? "Light" : "Dark";
+  }
+  E.view("controls", Object.keys(E.DEFAULT), draw);
+})(Explorer);
