@@ -21,7 +21,7 @@
       if (E.toHash(next) !== E.toHash(E.state)) { E.set(next); E.paint(); }
     });
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", E.paint);
-    addEventListener("beforeprint", function () { E.printing = true; document.documentElement.dataset.theme = "light"; E.colours = {}; E.ask(true); E.frame(); });
+    addEventListener("beforeprint", function () { E.printing = true; document.documentElement.dataset.theme = "light"; E.colours = {}; E.ask(true); E.frame(); E.flush(); });
     addEventListener("afterprint", function () { E.printing = false; E.paint(); });
     E.paint();
     document.documentElement.dataset.ready = "yes";

@@ -5,9 +5,9 @@ var Explorer = (function () {
 
   E.DEFAULT = {
     scene: "modes2", label: 0, scale: 2, seed: 1,
-    solver: "euler", other: "", n: 8, grid: "karras", schedule: "linear", levels: "",
-    coords: "t", axis: "linear", zoom: 60, sample: 16, step: 4,
-    chart: "velocity", level: 60, eta: 60, theme: "",
+    solver: "euler", other: "", n: 4, grid: "uniform", schedule: "cosine", levels: "",
+    coords: "t", axis: "linear", zoom: 30, sample: 4, step: 2,
+    chart: "time", level: 84, eta: 60, digits: 10, theme: "",
   };
   E.state = Object.assign({}, E.DEFAULT);
 
@@ -54,7 +54,7 @@ var Explorer = (function () {
   };
 
   /* ---- frames: set() merges, the next frame draws what depends on what changed ---- */
-  var changed = {}, asked = 0, began = 0, later = 0;
+  var changed = {}, asked = 0, began = 0, later = 0, late = new Set(), pause = 0;
   E.set = function (patch, quiet) {
     var before = E.state;
     E.state = E.checked(Object.assign({}, before, patch));
@@ -78,15 +78,27 @@ var Explorer = (function () {
     asked = 0; changed = {}; began = 0;
     E.views.forEach(function (view) {
       if (!now["*"] && !view.on.some(function (k) { return now[k]; })) return;
-      try { view.draw(E.state, now); } catch (e) { E.faults.push(view.id + ": " + e.message); console.error(e); }
+      if (t0 && !E.seen(view)) late.add(view); else E.draw(view);
     });
+    if (late.size) { clearTimeout(pause); pause = setTimeout(E.flush, 90); }
     if (t0) {
       requestAnimationFrame(function () {  // the frame before this call has been drawn
         E.timings.push({ what: Object.keys(now).join(" "), ms: performance.now() - t0 });
       });
     }
   };
-  E.view = function (id, on, draw) { E.views.push({ id: id, on: on, draw: draw }); };
+  E.draw = function (view) {
+    late.delete(view);
+    try { view.draw(E.state); } catch (e) { E.faults.push(view.id + ": " + e.message); console.error(e); }
+  };
+  /* Figures out of sight wait until the hand rests: the frame that one sees comes first. */
+  E.flush = function () { late.forEach(E.draw); };
+  E.waiting = function () { return late.size + asked; };
+  E.seen = function (view) {
+    var r = view.box ? E.$(view.box).getBoundingClientRect() : null;
+    return !r || (r.bottom > 0 && r.top < innerHeight);
+  };
+  E.view = function (id, on, draw, box) { E.views.push({ id: id, on: on, draw: draw, box: box }); };
 
   /* ---- what depends only on some keys of the state is computed once ---- */
   E.memo = function (size, f) {
@@ -132,6 +144,9 @@ var Explorer = (function () {
   E.power = function (v, digits) {
     var parts = v.toExponential((digits || 2) - 1).split("e");
     return E.minus(parts[0]) + "·10" + E.up(Number(parts[1]));
+  };
+  E.pretty = function (formula) {  // x_t with its subscript
+    return E.minus(formula.replace(/\.$/, "").replace(/&/g, "&amp;").replace(/</g, "&lt;")).replace(/_(\w)/g, "<sub>$1</sub>");
   };
   E.count = function (n, one) { return n + " " + one + (n === 1 ? "" : "s"); };
 

@@ -74,7 +74,7 @@
   E.Figure.prototype.axisX = function (scale, label, o) {
     o = o || {};
     var c = this.c, self = this, y = this.b;
-    (o.ticks || scale.ticks(this.w < 480 ? 4 : 6)).forEach(function (v) {
+    (o.ticks || scale.ticks(this.w < 300 ? 4 : 6)).forEach(function (v) {
       var x = scale(v);
       if (x < self.l - 1 || x > self.r + 1) return;
       c.strokeStyle = E.css("grid"); c.lineWidth = 1; c.beginPath(); c.moveTo(x, self.t); c.lineTo(x, y); c.stroke();

@@ -1,8 +1,8 @@
 "use strict";
 /* What is computed from the state: problems, noise, plans, runs, exact paths, errors. Each once, until its keys change. */
 (function (E) {
-  E.LINES = 25;    // trajectories drawn
-  E.CROWD = 1500;  // samples in histograms and scatters
+  E.LINES = 17;    // trajectories drawn
+  E.CROWD = 2000;  // samples in histograms and scatters
   E.JUDGED = 200;  // samples of the error figure
 
   var problem = E.memo(8, function (scene, label, scale) {

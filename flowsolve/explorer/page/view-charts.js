@@ -14,12 +14,13 @@
     velocity: { method: "euler_velocity", u: Math.atan, z: function (x, s) { return x / s2(s); }, s: Math.tan, ulabel: "u = arctan σ", zlabel: "z = x̄/√(1+σ²)",
       says: "The slope is v, and Euler is another method: exact for data from N(0, 1), where DDIM is not." },
     time: { method: "euler_in_t", ulabel: "u = t", zlabel: "z = xₜ",
-      says: "Euler in dt holds the schedule’s own curve constant over a step, so it depends on the schedule; DDIM does not." },
+      says: { linear: "Euler in dt holds the schedule’s own slope constant over a step, so its steps depend on the schedule; those of DDIM do not.",
+        cosine: "On the cosine schedule t = (2/π) arctan σ, so Euler in dt is Euler in the velocity chart.", flow: "On flow matching’s path t = σ/(1+σ), so Euler in dt is DDIM." } },
   };
   function chart(s) {
     var one = CHARTS[s.chart] || CHARTS.noise, clock = Flow.clock[s.schedule];
     if (s.chart !== "time") return one;
-    return Object.assign({}, one, { u: clock.t, s: clock.sigma, z: function (x, sg) { return clock.alpha(sg) * x; } });
+    return Object.assign({}, one, { says: one.says[s.schedule], u: clock.t, s: clock.sigma, z: function (x, sg) { return clock.alpha(sg) * x; } });
   }
   function euler(s, key) {
     var plan = s.grid === "dragged" && E.method(key) && !E.method(key).free ? null : E.method(key) && E.plan(key);
@@ -32,7 +33,7 @@
       right = new E.Figure("charts-errors", function (w) { return w < 420 ? 300 : 330; }, { l: 58, r: 14, t: 12, b: 46 });
     }
     var C = chart(s), c = left.begin(), p = E.problem(), d = p.d, top = Flow.data.sigma.max, low = Flow.data.sigma.min, path = euler(s, C.method), dense = E.dense(), lines = E.exactLines();
-    var reach = 1e-9, chosen = [1, 5, 9, 12, 15, 19, 23].map(function (i) { return Math.min(i, E.LINES - 1); });
+    var reach = 1e-9, chosen = [0, 2, 5, 8, 10, 12, 14, 16].map(function (i) { return Math.min(i, E.LINES - 1); });
     chosen.push(s.sample);
     chosen.forEach(function (i) {
       lines.forEach(function (x, q) { reach = Math.max(reach, Math.abs(C.z(x[i * d], dense[q]))); });
@@ -40,19 +41,20 @@
     });
     var X = E.scale("linear", C.u(top), C.u(low), left.l, left.r), Y = E.scale("linear", -reach * 1.06, reach * 1.06, left.b, left.t);
     left.axisX(X, C.ulabel + "  (noise at the left, data at the right)"); left.axisY(Y, C.zlabel + (d > 1 ? ", first coordinate" : ""));
+    var style = THREE.find(function (m) { return m[0] === C.method; }), hue = E.css(style[1]);
     left.clip();
     chosen.forEach(function (i) { E.line(c, lines.map(function (x, q) { return [X(C.u(dense[q])), Y(C.z(x[i * d], dense[q]))]; }), E.css("exact"), 1.6, 0.9); });
     if (path) chosen.forEach(function (i) {
       var lit = i === s.sample, pts = path.map(function (n) { return [X(C.u(n.sigma)), Y(C.z(n.x[i * d], n.sigma))]; });
-      E.line(c, pts, E.css(lit ? "a" : "a"), lit ? 2.2 : 1.2, lit ? 1 : 0.6);
-      pts.forEach(function (q) { E.mark(c, "circle", q[0], q[1], lit ? 3.4 : 2.2, E.css("a")); });
+      E.line(c, pts, hue, lit ? 2.2 : 1.2, lit ? 1 : 0.6);
+      pts.forEach(function (q) { E.mark(c, style[2], q[0], q[1], lit ? 3.8 : 2.5, hue); });
     });
     c.restore(); left.end();
     E.html(E.$("charts-say"), "<b>" + C.zlabel + ", " + C.ulabel + ".</b> " + C.says);
     E.drawChartErrors(s);
   }
 
-  var THREE = [["euler", "a", "circle", "in dσ, 1/σ, σ/(1+σ): DDIM"], ["euler_velocity", "third", "up", "in d arctan σ"], ["euler_in_t", "b", "square", "in dt"]];
+  var THREE = [["euler", "a", "circle", "in dσ, 1/σ, σ/(1+σ): DDIM"], ["euler_velocity", "third", "up", "in d arctan σ"], ["euler_in_t", "fourth", "diamond", "in dt"]];
   E.drawChartErrors = function (s) {
     if (!right) return;
     var c = right.begin(), rows = E.errorRows().rows, X = E.scale("log", 1, 100, right.l, right.r), all = [], C = CHARTS[s.chart] || CHARTS.noise;
@@ -74,5 +76,5 @@
     var at = function (key) { var r = (rows[key] || []).find(function (r) { return r.n === s.n; }); return r ? E.num(r.error, 2) : "not yet known"; };
     E.say("charts-words", "Errors at " + E.count(s.n, "step") + (s.grid === "dragged" ? " of the Karras grid" : "") + ": " + at("euler") + " in dσ, " + at("euler_velocity") + " in d arctan σ, " + at("euler_in_t") + " in dt. All three fall as 1/n and tend to one answer: the coordinate changes the steps, and not the limit.");
   };
-  E.view("charts", ["scene", "label", "scale", "seed", "n", "grid", "schedule", "levels", "chart", "sample"], draw);
+  E.view("charts", ["scene", "label", "scale", "seed", "n", "grid", "schedule", "levels", "chart", "sample"], draw, "charts-plot");
 })(Explorer);

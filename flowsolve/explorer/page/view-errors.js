@@ -42,12 +42,23 @@
       });
     });
     c.restore();
+    guides(c, X, Y);
     if (under) cursor(c, X, Y, rows);
     fig.end();
     E.say("errors-words", words(s, rows, job));
     legend(s, rows);
     if (E.drawChartErrors) E.drawChartErrors(s);
   };
+  /* what slopes −1 to −4 look like on these axes */
+  function guides(c, X, Y) {
+    var x0 = X(1.15), y0 = fig.b - (fig.b - fig.t) * 0.36, long = (X(10) - X(1)) * (fig.w < 520 ? 0.3 : 0.24), up = (Y(0.1) - Y(1)) / (X(10) - X(1));
+    [1, 2, 3, 4].forEach(function (p) {
+      var q = Math.hypot(1, p * up), dx = long / q, dy = long * p * up / q;
+      E.line(c, [[x0, y0], [x0 + dx, y0 + dy]], E.css("axis"), 1.2);
+      fig.text(x0 + dx + 4, y0 + dy + 5, "−" + p, {});
+    });
+    fig.text(x0 - 4, y0 - 9, "slopes", {});
+  }
   function at(rows, key, n) {
     var list = shown(rows, key), i = list.findIndex(function (r) { return r.n === n; });
     if (i < 0) return null;
@@ -108,5 +119,5 @@
       if (found) E.set({ solver: found.key, n: found.n, grid: E.state.grid === "dragged" ? E.DEFAULT.grid : E.state.grid });
     });
   };
-  E.view("errors", ["scene", "label", "scale", "seed", "solver", "other", "n", "grid", "schedule"], E.drawErrors);
+  E.view("errors", ["scene", "label", "scale", "seed", "solver", "other", "n", "grid", "schedule"], E.drawErrors, "errors-plot");
 })(Explorer);

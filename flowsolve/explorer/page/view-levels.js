@@ -38,7 +38,7 @@
 
     function build() {
       svg.textContent = "";
-      X.ticks().concat([0.05, 0.2, 0.5, 2, 5, 20, 50]).filter(function (v) { return v <= top * 1.001 && v >= low * 0.999; }).forEach(function (v) {
+      X.ticks().concat(narrow ? [] : [0.05, 0.2, 0.5, 2, 5, 20, 50]).filter(function (v) { return v <= top * 1.001 && v >= low * 0.999; }).forEach(function (v) {
         node("line", { x1: X(v), x2: X(v), y1: 14, y2: h - 38, class: "rule" }, svg);
         node("text", { x: X(v), y: h - 22, class: "tick", "text-anchor": "middle" }, svg, E.num(v));
       });
@@ -48,6 +48,7 @@
         node("rect", { x: 0, y: y - gap / 2 - (narrow ? 6 : 0), width: w, height: gap, class: "hit", rx: 6 }, row);
         node("text", { x: narrow ? l - 8 : l - 16, y: narrow ? y - 9 : y + 4, class: "rowname", "text-anchor": narrow ? "start" : "end" }, row, g.label);
         node("line", { x1: l, x2: r, y1: y, y2: y, class: "rail" }, row);
+        if (!plan) node("text", { x: (l + r) / 2, y: y - 7, class: "tick", "text-anchor": "middle" }, row, "for the linear β schedule only");
         if (plan) plan.levels.forEach(function (v) { node("circle", { cx: X(Math.max(low, v)), cy: y, r: 3.2 }, row); });
         return row;
       });
@@ -91,5 +92,5 @@
       if (v.length > 2) { v.splice(at, 1); E.set({ grid: "dragged", levels: E.writeLevels(v) }); }
     });
   };
-  E.view("levels", ["scene", "solver", "n", "grid", "schedule", "levels"], draw);
+  E.view("levels", ["scene", "solver", "n", "grid", "schedule", "levels"], draw, "levels-plot");
 })(Explorer);

@@ -8,6 +8,8 @@
     return E.replay(plan, x, seed + 77);
   });
   function draw(s) {
+    E.$("noise").hidden = !Flow.eta;
+    if (!Flow.eta) return;
     if (!fig) fig = new E.Figure("noise-plot", function (w) { return w < 520 ? 300 : 340; }, function (w) { return { l: w < 520 ? 40 : 54, r: w < 520 ? 44 : 90, t: 14, b: 46 }; });
     var eta = s.eta / 100, p = E.problem(), d = p.d, R = runs(E.who(), E.gridKey(), s.schedule, p.d === 1 ? s.seed : s.seed, s.sample, eta), c = fig.begin(), clock = Flow.clock[s.schedule], top = Flow.data.sigma.max, low = Flow.data.sigma.min;
     var a = clock.alpha(top) * Math.hypot(1, top), high = Math.max(E.scene().extent, 2.7 * a), X = E.scale("linear", clock.t(top), 0, fig.l, fig.r), Y = E.scale("linear", -high, high, fig.b, fig.t);
@@ -39,5 +41,5 @@
     E.say("noise-words", RUNS + " runs of " + E.count(R.path.length - 1, "step") + " from one x_T (sample " + (s.sample + 1) + "). " + (spread < 1e-9 ? "At η = 0 no noise is drawn: all end at " + E.num(ends[0], 4) + "."
       : "At η = " + E.num(eta) + " they end between " + E.num(ends[0]) + " and " + E.num(ends[RUNS - 1]) + ", " + above + " of them above 0: x_T no longer says which sample it becomes.") + " Black: the exact flow from the same x_T.");
   }
-  if (typeof Flow !== "undefined") E.view("noise", ["scene", "label", "scale", "seed", "n", "solver", "grid", "schedule", "levels", "sample", "eta"], draw);
+  E.view("noise", ["scene", "label", "scale", "seed", "n", "solver", "grid", "schedule", "levels", "sample", "eta"], draw, "noise-plot");
 })(Explorer);

@@ -14,8 +14,8 @@
     E.$("samples-plots").className = p.d === 1 ? "plots" : "plots two";
     E.say("samples-words", p.d === 1 ? line(s, p, sigma, A, B) : plane(s, p, sigma, A, B));
   }
-  function tall(w) { return E.problem().d === 1 ? (w < 520 ? 330 : 380) : w; }
-  function margin(w) { return { l: w < 400 ? 44 : 54, r: 12, t: 14, b: 46 }; }
+  function tall(w) { return E.problem().d === 1 ? (w < 520 ? 330 : 380) : w + 10 - (w < 400 ? 0 : 8); }
+  function margin(w) { return { l: w < 400 ? 44 : 54, r: 12, t: E.problem().d === 1 ? 14 : 30, b: 46 }; }
   function ended(s) {
     var rows = E.errorRows().rows, say = function (key) {
       var r = s.grid !== "dragged" && (rows[key] || []).find(function (r) { return r.n === s.n; });
@@ -26,7 +26,7 @@
 
   /* 1-D: density, histograms, and ε below them */
   function line(s, p, sigma, A, B) {
-    var f = figs[0], c = f.begin(), unit = Math.sqrt(1 + sigma * sigma), reach = E.scene().extent * 1.2, split = f.t + (f.b - f.t) * 0.66, bins = 60;
+    var f = figs[0], c = f.begin(), unit = Math.sqrt(1 + sigma * sigma), reach = E.scene().extent * 1.2, split = f.t + (f.b - f.t) * 0.66, bins = 45;
     var X = E.scale("linear", -reach, reach, f.l, f.r), xs = [], ps = [], most = 0, i;
     for (i = 0; i <= 400; i++) { var x = -reach + i / 400 * 2 * reach; xs.push(x); ps.push(unit * E.marginal(p, x * unit, sigma)); }
     most = Math.max.apply(null, ps);
@@ -41,7 +41,7 @@
     var high = Math.max(1, Math.min(8, Math.max.apply(null, eps.map(Math.abs)))), Z = E.scale("linear", -high * 1.1, high * 1.1, f.b, split + 22), b = f.b;
     f.axisX(X, "xₜ = x̄ / √(1+σ²)");
     f.b = split; f.axisY(Y, "density", { ticks: E.ticks(0, most, 3) }); f.b = b;
-    var t = f.t; f.t = split + 22; f.axisY(Z, "ε(x̄, σ)", { ticks: E.ticks(-high, high, 2) }); f.t = t;
+    var t = f.t; f.t = split + 22; f.axisY(Z, "ε(x̄, σ)", { ticks: E.ticks(-high, high, 3) }); f.t = t;
     f.clip();
     c.beginPath(); c.moveTo(X(-reach), Y(0)); xs.forEach(function (x, i) { c.lineTo(X(x), Y(ps[i])); }); c.lineTo(X(reach), Y(0)); c.closePath();
     c.fillStyle = E.rgba(E.css("exact"), 0.35); c.fill();
@@ -93,20 +93,29 @@
         dense.forEach(function (v, i) { if (Math.abs(Math.log(v / sigma)) < Math.abs(Math.log(dense[at] / sigma))) at = i; });
         x = lines[at];
       }
-      if (x) for (var i = 0; i < x.length; i += 2) {
+      if (one[0]) trails(c, one[0].path, sigma, x, X, Y, E.css(one[1]));
+      if (x) for (var i = 0; i < Math.min(x.length, 1600); i += 2) {
         c.globalAlpha = 0.55;
         E.mark(c, one[2], X(x[i] / unit), Y(x[i + 1] / unit), 1.7, E.css(one[1] === "exact" ? "muted" : one[1]));
       }
       c.globalAlpha = 1;
       arrows(c, f, p, sigma, unit, reach, X, Y);
       c.restore();
-      f.text(f.r - 8, f.t + 18, one[3], { anchor: "end", kind: "tag", fill: E.css(one[1] === "exact" ? "muted" : one[1]) });
+      f.text(f.l, f.t - 11, one[3], { kind: "tag", fill: E.css(one[1] === "exact" ? "muted" : one[1]) });
       f.end();
     });
     return "At σ = " + E.num(sigma) + ": arrows along −ε(x̄, σ), the way in which every sample moves as σ falls, over the density of x̄ (grey). " + ended(s);
   }
+  /* where some of them came from, node by node */
+  function trails(c, path, sigma, x, X, Y, colour) {
+    for (var i = 0; i < 36; i += 2) {
+      var points = path.filter(function (n) { return n.sigma > sigma; }).map(function (n) { var u = Math.sqrt(1 + n.sigma * n.sigma); return [X(n.x[i] / u), Y(n.x[i + 1] / u)]; });
+      points.push([X(x[i] / Math.sqrt(1 + sigma * sigma)), Y(x[i + 1] / Math.sqrt(1 + sigma * sigma))]);
+      E.line(c, points, colour, 1, 0.6);
+    }
+  }
   function arrows(c, f, p, sigma, unit, reach, X, Y) {
-    var n = 13, points = new Float64Array(2 * n * n), k, e;
+    var n = 11, points = new Float64Array(2 * n * n), k, e;
     for (k = 0; k < n * n; k++) { points[2 * k] = (-reach + (k % n + 0.5) / n * 2 * reach) * unit; points[2 * k + 1] = (-reach + (Math.floor(k / n) + 0.5) / n * 2 * reach) * unit; }
     e = Flow.field(p, sigma, points);
     var size = (f.r - f.l) / n * 0.36;
@@ -136,5 +145,5 @@
       });
     });
   };
-  E.view("samples", ["scene", "label", "scale", "seed", "solver", "other", "n", "grid", "schedule", "levels", "level"], draw);
+  E.view("samples", ["scene", "label", "scale", "seed", "solver", "other", "n", "grid", "schedule", "levels", "level"], draw, "samples-plots");
 })(Explorer);

@@ -13,11 +13,11 @@
     row: function () { return "<mrow>" + Array.prototype.join.call(arguments, "") + "</mrow>"; },
     math: function (body, block) { return '<math xmlns="http://www.w3.org/1998/Math/MathML"' + (block ? ' display="block"' : "") + ">" + body + "</math>"; },
   };
-  var one = M.n("1"), minus = M.o("−"), plus = M.o("+"), eq = M.o("="), open = M.o("("), close = M.o(")");
+  var one = M.n("1"), minus = M.o("−"), plus = M.o("+"), eq = M.o("="), open = '<mo stretchy="false">(</mo>', close = '<mo stretchy="false">)</mo>';
   function signed(v, d) { var t = E.num(v, d || 4); return v < 0 ? open + M.n(t) + close : M.n(t); }
   function lines(title, note, formula, numbers, result, value, href) {
-    return '<article class="card"><h3>' + title + '</h3><p class="note">' + note + '</p><div class="formula">' + M.math(formula, true) + '</div><div class="formula small">' + M.math(numbers, true) +
-      '</div><p class="result"><span>' + result + '</span> <output data-way="' + href + '">' + value + "</output></p></article>";
+    return '<article class="card"><div><h3>' + title + '</h3><p class="note">' + note + '</p></div><div class="formulas"><div class="formula">' + M.math(formula, true) + '</div><div class="formula small">' + M.math(numbers, true) +
+      '</div></div><p class="result"><span>' + result + '</span> <output data-way="' + href + '">' + value + "</output></p></article>";
   }
 
   function draw(s) {
@@ -46,5 +46,5 @@
     E.slider("step", 1, A.path.length - 1, k, k + " of " + (A.path.length - 1));
     E.slider("sample", 0, E.LINES - 1, i, (i + 1) + " of " + E.LINES);
   }
-  E.view("step", ["scene", "label", "scale", "seed", "solver", "n", "grid", "schedule", "levels", "sample", "step"], draw);
+  E.view("step", ["scene", "label", "scale", "seed", "solver", "n", "grid", "schedule", "levels", "sample", "step"], draw, "step-cards");
 })(Explorer);

@@ -41,5 +41,5 @@
   }
   var DOWN = "₀₁₂₃₄₅₆₇₈₉";
   function sub(k) { return String(k).split("").map(function (c) { return DOWN[c]; }).join(""); }
-  E.view("table", ["solver", "n", "grid", "schedule", "levels", "step"], draw);
+  E.view("table", ["solver", "n", "grid", "schedule", "levels", "step"], draw, "table-plot");
 })(Explorer);

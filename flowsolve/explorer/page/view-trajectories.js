@@ -11,7 +11,7 @@
     var clock = Flow.clock[s.schedule], top = Flow.data.sigma.max, low = Flow.data.sigma.min, Z = E.zoomed(s), extent = E.scene().extent;
     var xt = E.scale("linear", clock.t(top), 0, fig.l, fig.r);
     var from = s.axis === "log" ? low : 0, xs = E.scale(s.axis, Z, from, fig.l, fig.r);
-    var a = clock.alpha(top), yt = E.scale("linear", -Math.max(extent, 2.7 * a * Math.sqrt(1 + top * top)), Math.max(extent, 2.7 * a * Math.sqrt(1 + top * top)), fig.b, fig.t);
+    var tall = Math.max(extent, 2.15 * clock.alpha(top) * Math.sqrt(1 + top * top)), yt = E.scale("linear", -tall, tall, fig.b, fig.t);
     var half = extent * 1.02 + 2.15 * Z, ys = E.scale("linear", -half, half, fig.b, fig.t);
     return {
       xt: xt, xs: xs, yt: yt, ys: ys, Z: Z, clock: clock,
@@ -61,8 +61,8 @@
     return out;
   }
 
-  function draw(s, changed) {
-    if (!fig) fig = new E.Figure("trajectories-plot", function (w) { return w < 520 ? 320 : 420; }, function (w) { return { l: w < 520 ? 40 : 54, r: 14, t: 14, b: 46 }; });
+  function draw(s) {
+    if (!fig) fig = new E.Figure("trajectories-plot", function (w) { return w < 520 ? 330 : 450; }, function (w) { return { l: w < 520 ? 40 : 54, r: 30, t: 14, b: 46 }; });
     target = s.coords === "bar" ? 1 : 0;
     if (morph === null || E.still() || E.printing) morph = target;
     if (Math.abs(morph - target) > 1e-9 && !animation) return glide();
@@ -115,6 +115,8 @@
         });
       }
     });
+    c.restore();
+    fig.clip(fig.l - 6, fig.t, fig.r + 8, fig.b);
     if (A) highlight(c, M, s, A, p);
     c.restore();
     fig.end();
@@ -151,7 +153,7 @@
     return text + "Grey: the exact flow, and behind it the density at each level.";
   }
 
-  E.view("trajectories", ["scene", "label", "scale", "seed", "solver", "other", "n", "grid", "schedule", "levels", "coords", "axis", "zoom", "sample", "step"], draw);
+  E.view("trajectories", ["scene", "label", "scale", "seed", "solver", "other", "n", "grid", "schedule", "levels", "coords", "axis", "zoom", "sample", "step"], draw, "trajectories-plot");
 
   E.setupTrajectories = function () {
     var box = E.$("trajectories-plot");
