@@ -53,6 +53,13 @@ class Browser:
         self.until("document.documentElement.dataset.ready === 'yes'")
         self.settle()
 
+    def go(self, hash_: str = "") -> None:
+        """The open page at another address: the state of `hash_`, and of nothing that was there before."""
+        self.js("window.scrollTo(0, 0); document.activeElement.blur(); Explorer.writeHash(); location.hash = arguments[0]", hash_)
+        self.until(f"Explorer.toHash(Explorer.state) === Explorer.toHash(Explorer.fromHash({json.dumps(hash_)}))")
+        self.until("Explorer.waiting() === 0")
+        self.settle()
+
     def js(self, code: str, *arguments: Any) -> Any:
         """What `code`, the body of a function, returns."""
         return self.ask("POST", "/execute/sync", script=code, args=list(arguments))

@@ -40,6 +40,7 @@
         }
         if (key === "grid" && value === "dragged") patch.levels = E.writeLevels(E.levels());
         if (key === "scale") value = value / 4;
+        if (key === "digits") value = data.sprites.nfes[value];
         patch[key] = value;
         E.set(patch);
       });

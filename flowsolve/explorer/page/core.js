@@ -36,6 +36,16 @@ var Explorer = (function () {
       var keys = list.map(function (o) { return o.key || o.name; });
       if (keys.indexOf(s[key]) < 0 && s[key] !== no) s[key] = keys.indexOf(E.DEFAULT[key]) < 0 ? keys[0] : E.DEFAULT[key];
     };
+    var between = function (key, low, high, whole) {
+      var v = s[key];
+      s[key] = isFinite(v) ? Math.min(high, Math.max(low, whole ? Math.round(v) : v)) : E.DEFAULT[key];
+    };
+    between("label", 0, 99, true); between("scale", 0, 8); between("seed", 1, 999, true);
+    between("sample", 0, E.LINES - 1, true); between("step", 1, 64, true);
+    ["zoom", "level", "eta"].forEach(function (key) { between(key, 0, 100); });
+    [["coords", "t bar"], ["axis", "linear sqrt log"], ["chart", "noise data flow velocity time"], ["theme", "light dark"]].forEach(function (one) {
+      if (one[1].split(" ").indexOf(s[one[0]]) < 0) s[one[0]] = E.DEFAULT[one[0]];
+    });
     among("scene", data.scenes);
     among("solver", data.methods);
     among("other", data.methods, "");

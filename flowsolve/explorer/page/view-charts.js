@@ -67,7 +67,10 @@
     THREE.forEach(function (m) {
       var pts = (rows[m[0]] || []).filter(function (r) { return isFinite(r.error); }).map(function (r) { return [X(r.n), Y(r.error), r.n]; }), lit = m[0] === C.method;
       E.line(c, pts, E.css(m[1]), lit ? 2.4 : 1.4, lit ? 1 : 0.75);
-      pts.forEach(function (q) { E.mark(c, m[2], q[0], q[1], q[2] === s.n && s.grid !== "dragged" ? 5.5 : 2.8, E.css(m[1]), q[2] === s.n && s.grid !== "dragged" ? E.css("ink") : null); });
+      pts.forEach(function (q) {  // "in dt" is hollow, since it may lie on another
+        var here = q[2] === s.n && s.grid !== "dragged", hollow = m[0] === "euler_in_t";
+        E.mark(c, m[2], q[0], q[1], (here ? 5.5 : 2.8) + (hollow ? 1.8 : 0), hollow ? null : E.css(m[1]), hollow ? E.css(m[1]) : here ? E.css("ink") : null);
+      });
     });
     c.restore();
     var y = right.b - 52;

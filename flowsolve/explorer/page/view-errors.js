@@ -51,7 +51,7 @@
   };
   /* what slopes −1 to −4 look like on these axes */
   function guides(c, X, Y) {
-    var x0 = X(1.15), y0 = fig.b - (fig.b - fig.t) * 0.36, long = (X(10) - X(1)) * (fig.w < 520 ? 0.3 : 0.24), up = (Y(0.1) - Y(1)) / (X(10) - X(1));
+    var x0 = X(1.15), y0 = fig.b - (fig.b - fig.t) * 0.36, long = (X(10) - X(1)) * (fig.w < 520 ? 0.4 : 0.36), up = (Y(0.1) - Y(1)) / (X(10) - X(1));
     [1, 2, 3, 4].forEach(function (p) {
       var q = Math.hypot(1, p * up), dx = long / q, dy = long * p * up / q;
       E.line(c, [[x0, y0], [x0 + dx, y0 + dy]], E.css("axis"), 1.2);
@@ -102,6 +102,11 @@
       E.mark(c, look.shape, 16, 16, 7, E.css(look.hue));
     });
   }
+  /* Where the point of a method with n steps is drawn, from the middle of the figure. */
+  E.pointOf = function (key, n) {
+    var q = spots.find(function (q) { return q[2] === key && q[3].n === n; });
+    return [Math.round(q[0] - fig.w / 2), Math.round(q[1] - fig.h / 2)];
+  };
   E.setupErrors = function () {
     var box = E.$("errors-plot");
     function nearest(event) {

@@ -155,6 +155,13 @@
 
   E.view("trajectories", ["scene", "label", "scale", "seed", "solver", "other", "n", "grid", "schedule", "levels", "coords", "axis", "zoom", "sample", "step"], draw, "trajectories-plot");
 
+  E.moving = function () { return !!animation; };
+  /* The start, the middle and the end of a step of a sample, in pixels. */
+  E.lineOnScreen = function (k, i) {
+    var M = maps(E.state), p = E.run("solver", E.LINES, true).path, d = E.problem().d;
+    return step(M, p[k - 1].sigma, p[k].sigma, p[k - 1].x[i * d], p[k].x[i * d], 2);
+  };
+
   E.setupTrajectories = function () {
     var box = E.$("trajectories-plot");
     function pick(event) {
