@@ -53,12 +53,14 @@ class Recurrence:
 
     start    what comes before the first evaluation: nothing (x_1 = x_T), or noise
     stages   one for each evaluation; the last gives the state at the end of the grid
+    nodes    which evaluation, from 0, is made at each level; the number of all at the last
     """
 
     solver: str
     levels: tuple[float, ...]
     start: Stage
     stages: tuple[Stage, ...]
+    nodes: tuple[int, ...]
 
     @property
     def kept(self) -> int:
@@ -72,11 +74,13 @@ def recurrence(solver: Solver, grid: Grid) -> Recurrence:
     Raises TableError for a method that chooses by the values that it sees.
     """
     run = respond(solver, as_grid(grid))
-    reach = 4
+    nodes, reach = _nodes(run, grid[:]), 4
     while True:  # a state may need few of the last ε but many of the last x₀, or the reverse
         plans = [_plan(run, chart, reach) for chart in _charts(solver)]
         found = [
-            Recurrence(repr(solver), grid[:], plan[0], tuple(plan[1:])) for plan in plans if plan
+            Recurrence(repr(solver), grid[:], plan[0], tuple(plan[1:]), nodes)
+            for plan in plans
+            if plan
         ]
         if found:
             return min(found, key=lambda r: r.kept)
@@ -90,6 +94,19 @@ def _charts(solver: Solver) -> list[Chart]:
         new = _charts(value) if isinstance(value, Solver) else [value]
         found += [chart for chart in new if isinstance(chart, Chart) and chart not in found]
     return found
+
+
+def _nodes(run: BasisRun, levels: tuple[float, ...]) -> tuple[int, ...]:
+    """The first evaluation at the node's own state; else (where it is corrected afterwards) the last at its σ;
+    else (where noise comes between) the next one.
+    """
+    asked, found = run.evaluations, list[int]()
+    for (x, known), level in zip(run.nodes[:-1], levels, strict=False):
+        same = (k for k, g in enumerate(asked) if g.s == level and bool((g.state == x).all()))
+        before = [k for k, g in enumerate(asked) if g.number < known]
+        last = next((k for k in reversed(before) if asked[k].s == level), len(before))
+        found.append(next(same, last))
+    return (*found, len(asked))
 
 
 def _plan(run: BasisRun, chart: Chart, reach: int) -> list[Stage] | None:
