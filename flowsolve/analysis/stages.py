@@ -140,20 +140,39 @@ def _plan(run: BasisRun, chart: Chart, reach: int) -> list[Stage] | None:
 
 
 def _combination(target: Vector, vectors: Sequence[Vector]) -> list[float] | None:
-    """Weights of the target on as many of `vectors`, in order, as it takes; None if all are too few."""
+    """Weights of the target on as many of `vectors`, in order, as it takes; None if all are too few.
+
+    The vectors are made orthogonal one by one until nothing is left of the target; the weights are refined once.
+    """
     import numpy as np
 
-    size = float(np.linalg.norm(target))
-    for m in range(1, len(vectors) + 1):
-        matrix = np.stack(vectors[:m], 1)
-        norms = np.linalg.norm(matrix, axis=0)
-        unit = matrix / norms
-        scaled = np.linalg.lstsq(unit, target, rcond=1e-15)[0]
-        scaled += np.linalg.lstsq(unit, target - unit @ scaled, rcond=1e-15)[0]
+    most, size, rest = len(vectors), _norm(target), target
+    units, basis = np.zeros((2, most, len(target)))
+    triangle, norms = np.eye(most), np.ones(most)
+    for i, vector in enumerate(vectors):
+        norms[i] = _norm(vector)
+        units[i] = new = vector / norms[i]
+        for _ in range(2):
+            parts = basis[:i] @ new
+            new = new - parts @ basis[:i]
+            triangle[:i, i] += parts
+        length = _norm(new)
+        if length > 1e-14:  # else it is a combination of those before it, and its weight is 0
+            triangle[i, i], basis[i] = length, new / length
+            rest = rest - (basis[i] @ rest) * basis[i]
+        if _norm(rest) > 10 * TOLERANCE * size:
+            continue
+        known, above, below = units[: i + 1], basis[: i + 1], triangle[: i + 1, : i + 1]
+        scaled = np.linalg.solve(below, above @ target)
+        scaled += np.linalg.solve(below, above @ (target - scaled @ known))
         scaled[abs(scaled) <= TOLERANCE * size] = 0
-        if np.linalg.norm(unit @ scaled - target) <= TOLERANCE * size:
-            return [*(scaled / norms).tolist(), *(0.0 for _ in vectors[m:])]
+        if _norm(scaled @ known - target) <= TOLERANCE * size:
+            return [*(scaled / norms[: i + 1]).tolist(), *[0.0] * (most - i - 1)]
     return None
+
+
+def _norm(vector: Vector) -> float:
+    return math.sqrt(float(vector @ vector))
 
 
 def _with_keep(stages: Sequence[Stage]) -> Iterator[Stage]:

@@ -1,4 +1,4 @@
-"""The scenes of the explorer: Gaussian mixtures with mean 0 and covariance 1, so that one default serves all."""
+"""The scenes of the explorer: Gaussian mixtures with mean 0 and covariance 1, so that one default fits all."""
 
 from __future__ import annotations
 

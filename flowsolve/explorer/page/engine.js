@@ -41,32 +41,38 @@ const Flow = (() => {
 
   // ---- mixtures Σ w N(m, s²) ----------------------------------------------------------------------------
 
-  // At (x, σ): Σ r (m + s² (x - m)/v) into x0, Σ r σ (x - m)/v into eps, v = s² + σ², r the posterior weights.
+  // At (x, σ): Σ r (m + s² (x - m)/v) for x₀, Σ r σ (x - m)/v for ε, v = s² + σ², r the posterior weights.
   function mixture(components, d) {
-    const log = new Float64Array(components.length);
-    const logWeights = (x, at, sigma) => {
+    const K = components.length, means = components.flatMap((c) => c.m), r = new Float64Array(K);
+    const v = new Float64Array(K), base = new Float64Array(K);
+    const at = (sigma) => components.forEach(({ w, s }, k) => {
+      v[k] = s * s + sigma * sigma;
+      base[k] = Math.log(w) - d / 2 * Math.log(v[k]);
+    });
+    const logs = (x, row) => { // the logarithms of r, up to a constant; the largest is returned
       let top = -Infinity;
-      components.forEach(({ w, m, s }, k) => {
-        const v = s * s + sigma * sigma;
+      for (let k = 0; k < K; k++) {
         let square = 0;
-        for (let i = 0; i < d; i++) square += (x[at + i] - m[i]) ** 2;
-        log[k] = Math.log(w) - (square / v + d * Math.log(v)) / 2;
-        top = Math.max(top, log[k]);
-      });
+        for (let i = 0; i < d; i++) square += (x[row + i] - means[k * d + i]) ** 2;
+        r[k] = base[k] - square / (2 * v[k]);
+        if (r[k] > top) top = r[k];
+      }
       return top;
     };
     const answer = (x, sigma, out, data) => {
-      for (let at = 0; at < x.length; at += d) {
-        const top = logWeights(x, at, sigma);
+      at(sigma);
+      const slopes = components.map(({ s }, k) => (data ? s * s : sigma) / v[k]);
+      for (let row = 0; row < x.length; row += d) {
+        const top = logs(x, row);
         let total = 0;
-        for (let i = 0; i < d; i++) out[at + i] = 0;
-        for (let k = 0; k < log.length; k++) total += log[k] = Math.exp(log[k] - top);
-        for (let k = 0; k < log.length; k++) {
-          const { m, s } = components[k], v = s * s + sigma * sigma, r = log[k] / total;
-          for (let i = 0; i < d; i++) {
-            const z = x[at + i] - m[i];
-            out[at + i] += r * (data ? m[i] + z * (s * s / v) : z * (sigma / v));
+        for (let k = 0; k < K; k++) total += r[k] = Math.exp(r[k] - top);
+        for (let i = 0; i < d; i++) {
+          let sum = 0;
+          for (let k = 0; k < K; k++) {
+            const m = means[k * d + i], part = (x[row + i] - m) * slopes[k];
+            sum += r[k] * (data ? m + part : part);
           }
+          out[row + i] = sum / total;
         }
       }
       return out;
@@ -75,8 +81,9 @@ const Flow = (() => {
       eps: (x, sigma, out = new Float64Array(x.length)) => answer(x, sigma, out, false),
       x0: (x, sigma, out = new Float64Array(x.length)) => answer(x, sigma, out, true),
       density(point, sigma) {
-        const x = typeof point === "number" ? [point] : point, top = logWeights(x, 0, sigma);
-        return Math.exp(top - d / 2 * Math.log(2 * Math.PI)) * log.reduce((a, l) => a + Math.exp(l - top), 0);
+        at(sigma);
+        const top = logs(typeof point === "number" ? [point] : point, 0);
+        return Math.exp(top - d / 2 * Math.log(2 * Math.PI)) * r.reduce((a, l) => a + Math.exp(l - top), 0);
       },
     };
   }
@@ -171,6 +178,13 @@ const Flow = (() => {
 
   function finished(plan) {
     plan.nfe = plan.stages.length;
+    const last = new Map(); // the last stage that uses each answer
+    plan.stages.forEach(({ number, weights }, k) => {
+      last.set(number, k);
+      for (const [j] of weights) if (last.has(j)) last.set(j, k);
+    });
+    plan.ends = plan.stages.map(() => []);
+    last.forEach((k, j) => plan.ends[k].push(j));
     let rows;
     Object.defineProperty(plan, "table", { get: () => (rows === undefined ? (rows = table(plan)) : rows) });
     return plan;
@@ -185,40 +199,49 @@ const Flow = (() => {
       eps: (x, sigma, out) => { out.fill(0); out[1 + rows.length] = 1; return out; },
       x0: (x, sigma, out) => { out.set(x); out[1 + rows.length] -= sigma; return out; },
     };
-    const { x } = run(plan, symbols, state, null, (before) => rows.push(Float64Array.from(before)));
-    return [...rows, x];
+    return [...rows, run(plan, symbols, state, null, (before) => rows.push(before))];
   }
 
-  // seed: of normals, or a function (number, count, s, t, again) that gives the noise `number` itself.
-  function replay(plan, problem, x, seed = 0) {
+  // x at the end; states: of every evaluation, with its ε; path: at every level, where a method that corrects a
+  // node afterwards (UniPC) has the state that it evaluated there.
+  // seed   of the noise, or a function (number, count, s, t, again) that gives the noise `number` itself
+  // light  x alone, without the states
+  function replay(plan, problem, x, seed = 0, { light = false } = {}) {
     const draw = typeof seed === "function" ? seed : (number, count) => normals(count, seed + number * 2 ** 21);
+    if (light) return { x: run(plan, problem, x, draw, null) };
     const states = [], nodes = new Set(plan.nodes);
     const end = run(plan, problem, x, draw, (state, sigma, eps) =>
       states.push({ sigma, x: state, eps, node: nodes.has(states.length) }));
-    return { x: end.x, states };
+    const path = plan.levels.map((sigma, i) => ({ sigma, x: i === 0 ? x : states[plan.nodes[i]]?.x ?? end }));
+    return { x: end, states, path };
   }
 
+  // each(x, σ, ε) is called with every evaluation and may keep both; where it is null, memory is used again.
   function run(plan, problem, x, draw, each) {
-    const known = [];
+    const size = x.length, known = [], free = [], given = x;
+    const fresh = () => (each ? null : free.pop()) ?? new Float64Array(size);
     const combined = ({ scale, weights, draws }) => {
-      for (const [number, s, t, again] of draws) known[number] = draw(number, x.length, s, t, again);
-      const out = new Float64Array(x.length);
-      for (let i = 0; i < out.length; i++) out[i] = scale * x[i];
+      for (const [number, s, t, again] of draws) known[number] = draw(number, size, s, t, again);
+      const out = fresh();
+      for (let i = 0; i < size; i++) out[i] = scale * x[i];
       for (const [j, c] of weights) {
         const v = known[j];
-        for (let i = 0; i < out.length; i++) out[i] += c * v[i];
+        for (let i = 0; i < size; i++) out[i] += c * v[i];
       }
+      if (x !== given) free.push(x);
       return out;
     };
     x = combined(plan.start);
-    for (const stage of plan.stages) {
-      const { sigma, mix: [a, b] } = stage;
-      const answer = (stage.data ? problem.x0 : problem.eps)(x, sigma, new Float64Array(x.length));
-      each(x, sigma, stage.data ? answer.map((x0, i) => (x[i] - x0) / sigma) : answer);
-      known[stage.number] = a === 0 && b === 1 ? answer : answer.map((v, i) => a * x[i] + b * v);
+    plan.stages.forEach((stage, k) => {
+      const { sigma, data, number, mix: [a, b] } = stage;
+      const answer = (data ? problem.x0 : problem.eps)(x, sigma, fresh());
+      if (each) each(x, sigma, data ? answer.map((x0, i) => (x[i] - x0) / sigma) : answer);
+      const plain = a === 0 && b === 1, value = known[number] = plain || !each ? answer : fresh();
+      if (!plain) for (let i = 0; i < size; i++) value[i] = a * x[i] + b * answer[i];
       x = combined(stage);
-    }
-    return { x };
+      for (const j of plan.ends[k]) free.push(known[j]);
+    });
+    return x;
   }
 
   // ---- the same recurrences for any levels, of the methods that have a short formula --------------------
@@ -248,6 +271,7 @@ const Flow = (() => {
       const scale = Math.sqrt((1 + t * t) / (1 + s * s));
       return [asked(s, k, [[k, scale * dt * slope]], scale * (1 - dt * s * slope / (1 + s * s)))];
     },
+    euler_variance: (s, t, k) => [asked(s, k, [[k, (t - s) * (t + s) / (2 * s)]])],
     heun: (s, t, k) => [
       asked(s, k, [[k, t - s]]), asked(t, k + 1, [[k, (s - t) / 2], [k + 1, (t - s) / 2]])],
     midpoint: middle((s, t) => (s + t) / 2),
@@ -305,16 +329,30 @@ const Flow = (() => {
     return finished({ levels: [...levels], nodes, start: { scale: 1, weights: [], draws: [] }, stages });
   }
 
+  // DDIM with η on any levels: x_t = x_s + (d - s) ε + v z, v = η t √(s² - t²)/s, d² + v² = t².
+  function eta(levels, eta) {
+    const nodes = levels.map((_, i) => i), start = { scale: 1, weights: [], draws: [] };
+    const stages = levels.slice(1).map((t, i) => {
+      const s = levels[i], k = 1 + i * (eta > 0 ? 2 : 1);
+      const d = Math.hypot(t * Math.sqrt((1 - eta) * (1 + eta)), eta * t * t / s);
+      const stage = asked(s, k, [[k, d - s]]);
+      if (eta > 0) {
+        stage.weights.push([k + 1, eta * t * Math.sqrt((s - t) * (s + t)) / s]);
+        stage.draws.push([k + 1, s, t, 0]);
+      }
+      return stage;
+    });
+    return finished({ levels: [...levels], nodes, start, stages });
+  }
+
   // ---- the exact flow -----------------------------------------------------------------------------------
 
   // The states at each of sigmas, which fall (or rise), of the solutions through x at sigmaFrom.
   function exact(problem, x, sigmaFrom, sigmas) {
     const guided = problem.label !== null && problem.scale !== 1;
-    const move = problem.d === 1 && !guided ? quantiles : integrated;
+    if (problem.d > 1 || guided) return integrated(problem, x, sigmaFrom, sigmas);
     const out = sigmas.map(() => new Float64Array(x.length));
-    for (let at = 0; at < x.length; at += problem.d) {
-      move(problem, x.subarray(at, at + problem.d), sigmaFrom, sigmas).forEach((y, i) => out[i].set(y, at));
-    }
+    x.forEach((one, row) => quantiles(problem, one, sigmaFrom, sigmas).forEach((y, i) => { out[i][row] = y; }));
     return out;
   }
 
@@ -332,76 +370,90 @@ const Flow = (() => {
   }
 
   // One dimension: F_t(y) = F_s(x), F the distribution function, by Newton's method in the log of the smaller tail.
-  function quantiles({ components, density }, [x], sigmaFrom, sigmas) {
+  function quantiles({ components, density }, x, sigmaFrom, sigmas) {
     const logTail = (y, sigma, side) => {
-      const logs = components.map(({ w, m, s }) => Math.log(w) + logPhi(side * (y - m) / Math.hypot(s, sigma)));
-      const top = Math.max(...logs);
-      return top + Math.log(logs.reduce((a, l) => a + Math.exp(l - top), 0));
+      let sum = 0, top = -Infinity;
+      for (const { w, m, s } of components) {
+        const log = Math.log(w) + logPhi(side * (y - m) / Math.hypot(s, sigma));
+        if (log > top) [sum, top] = [sum * Math.exp(top - log), log];
+        sum += Math.exp(log - top);
+      }
+      return top + Math.log(sum);
     };
     const side = logTail(x, sigmaFrom, 1) > logTail(x, sigmaFrom, -1) ? -1 : 1;
     const target = logTail(x, sigmaFrom, side);
-    let y = x;
+    const mean = components.reduce((a, { w, m }) => a + w * m, 0);
+    const square = components.reduce((a, { w, m, s }) => a + w * (s * s + (m - mean) ** 2), 0);
+    let y = x, from = sigmaFrom;
     return sigmas.map((sigma) => {
-      if (sigma === sigmaFrom) return [x];
+      y = mean + (y - mean) * Math.sqrt((square + sigma * sigma) / (square + from * from)); // exact for one Gaussian
+      from = sigma;
       let low = -Infinity, high = Infinity, step = Infinity;
-      for (let i = 0; i < 200 && Math.abs(step) > 1e-16 * Math.abs(y); i++) {
+      for (let i = 0; i < 99 && Math.abs(step) > 1e-13 * (1 + Math.abs(y)); i++) {
         const at = logTail(y, sigma, side), off = side * (at - target);
         if (off > 0) high = y; else low = y;
-        step = off / Math.exp(Math.log(density(y, sigma)) - at);
-        let next = y - step;
+        let next = y - off * Math.exp(at) / density(y, sigma);
         if (!(next > low && next < high)) {
           next = Number.isFinite(low + high) ? (low + high) / 2 : y - Math.sign(off) * (1 + Math.abs(y));
         }
         step = next - y;
         y = next;
       }
-      return [y];
+      return y;
     });
   }
 
-  // Dormand and Prince's 5(4) in log σ, whose steps end at each of sigmas.
-  const A = [
-    [], [1 / 5], [3 / 40, 9 / 40], [44 / 45, -56 / 15, 32 / 9],
-    [19372 / 6561, -25360 / 2187, 64448 / 6561, -212 / 729],
-    [9017 / 3168, -355 / 33, 46732 / 5247, 49 / 176, -5103 / 18656],
-    [35 / 384, 0, 500 / 1113, 125 / 192, -2187 / 6784, 11 / 84],
-  ];
-  const C = [0, 1 / 5, 3 / 10, 4 / 5, 8 / 9, 1, 1];
-  const E = [71 / 57600, 0, -71 / 16695, 71 / 1920, -17253 / 339200, 22 / 525, -1 / 40];
+  // Gragg's midpoint rule in log σ, extrapolated to order 2 COLUMNS; its steps end at each of sigmas.
+  const COLUMNS = 5;
 
-  function integrated(problem, x, sigmaFrom, sigmas, tolerance = 1e-12) {
-    const d = x.length, k = A.map(() => new Float64Array(d)), y = Float64Array.from(x), z = new Float64Array(d);
-    const slope = (at, log, into) => {
-      const sigma = Math.exp(log);
-      problem.eps(at, sigma, into);
-      for (let i = 0; i < d; i++) into[i] *= sigma;
+  function integrated(problem, x, sigmaFrom, sigmas, tolerance = 1e-10) {
+    const size = x.length, rows = Array.from({ length: COLUMNS }, () => new Float64Array(size));
+    const slope = (at, tau, out) => {
+      const sigma = Math.exp(tau);
+      problem.eps(at, sigma, out);
+      for (let i = 0; i < size; i++) out[i] *= sigma;
     };
-    let tau = Math.log(sigmaFrom), h = 0.05;
-    slope(y, tau, k[0]);
+    let y = Float64Array.from(x), tau = Math.log(sigmaFrom), length = 0.2;
+    const first = new Float64Array(size), f = new Float64Array(size);
+    slope(y, tau, first);
+
+    const attempt = (step) => { // y at tau + step in the last of rows; its error in units of the tolerance
+      let error = 0;
+      for (let j = 0; j < COLUMNS; j++) {
+        const n = 2 * (j + 1), h = step / n;
+        let a = Float64Array.from(y), b = y.map((v, i) => v + h * first[i]);
+        for (let m = 1; m < n; m++) {
+          slope(b, tau + m * h, f);
+          for (let i = 0; i < size; i++) a[i] += 2 * h * f[i];
+          [a, b] = [b, a];
+        }
+        slope(b, tau + step, f);
+        let next = a.map((v, i) => (v + b[i] + h * f[i]) / 2); // T_j0, then T_j1, ... from the row before
+        for (let l = 0; l < j; l++) {
+          const ratio = (j + 1) / (j - l), before = rows[l];
+          rows[l] = next;
+          next = next.map((v, i) => v + (v - before[i]) / (ratio * ratio - 1));
+          if (j === COLUMNS - 1 && l === j - 1) {
+            for (let i = 0; i < size; i++) {
+              error = Math.max(error, Math.abs(next[i] - rows[l][i]) / (tolerance * (1 + Math.abs(next[i]))));
+            }
+          }
+        }
+        rows[j] = next;
+      }
+      return error;
+    };
+
     return sigmas.map((sigma) => {
       const end = Math.log(sigma), way = Math.sign(end - tau);
       while ((end - tau) * way > 0) {
-        const last = h >= Math.abs(end - tau), step = last ? end - tau : h * way;
-        for (let j = 1; j < 7; j++) {
-          for (let i = 0; i < d; i++) {
-            z[i] = y[i];
-            for (let l = 0; l < j; l++) z[i] += step * A[j][l] * k[l][i];
-          }
-          slope(z, tau + C[j] * step, k[j]);
-        }
-        let error = 0;
-        for (let i = 0; i < d; i++) {
-          let off = 0;
-          for (let j = 0; j < 7; j++) off += step * E[j] * k[j][i];
-          error = Math.max(error, Math.abs(off) / (tolerance * (1 + Math.abs(y[i]))));
-        }
-        if (error <= 1) {
-          tau = last ? end : tau + step;
-          y.set(z);
-          k[0].set(k[6]);
-        }
-        const next = Math.abs(step) * Math.min(4, Math.max(0.2, 0.9 * error ** -0.2));
-        if (error > 1 || !last || next > h) h = next;
+        const last = length >= Math.abs(end - tau), step = last ? end - tau : length * way;
+        const error = attempt(step);
+        const fitting = Math.abs(step) * Math.min(3, Math.max(0.2, 0.9 * error ** (-1 / (2 * COLUMNS - 1))));
+        if (error > 1 || !last || fitting > length) length = fitting;
+        if (error > 1) continue;
+        [y, tau] = [rows[COLUMNS - 1], last ? end : tau + step];
+        slope(y, tau, first);
       }
       return Float64Array.from(y);
     });
@@ -460,7 +512,7 @@ const Flow = (() => {
   }
 
   const api = {
-    data: { NAMES: [] }, load, problem, density1, field, normals, clock, plan, recurrence, replay, exact, error, slope,
+    data: { NAMES: [] }, load, problem, density1, field, normals, clock, plan, recurrence, eta, replay, exact, error, slope,
     order, ddim,
   };
   return api;
