@@ -53,12 +53,14 @@ class Recurrence:
 
     start    what comes before the first evaluation: nothing (x_1 = x_T), or noise
     stages   one for each evaluation; the last gives the state at the end of the grid
+    nodes    which evaluation, from 0, is made at each level; the number of all at the last
     """
 
     solver: str
     levels: tuple[float, ...]
     start: Stage
     stages: tuple[Stage, ...]
+    nodes: tuple[int, ...]
 
     @property
     def kept(self) -> int:
@@ -72,11 +74,13 @@ def recurrence(solver: Solver, grid: Grid) -> Recurrence:
     Raises TableError for a method that chooses by the values that it sees.
     """
     run = respond(solver, as_grid(grid))
-    reach = 4
+    nodes, reach = _nodes(run, grid[:]), 4
     while True:  # a state may need few of the last ε but many of the last x₀, or the reverse
         plans = [_plan(run, chart, reach) for chart in _charts(solver)]
         found = [
-            Recurrence(repr(solver), grid[:], plan[0], tuple(plan[1:])) for plan in plans if plan
+            Recurrence(repr(solver), grid[:], plan[0], tuple(plan[1:]), nodes)
+            for plan in plans
+            if plan
         ]
         if found:
             return min(found, key=lambda r: r.kept)
@@ -90,6 +94,19 @@ def _charts(solver: Solver) -> list[Chart]:
         new = _charts(value) if isinstance(value, Solver) else [value]
         found += [chart for chart in new if isinstance(chart, Chart) and chart not in found]
     return found
+
+
+def _nodes(run: BasisRun, levels: tuple[float, ...]) -> tuple[int, ...]:
+    """The first evaluation at the node's own state; else (where it is corrected afterwards) the last at its σ;
+    else (where noise comes between) the next one.
+    """
+    asked, found = run.evaluations, list[int]()
+    for (x, known), level in zip(run.nodes[:-1], levels, strict=False):
+        same = (k for k, g in enumerate(asked) if g.s == level and bool((g.state == x).all()))
+        before = [k for k, g in enumerate(asked) if g.number < known]
+        last = next((k for k in reversed(before) if asked[k].s == level), len(before))
+        found.append(next(same, last))
+    return (*found, len(asked))
 
 
 def _plan(run: BasisRun, chart: Chart, reach: int) -> list[Stage] | None:
@@ -123,20 +140,39 @@ def _plan(run: BasisRun, chart: Chart, reach: int) -> list[Stage] | None:
 
 
 def _combination(target: Vector, vectors: Sequence[Vector]) -> list[float] | None:
-    """Weights of the target on as many of `vectors`, in order, as it takes; None if all are too few."""
+    """Weights of the target on as many of `vectors`, in order, as it takes; None if all are too few.
+
+    The vectors are made orthogonal one by one until nothing is left of the target; the weights are refined once.
+    """
     import numpy as np
 
-    size = float(np.linalg.norm(target))
-    for m in range(1, len(vectors) + 1):
-        matrix = np.stack(vectors[:m], 1)
-        norms = np.linalg.norm(matrix, axis=0)
-        unit = matrix / norms
-        scaled = np.linalg.lstsq(unit, target, rcond=1e-15)[0]
-        scaled += np.linalg.lstsq(unit, target - unit @ scaled, rcond=1e-15)[0]
+    most, size, rest = len(vectors), _norm(target), target
+    units, basis = np.zeros((2, most, len(target)))
+    triangle, norms = np.eye(most), np.ones(most)
+    for i, vector in enumerate(vectors):
+        norms[i] = _norm(vector)
+        units[i] = new = vector / norms[i]
+        for _ in range(2):
+            parts = basis[:i] @ new
+            new = new - parts @ basis[:i]
+            triangle[:i, i] += parts
+        length = _norm(new)
+        if length > 1e-14:  # else it is a combination of those before it, and its weight is 0
+            triangle[i, i], basis[i] = length, new / length
+            rest = rest - (basis[i] @ rest) * basis[i]
+        if _norm(rest) > 10 * TOLERANCE * size:
+            continue
+        known, above, below = units[: i + 1], basis[: i + 1], triangle[: i + 1, : i + 1]
+        scaled = np.linalg.solve(below, above @ target)
+        scaled += np.linalg.solve(below, above @ (target - scaled @ known))
         scaled[abs(scaled) <= TOLERANCE * size] = 0
-        if np.linalg.norm(unit @ scaled - target) <= TOLERANCE * size:
-            return [*(scaled / norms).tolist(), *(0.0 for _ in vectors[m:])]
+        if _norm(scaled @ known - target) <= TOLERANCE * size:
+            return [*(scaled / norms[: i + 1]).tolist(), *[0.0] * (most - i - 1)]
     return None
+
+
+def _norm(vector: Vector) -> float:
+    return math.sqrt(float(vector @ vector))
 
 
 def _with_keep(stages: Sequence[Stage]) -> Iterator[Stage]:
