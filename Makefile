@@ -10,18 +10,21 @@ export PYTHONDONTWRITEBYTECODE :=
 # the test files with these words: pytest imports no other
 holding = $(shell grep -rlE "$(1)" tests --include="test_*.py")
 
-.PHONY: compare test parity gpu lint docs clean
+.PHONY: compare test parity browser gpu lint docs clean
 
 compare: $(STAMP)  ## the main job: error against evaluations on a real network
 	$(BIN)/flowsolve compare
 
 test: $(STAMP)  ## every test that this machine can run
-	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal -m "not alone and not parity"
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal -m "not alone and not parity and not browser"
 	$(BIN)/python -m pytest -m alone $(call holding,mark\.alone)
 
 parity: $(PEERS)/.installed  ## the same numbers as diffusers, k-diffusion, torch-fidelity, which .venv never sees
 	PYTHONPATH=$(PEERS) $(BIN)/python -c "from diffusers import DDIMScheduler; import torchsde"
 	PYTHONPATH=$(PEERS) $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal -rs -m parity $(call holding,mark\.parity|k_sampling)
+
+browser: $(STAMP)  ## the explorer's page, operated in Chromium (Debian: chromium, chromium-driver)
+	$(BIN)/python -m pytest -rs -m browser $(call holding,mark\.browser)
 
 gpu:  ## the tests marked gpu and the step's cost, on a CUDA device; nothing is installed; WHEELS=folder
 	PYTHONPATH=.:solvers $(PYTHON) benchmarks/gpu_check.py $(if $(WHEELS),--wheels $(WHEELS))

@@ -1,4 +1,4 @@
-"""Chromium through its own driver: the W3C WebDriver protocol over HTTP, with nothing but the standard library."""
+"""Chromium through its driver: the W3C WebDriver protocol over HTTP, with the standard library alone."""
 
 from __future__ import annotations
 
@@ -15,10 +15,20 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+BROWSER = (
+    shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+)
 DRIVER = shutil.which("chromedriver")
 ELEMENT = "element-6066-11e4-a52e-4f735466cecf"
-KEYS = {"left": "\ue012", "up": "\ue013", "right": "\ue014", "down": "\ue015", "tab": "\ue004", "end": "\ue010"}
+PROBES = (Path(__file__).parent / "probes.js").read_text(encoding="utf-8")
+KEYS = {
+    "left": "\ue012",
+    "up": "\ue013",
+    "right": "\ue014",
+    "down": "\ue015",
+    "tab": "\ue004",
+    "end": "\ue010",
+}
 FLAGS = (
     "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run",
     "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage", "--hide-scrollbars",
@@ -30,8 +40,15 @@ class Browser:
 
     def __init__(self, address: str, size: tuple[int, int], folder: Path) -> None:
         self.address = address
-        options = {"binary": BROWSER, "args": [*FLAGS, f"--user-data-dir={folder}", "--window-size=%d,%d" % size]}
-        wanted = {"browserName": "chrome", "goog:chromeOptions": options, "goog:loggingPrefs": {"browser": "ALL"}}
+        options = {
+            "binary": BROWSER,
+            "args": [*FLAGS, f"--user-data-dir={folder}", f"--window-size={size[0]},{size[1]}"],
+        }
+        wanted = {
+            "browserName": "chrome",
+            "goog:chromeOptions": options,
+            "goog:loggingPrefs": {"browser": "ALL"},
+        }
         self.session = ""
         answer = self.ask("POST", "/session", capabilities={"alwaysMatch": wanted})
         self.session = f"/session/{answer['sessionId']}"
@@ -51,12 +68,16 @@ class Browser:
         self.ask("POST", "/url", url="about:blank")
         self.ask("POST", "/url", url=page.as_uri() + hash_)
         self.until("document.documentElement.dataset.ready === 'yes'")
+        self.js(PROBES)
         self.settle()
 
     def go(self, hash_: str = "") -> None:
         """The open page at another address: the state of `hash_`, and of nothing that was there before."""
-        self.js("window.scrollTo(0, 0); document.activeElement.blur(); Explorer.writeHash(); location.hash = arguments[0]", hash_)
-        self.until(f"Explorer.toHash(Explorer.state) === Explorer.toHash(Explorer.fromHash({json.dumps(hash_)}))")
+        self.js("window.scrollTo(0, 0); document.activeElement.blur(); Explorer.writeHash()")
+        self.js("location.hash = arguments[0]", hash_)
+        self.until(
+            f"Explorer.toHash(Explorer.state) === Explorer.toHash(Explorer.fromHash({json.dumps(hash_)}))"
+        )
         self.until("Explorer.waiting() === 0")
         self.settle()
 
@@ -104,7 +125,7 @@ class Browser:
         moves = [
             {"type": "pointerMove", "origin": at, "x": 0, "y": 0},
             {"type": "pointerDown", "button": 0},
-            *({"type": "pointerMove", "origin": "pointer", "x": x, "y": 0, "duration": 30} for x in (dx // 2, dx - dx // 2)),
+            *({"type": "pointerMove", "origin": "pointer", "x": x, "y": 0} for x in (dx // 2, dx - dx // 2)),
             {"type": "pointerUp", "button": 0},
         ]  # fmt: skip
         self.pointer(moves)
@@ -112,13 +133,20 @@ class Browser:
     def point(self, selector: str, x: int, y: int, press: bool = False) -> None:
         """The pointer to (x, y) from the middle of the element, and a click there."""
         self.js("document.querySelector(arguments[0]).scrollIntoView({block: 'center'})", selector)
-        moves: list[dict[str, Any]] = [{"type": "pointerMove", "origin": {ELEMENT: self.find(selector)}, "x": x, "y": y}]
+        moves: list[dict[str, Any]] = [
+            {"type": "pointerMove", "origin": {ELEMENT: self.find(selector)}, "x": x, "y": y}
+        ]
         if press:
             moves += [{"type": "pointerDown", "button": 0}, {"type": "pointerUp", "button": 0}]
         self.pointer(moves)
 
     def pointer(self, moves: list[dict[str, Any]]) -> None:
-        mouse = {"type": "pointer", "id": "mouse", "parameters": {"pointerType": "mouse"}, "actions": moves}
+        mouse = {
+            "type": "pointer",
+            "id": "mouse",
+            "parameters": {"pointerType": "mouse"},
+            "actions": moves,
+        }
         self.ask("POST", "/actions", actions=[mouse])
         self.settle()
 
@@ -128,7 +156,11 @@ class Browser:
     def size(self, width: int, height: int, ratio: float = 1) -> None:
         """The viewport as a screen of this size has it, narrower than any window too."""
         self.devtools(
-            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=ratio, mobile=False
+            "Emulation.setDeviceMetricsOverride",
+            width=width,
+            height=height,
+            deviceScaleFactor=ratio,
+            mobile=False,
         )
         self.settle()
 
@@ -155,7 +187,9 @@ def chromium(folder: Path, size: tuple[int, int] = (1280, 900)) -> Iterator[Brow
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    driver = subprocess.Popen([DRIVER, f"--port={port}"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    driver = subprocess.Popen(
+        [DRIVER, f"--port={port}"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     try:
         end = time.monotonic() + 20
         while True:

@@ -66,8 +66,13 @@
   function listen() {
     var at = function (event) { var b = svg.getBoundingClientRect(); return svg.X.inverse(event.clientX - b.left); };
     svg.addEventListener("pointerdown", function (event) {
-      var g = event.target.closest(".handle"), row = event.target.closest(".gridrow");
-      if (g && g.dataset.k) { held = Number(g.dataset.k); g.focus(); svg.setPointerCapture(event.pointerId); event.preventDefault(); }
+      var g = event.target.closest(".handle"), row = event.target.closest(".gridrow"), levels = E.levels(), x = event.clientX - svg.getBoundingClientRect().left;
+      if (g) {  // of handles that lie on each other the nearest
+        var far = function (k) { return Math.abs(svg.X(levels[k]) - x); }, best = 1;
+        for (var k = 1; k + 1 < levels.length; k++) if (far(k) < far(best)) best = k;
+        if (levels.length < 3 || far(best) > 16) return;
+        held = best; svg.handles[best].focus(); svg.setPointerCapture(event.pointerId); event.preventDefault();
+      }
       else if (row) E.set({ grid: row.dataset.grid });
     });
     svg.addEventListener("pointermove", function (event) { if (held >= 0) move(held, at(event)); });

@@ -1,0 +1,41 @@
+"""One browser with the page from the disk, for all tests that ask for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from flowsolve.explorer.page import page
+from flowsolve.explorer.plans import export
+from flowsolve.explorer.sprites import shipped
+from tests.explorer.browser import BROWSER, DRIVER, Browser, chromium
+
+STEPS = (1, 2, 4, 6, 12)  # numbers of steps of the page under test
+
+
+@pytest.fixture(scope="session")
+def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("explorer") / "explorer.html"
+    path.write_text(page({**export(steps=STEPS), "sprites": shipped()}), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="session")
+def shared(tmp_path_factory: pytest.TempPathFactory, file: Path) -> Iterator[Browser]:
+    if not (BROWSER and DRIVER):
+        pytest.skip("needs chromium and chromedriver")
+    with chromium(tmp_path_factory.mktemp("profile")) as browser:
+        browser.open(file)
+        yield browser
+
+
+@pytest.fixture
+def browser(shared: Browser) -> Iterator[Browser]:
+    """The page as one finds it. Whatever a test does, it leaves no error in the console."""
+    shared.size(1280, 900)
+    shared.media(prefers_color_scheme="light", prefers_reduced_motion="reduce")
+    shared.go()
+    yield shared
+    assert shared.errors() == []
