@@ -12,7 +12,7 @@ from flowsolve.explorer.plans import export
 from flowsolve.explorer.sprites import shipped
 from tests.explorer.browser import BROWSER, DRIVER, Browser, chromium
 
-STEPS = (1, 2, 4, 6, 12)  # numbers of steps of the page under test
+STEPS = (1, 2, 4, 6, 12, 24)  # numbers of steps of the page under test
 
 
 @pytest.fixture(scope="session")

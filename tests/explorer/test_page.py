@@ -137,3 +137,29 @@ def test_euler_is_ddim_in_three_charts_and_another_method_in_the_fourth(browser:
     assert torch.allclose(noise, data, rtol=0, atol=1e-12)
     assert torch.allclose(noise, flow, rtol=0, atol=1e-12)
     assert float((noise - velocity).abs().max()) > 0.01
+
+
+def test_what_the_examples_say_is_so(browser: Browser) -> None:
+    def show(name: str) -> None:
+        browser.js(
+            "Probe.visible('.try a').find((a) => a.textContent === arguments[0]).click()", name
+        )
+        browser.until("Explorer.errorRows().done && Explorer.waiting() === 0")
+
+    def error(key: str, nfe: int) -> float:
+        rows = browser.js("return Explorer.errorRows().rows[arguments[0]]", key)
+        return float(next(row["error"] for row in rows if row["nfe"] == nfe))
+
+    show("Heun overtakes DDIM")
+    assert browser.js(
+        "return !!document.querySelector('#errors-legend').closest('section').querySelector('#try-say')"
+    )
+    assert error("heun", 12) > error("euler", 12)
+    assert error("heun", 24) < error("euler", 24)
+    show("a narrow mode")
+    for key, order in (("euler", 1), ("dpmpp_2m", 2)):
+        assert math.log(error(key, 12) / error(key, 24), 2) < 0.8 * order
+    show("guidance")
+    guided = browser.js("return Probe.power()")
+    browser.go("#scene=classes&scale=1&n=12")
+    assert guided > 1.1 * browser.js("return Probe.power()")

@@ -200,6 +200,10 @@ def test_dark_by_the_system_by_the_button_and_by_the_address(browser: Browser) -
 def test_nothing_is_wider_than_the_screen(browser: Browser, width: int, what: str) -> None:
     browser.size(width, 740)
     browser.go(FULL[what])
+    assert (
+        browser.js("return Probe.visible('#in-solver').length") == 0
+    )  # folded away, until one asks for it
+    browser.click("summary")
     assert browser.js("return document.documentElement.scrollWidth") <= width
     assert browser.js("return Probe.wide()") == []
 

@@ -23,6 +23,9 @@
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", E.paint);
     addEventListener("beforeprint", function () { E.printing = true; document.documentElement.dataset.theme = "light"; E.colours = {}; E.ask(true); E.frame(); E.flush(); });
     addEventListener("afterprint", function () { E.printing = false; E.paint(); });
+    var narrow = matchMedia("(max-width: 1000px)"), fold = function () { E.$("controls").open = !narrow.matches; };
+    narrow.addEventListener("change", fold);
+    fold();
     E.paint();
     document.documentElement.dataset.ready = "yes";
   }

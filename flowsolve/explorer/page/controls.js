@@ -49,6 +49,17 @@
       var at = node.dataset.choose.split("=");
       node.addEventListener("click", function () { var patch = {}; patch[at[0]] = at[1]; E.set(patch); });
     });
+    document.querySelectorAll("[data-to]").forEach(function (a) {  // an example: its state, its sentence, its place
+      a.addEventListener("click", function (event) {
+        event.preventDefault();
+        E.set(Object.assign(E.fromHash(a.getAttribute("href")), { theme: E.state.theme }));
+        var title = E.$(a.dataset.to), words = E.$("try-say");
+        words.hidden = false;
+        words.textContent = a.dataset.say;
+        title.after(words);
+        title.scrollIntoView({ behavior: E.still() ? "auto" : "smooth", block: "start" });
+      });
+    });
     E.$("new-noise").addEventListener("click", function () { E.set({ seed: E.state.seed % 999 + 1 }); });
     E.$("reset").addEventListener("click", function () { E.set(Object.assign({}, E.DEFAULT, { theme: E.state.theme })); });
     E.$("theme").addEventListener("click", function () { E.set({ theme: E.dark() ? "light" : "dark" }); E.paint(); });

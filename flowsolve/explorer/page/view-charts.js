@@ -73,8 +73,8 @@
       });
     });
     c.restore();
-    var y = right.b - 52;
-    THREE.forEach(function (m, i) { E.mark(c, m[2], right.l + 14, y + i * 18 - 4, 4, E.css(m[1])); right.text(right.l + 24, y + i * 18, m[3], { kind: "legend" }); });
+    var y = right.t + 16, wide = right.r - 172;
+    THREE.forEach(function (m, i) { E.mark(c, m[2], wide, y + i * 18 - 4, 4, E.css(m[1])); right.text(wide + 10, y + i * 18, m[3], { kind: "legend" }); });
     right.end();
     var at = function (key) { var r = (rows[key] || []).find(function (r) { return r.n === s.n; }); return r ? E.num(r.error, 2) : "not yet known"; };
     E.say("charts-words", "Errors at " + E.count(s.n, "step") + (s.grid === "dragged" ? " of the Karras grid" : "") + ": " + at("euler") + " in dσ, " + at("euler_velocity") + " in d arctan σ, " + at("euler_in_t") + " in dt. All three fall as 1/n and tend to one answer: the coordinate changes the steps, and not the limit.");

@@ -49,10 +49,10 @@
     legend(s, rows);
     if (E.drawChartErrors) E.drawChartErrors(s);
   };
-  /* what slopes −1 to −4 look like on these axes */
+  /* what slopes −1, −2 and −4 look like on these axes */
   function guides(c, X, Y) {
-    var x0 = X(1.15), y0 = fig.b - (fig.b - fig.t) * 0.36, long = (X(10) - X(1)) * (fig.w < 520 ? 0.4 : 0.36), up = (Y(0.1) - Y(1)) / (X(10) - X(1));
-    [1, 2, 3, 4].forEach(function (p) {
+    var x0 = X(1.15), y0 = fig.b - (fig.b - fig.t) * 0.36, long = (X(10) - X(1)) * (fig.w < 520 ? 0.6 : 0.36), up = (Y(0.1) - Y(1)) / (X(10) - X(1));
+    [1, 2, 4].forEach(function (p) {
       var q = Math.hypot(1, p * up), dx = long / q, dy = long * p * up / q;
       E.line(c, [[x0, y0], [x0 + dx, y0 + dy]], E.css("axis"), 1.2);
       fig.text(x0 + dx + 4, y0 + dy + 5, "−" + p, {});

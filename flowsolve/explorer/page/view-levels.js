@@ -46,9 +46,9 @@
       svg.rows = grids.map(function (g, i) {
         var y = head + 22 + i * gap, row = node("g", { "data-grid": g.key }, svg), plan = Flow.plan(s.solver, g.key, s.schedule, s.n) || Flow.plan("euler", g.key, s.schedule, s.n);
         node("rect", { x: 0, y: y - gap / 2 - (narrow ? 6 : 0), width: w, height: gap, class: "hit", rx: 6 }, row);
-        node("text", { x: narrow ? l - 8 : l - 16, y: narrow ? y - 9 : y + 4, class: "rowname", "text-anchor": narrow ? "start" : "end" }, row, g.label);
+        node("text", { x: narrow ? l - 8 : l - 16, y: narrow ? y - 9 : y + 4, class: "rowname", "text-anchor": narrow ? "start" : "end" }, row, g.label + (plan || !narrow ? "" : ": for the linear β schedule only"));
         node("line", { x1: l, x2: r, y1: y, y2: y, class: "rail" }, row);
-        if (!plan) node("text", { x: (l + r) / 2, y: y - 7, class: "tick", "text-anchor": "middle" }, row, "for the linear β schedule only");
+        if (!plan && !narrow) node("text", { x: (l + r) / 2, y: y - 7, class: "tick", "text-anchor": "middle" }, row, "for the linear β schedule only");
         if (plan) plan.levels.forEach(function (v) { node("circle", { cx: X(Math.max(low, v)), cy: y, r: 3.2 }, row); });
         return row;
       });

@@ -18,7 +18,7 @@
     fig.clip();
     var at = function (n, i) { return [X(clock.t(n.sigma)), Y(clock.alpha(n.sigma) * n.x[i * d])]; };
     var dense = E.dense(), lines = E.exactLines();
-    E.line(c, lines.map(function (x, q) { var g = dense[q]; return [X(clock.t(g)), Y(clock.alpha(g) * x[s.sample * d])]; }), E.css("ink"), 1.6, 0.8);
+    E.line(c, lines.map(function (x, q) { var g = dense[q]; return [X(clock.t(g)), Y(clock.alpha(g) * x[s.sample * d])]; }), E.css("ink"), 2.4, 0.9);
     for (var i = 0; i < RUNS; i++) {
       E.line(c, R.path.map(function (n) { return at(n, i); }), E.css("a"), 1.1, 0.4);
       R.path.forEach(function (n) { var q = at(n, i); c.globalAlpha = 0.5; E.mark(c, "circle", q[0], q[1], 1.7, E.css("a")); c.globalAlpha = 1; });
@@ -39,7 +39,7 @@
     ends.sort(function (a, b) { return a - b; });
     var spread = ends[RUNS - 1] - ends[0], above = ends.filter(function (v) { return v > 0; }).length;
     E.say("noise-words", RUNS + " runs of " + E.count(R.path.length - 1, "step") + " from one x_T (sample " + (s.sample + 1) + "). " + (spread < 1e-9 ? "At η = 0 no noise is drawn: all end at " + E.num(ends[0], 4) + "."
-      : "At η = " + E.num(eta) + " they end between " + E.num(ends[0]) + " and " + E.num(ends[RUNS - 1]) + ", " + above + " of them above 0: x_T no longer says which sample it becomes.") + " Black: the exact flow from the same x_T.");
+      : "At η = " + E.num(eta) + " they end between " + E.num(ends[0]) + " and " + E.num(ends[RUNS - 1]) + ", " + above + " of them above 0: x_T no longer says which sample it becomes.") + " The thick line is the exact flow from the same x_T.");
   }
   E.view("noise", ["scene", "label", "scale", "seed", "n", "solver", "grid", "schedule", "levels", "sample", "eta"], draw, "noise-plot");
 })(Explorer);

@@ -14,7 +14,8 @@
     math: function (body, block) { return '<math xmlns="http://www.w3.org/1998/Math/MathML"' + (block ? ' display="block"' : "") + ">" + body + "</math>"; },
   };
   var one = M.n("1"), minus = M.o("−"), plus = M.o("+"), eq = M.o("="), open = '<mo stretchy="false">(</mo>', close = '<mo stretchy="false">)</mo>';
-  function signed(v, d) { var t = E.num(v, d || 4); return v < 0 ? open + M.n(t) + close : M.n(t); }
+  function short(v) { return E.num(v, innerWidth < 480 ? 3 : 4); }
+  function signed(v) { var t = short(v); return v < 0 ? open + M.n(t) + close : M.n(t); }
   function lines(title, note, formula, numbers, result, value, href) {
     return '<article class="card"><div><h3>' + title + '</h3><p class="note">' + note + '</p></div><div class="formulas"><div class="formula">' + M.math(formula, true) + '</div><div class="formula small">' + M.math(numbers, true) +
       '</div></div><p class="result"><span>' + result + '</span> <output data-way="' + href + '">' + value + "</output></p></article>";
@@ -28,12 +29,12 @@
     var ab = M.bar("α"), abs = M.sub(ab, M.i("s")), abt = M.sub(ab, M.i("t")), xs = M.sub(M.i("x"), M.i("s")), xt = M.sub(M.i("x"), M.i("t"));
     var Av = 1 / (1 + a.sigma * a.sigma), Bv = 1 / (1 + b.sigma * b.sigma), X = Math.sqrt(Av) * x, eps = M.i("ε");
     var twelve = M.row(xt, eq, M.root(abt), M.frac(M.row(xs, minus, M.root(M.row(one, minus, abs)), eps), M.root(abs)), plus, M.root(M.row(one, minus, abt)), eps);
-    var twelveN = M.row(eq, signed(Math.sqrt(Bv)), M.o("·"), M.frac(M.row(M.n(E.num(X, 4)), minus, signed(Math.sqrt(1 - Av)), M.o("·"), signed(e)), M.n(E.num(Math.sqrt(Av), 4))), plus, signed(Math.sqrt(1 - Bv)), M.o("·"), signed(e));
+    var twelveN = M.row(eq, signed(Math.sqrt(Bv)), M.o("·"), M.frac(M.row(M.n(short(X)), minus, signed(Math.sqrt(1 - Av)), M.o("·"), signed(e)), M.n(short(Math.sqrt(Av)))), plus, signed(Math.sqrt(1 - Bv)), M.o("·"), signed(e));
     var q = function (v) { return M.root(M.frac(M.row(one, minus, v), v)); };
     var thirteen = M.row(M.frac(xt, M.root(abt)), eq, M.frac(xs, M.root(abs)), plus, M.o("("), q(abt), minus, q(abs), M.o(")"), eps);
-    var thirteenN = M.row(eq, M.frac(M.n(E.num(X, 4)), M.n(E.num(Math.sqrt(Av), 4))), plus, open, M.n(E.num(b.sigma, 4)), minus, M.n(E.num(a.sigma, 4)), close, M.o("·"), signed(e));
+    var thirteenN = M.row(eq, M.frac(M.n(short(X)), M.n(short(Math.sqrt(Av)))), plus, open, M.n(short(b.sigma)), minus, M.n(short(a.sigma)), close, M.o("·"), signed(e));
     var euler = M.row(M.sub(M.bar("x"), M.i("t")), eq, M.sub(M.bar("x"), M.i("s")), plus, open, M.sub(M.i("σ"), M.i("t")), minus, M.sub(M.i("σ"), M.i("s")), close, eps);
-    var eulerN = M.row(eq, M.n(E.num(x, 4)), plus, open, M.n(E.num(b.sigma, 4)), minus, M.n(E.num(a.sigma, 4)), close, M.o("·"), signed(e));
+    var eulerN = M.row(eq, M.n(short(x)), plus, open, M.n(short(b.sigma)), minus, M.n(short(a.sigma)), close, M.o("·"), signed(e));
     var show = function (v) { return E.minus(v.toFixed(10)); };
     E.html(box,
       lines("DDIM, Eq. 12", "predict x̂₀, then add the noise back", twelve, twelveN, "xₜ / √ᾱₜ =", show(w.eq12.xbar[0]), "eq12") +
