@@ -199,7 +199,8 @@ const Flow = (() => {
       eps: (x, sigma, out) => { out.fill(0); out[1 + rows.length] = 1; return out; },
       x0: (x, sigma, out) => { out.set(x); out[1 + rows.length] -= sigma; return out; },
     };
-    return [...rows, run(plan, symbols, state, null, (before) => rows.push(before))];
+    const end = run(plan, symbols, state, null, (before) => rows.push(before));
+    return [...rows, end];
   }
 
   // x at the end; states: of every evaluation, with its ε; path: at every level, where a method that corrects a
