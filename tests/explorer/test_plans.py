@@ -16,9 +16,10 @@ from torch import Tensor
 from flowsolve import ODE, Grid, Solver, karras, sample, solve, tabulate, unit_noise
 from flowsolve.analysis.stages import recurrence
 from flowsolve.errors import StateError, TableError
-from flowsolve.explorer import SCENES, export, methods, own
+from flowsolve.explorer import SCENES, export, methods, own, page
 from flowsolve.explorer.plans import cases, packed
 from flowsolve.explorer.scenes import SIGMA_MAX, SIGMA_MIN
+from flowsolve.explorer.sprites import shipped
 from flowsolve_solvers import ALL, STOCHASTIC, TWO_STATE, GaussianStart, Heun, Scipy, UniPC
 from tests.explorer.helpers import Drawn, Jobs, largest, needs_node, ode_of, start
 from tests.helpers import says
@@ -53,6 +54,7 @@ def test_every_plan(tmp_path: Path) -> None:
             asked = {"method": method.key, "grid": at, "schedule": schedule, "n": n}
             jobs.add("plan", end, scene=name, x=x, draws=drawn.all, **asked)
     assert len(jobs.jobs) == sum(map(len, data["plans"].values())) > 1800
+    assert len(page.page(data | {"sprites": shipped()}).encode()) < 1.5e6
     assert not wrong(jobs, tmp_path)
 
 
