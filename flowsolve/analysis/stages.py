@@ -142,7 +142,7 @@ def _plan(run: BasisRun, chart: Chart, reach: int) -> list[Stage] | None:
 def _combination(target: Vector, vectors: Sequence[Vector]) -> list[float] | None:
     """Weights of the target on as many of `vectors`, in order, as it takes; None if all are too few.
 
-    The vectors are made orthogonal one by one until nothing is left of the target; the weights are refined once.
+    The vectors are made orthogonal one by one, until nothing is left of the target; one refinement.
     """
     import numpy as np
 

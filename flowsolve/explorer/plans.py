@@ -137,7 +137,7 @@ def export(chosen: Sequence[Method] | None = None, steps: Sequence[int] = STEPS)
     for method in chosen:
         for at, key, n, solver, grid in cases(method, steps):
             levels.setdefault(at, {})[n] = [*grid]
-            plans.setdefault(key, {})[n] = _plan(recurrence(solver, grid))
+            plans.setdefault(key, {})[n] = packed(recurrence(solver, grid))
     return {
         "version": VERSION,
         "sigma": {"max": SIGMA_MAX, "min": SIGMA_MIN},
@@ -195,7 +195,7 @@ def _about(method: Method) -> dict[str, Any]:
     }
 
 
-def _plan(found: Recurrence) -> list[Any]:
+def packed(found: Recurrence) -> list[Any]:
     """[nodes, start, stages]; a stage is [σ, number, data, a, b, scale, [j, c, ...], [draws]]."""
     return [[*found.nodes], _stage(found.start)[5:], [_stage(stage) for stage in found.stages]]
 

@@ -57,6 +57,7 @@ def _unit(
     title: str,
     means: tuple[Vector, ...],
     deviations: Vector,
+    *,
     weights: Vector = (),
     labels: tuple[int, ...] = (),
 ) -> Scene:
@@ -75,10 +76,10 @@ def _circle(*degrees: float) -> tuple[Vector, ...]:
 
 
 SCENES = (
-    _unit("modes2", "two modes, 1-D", ((-1.0,), (1.0,)), (0.3, 0.2), (0.35, 0.65)),
+    _unit("modes2", "two modes, 1-D", ((-1.0,), (1.0,)), (0.3, 0.2), weights=(0.35, 0.65)),
     _unit("three", "three modes, 2-D", _circle(90, 210, 330), (0.2, 0.3, 0.4)),
     _unit("ring", "a ring, 2-D", _circle(*range(0, 360, 24)), (0.12,) * 15),
-    _unit("narrow", "a narrow mode, 1-D", ((-0.8,), (1.0,)), (0.5, 0.02), (0.7, 0.3)),
+    _unit("narrow", "a narrow mode, 1-D", ((-0.8,), (1.0,)), (0.5, 0.02), weights=(0.7, 0.3)),
     _unit(
         "classes", "three classes, 2-D", _circle(60, 120, 180, 240, 300, 360), (0.18,) * 6,
         labels=(0, 0, 1, 1, 2, 2),

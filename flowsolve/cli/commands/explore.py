@@ -18,7 +18,6 @@ def add(c: argparse.ArgumentParser) -> None:
     c.add_argument("--solver", action="append", default=[], metavar="SOLVER",
                    help="a method to add: a name or package.module:Mine; may be given again")  # fmt: skip
     c.add_argument("--no-open", action="store_true", help="do not open it in a browser")
-    c.add_argument("--quiet", action="store_true", help="no progress")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -31,7 +30,7 @@ def run(args: argparse.Namespace) -> int:
     out = Path(args.out)
     check_file(out, args.overwrite)
     own = [explorer.own(_solver(text), i) for i, text in enumerate(args.solver, 1)]
-    with busy(f"writing {out}", args.quiet):
+    with busy(f"writing {out}"):
         explorer.write(out, own)
     print(f"{out}: {out.stat().st_size / 1e6:.2f} MB, one file that needs no network")
     if not args.no_open:
