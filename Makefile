@@ -4,6 +4,7 @@ VENV := .venv
 STAMP := $(VENV)/.installed
 BIN := $(VENV)/bin
 PEERS := .venv-parity
+DRIVER := .venv-browser
 export OMP_WAIT_POLICY ?= PASSIVE
 export PYTHONDONTWRITEBYTECODE :=
 
@@ -23,8 +24,8 @@ parity: $(PEERS)/.installed  ## the same numbers as diffusers, k-diffusion, torc
 	PYTHONPATH=$(PEERS) $(BIN)/python -c "from diffusers import DDIMScheduler; import torchsde"
 	PYTHONPATH=$(PEERS) $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal -rs -m parity $(call holding,mark\.parity|k_sampling)
 
-browser: $(STAMP)  ## the explorer's page, operated in Chromium (Debian: chromium, chromium-driver)
-	$(BIN)/python -m pytest -rs -m browser $(call holding,mark\.browser)
+browser: $(DRIVER)/.installed  ## the explorer's page, operated in Chromium (Debian: chromium, chromium-driver)
+	PYTHONPATH=$(DRIVER) $(BIN)/python -m pytest -rs -m browser $(call holding,mark\.browser)
 
 gpu:  ## the tests marked gpu and the step's cost, on a CUDA device; nothing is installed; WHEELS=folder
 	PYTHONPATH=.:solvers $(PYTHON) benchmarks/gpu_check.py $(if $(WHEELS),--wheels $(WHEELS))
@@ -49,5 +50,10 @@ $(PEERS)/.installed: $(STAMP) constraints-parity.txt
 	$(BIN)/python -m pip install -q --no-deps --target $(PEERS) -r constraints-parity.txt
 	touch $@
 
+$(DRIVER)/.installed: $(STAMP) constraints-browser.txt
+	rm -rf $(DRIVER)
+	$(BIN)/python -m pip install -q --no-deps --target $(DRIVER) -r constraints-browser.txt
+	touch $@
+
 clean:
-	rm -rf $(VENV) $(PEERS) docs/_build dist build
+	rm -rf $(VENV) $(PEERS) $(DRIVER) docs/_build dist build

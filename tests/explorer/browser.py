@@ -1,34 +1,25 @@
-"""Chromium through its driver: the W3C WebDriver protocol over HTTP, with the standard library alone."""
+"""Chromium with the page, through selenium: only what the tests ask of it."""
 
 from __future__ import annotations
 
 import base64
 import json
 import shutil
-import socket
-import subprocess
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from selenium.webdriver import ActionChains, Chrome, ChromeOptions, ChromeService, Keys
+from selenium.webdriver.common.by import By
+
 BROWSER = (
     shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 )
 DRIVER = shutil.which("chromedriver")
-ELEMENT = "element-6066-11e4-a52e-4f735466cecf"
 PROBES = (Path(__file__).parent / "probes.js").read_text(encoding="utf-8")
-KEYS = {
-    "left": "\ue012",
-    "up": "\ue013",
-    "right": "\ue014",
-    "down": "\ue015",
-    "tab": "\ue004",
-    "end": "\ue010",
-}
+KEYS = {"left": Keys.ARROW_LEFT, "right": Keys.ARROW_RIGHT, "tab": Keys.TAB}
 FLAGS = (
     "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run",
     "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage", "--hide-scrollbars",
@@ -36,37 +27,15 @@ FLAGS = (
 
 
 class Browser:
-    """One session of chromedriver at `address`."""
+    """A browser whose page is the explorer."""
 
-    def __init__(self, address: str, size: tuple[int, int], folder: Path) -> None:
-        self.address = address
-        options = {
-            "binary": BROWSER,
-            "args": [*FLAGS, f"--user-data-dir={folder}", f"--window-size={size[0]},{size[1]}"],
-        }
-        wanted = {
-            "browserName": "chrome",
-            "goog:chromeOptions": options,
-            "goog:loggingPrefs": {"browser": "ALL"},
-        }
-        self.session = ""
-        answer = self.ask("POST", "/session", capabilities={"alwaysMatch": wanted})
-        self.session = f"/session/{answer['sessionId']}"
-
-    def ask(self, method: str, path: str, **body: Any) -> Any:
-        data = json.dumps(body).encode() if method == "POST" else None
-        request = urllib.request.Request(self.address + self.session + path, data, method=method)
-        request.add_header("Content-Type", "application/json")
-        try:
-            with urllib.request.urlopen(request, timeout=60) as reply:
-                return json.load(reply)["value"]
-        except urllib.error.HTTPError as error:
-            raise AssertionError(json.load(error)["value"]["message"]) from None
+    def __init__(self, driver: Chrome) -> None:
+        self.driver = driver
 
     def open(self, page: Path, hash_: str = "") -> None:
         """The page from the disk, once it says that it is ready."""
-        self.ask("POST", "/url", url="about:blank")
-        self.ask("POST", "/url", url=page.as_uri() + hash_)
+        self.driver.get("about:blank")
+        self.driver.get(page.as_uri() + hash_)
         self.until("document.documentElement.dataset.ready === 'yes'")
         self.js(PROBES)
         self.settle()
@@ -83,7 +52,7 @@ class Browser:
 
     def js(self, code: str, *arguments: Any) -> Any:
         """What `code`, the body of a function, returns."""
-        return self.ask("POST", "/execute/sync", script=code, args=list(arguments))
+        return self.driver.execute_script(code, *arguments)  # type: ignore[no-untyped-call]
 
     def until(self, condition: str, seconds: float = 20) -> None:
         """Waits until the JavaScript expression is true."""
@@ -95,14 +64,13 @@ class Browser:
     def settle(self) -> None:
         """Two frames: what was asked for has been drawn."""
         code = "const done = arguments[0]; requestAnimationFrame(() => requestAnimationFrame(() => done()))"
-        self.ask("POST", "/execute/async", script=code, args=[])
+        self.driver.execute_async_script(code)  # type: ignore[no-untyped-call]
 
-    def find(self, selector: str) -> str:
-        found = self.ask("POST", "/element", using="css selector", value=selector)
-        return str(found[ELEMENT])
+    def find(self, selector: str) -> Any:
+        return self.driver.find_element(By.CSS_SELECTOR, selector)
 
     def click(self, selector: str) -> None:
-        self.ask("POST", f"/element/{self.find(selector)}/click")
+        self.find(selector).click()
         self.settle()
 
     def text(self, selector: str) -> str:
@@ -114,54 +82,34 @@ class Browser:
         self.type(*keys)
 
     def type(self, *keys: str) -> None:
-        actions = [{"type": what, "value": KEYS[k]} for k in keys for what in ("keyDown", "keyUp")]
-        self.ask("POST", "/actions", actions=[{"type": "key", "id": "keys", "actions": actions}])
+        ActionChains(self.driver).send_keys(*(KEYS[key] for key in keys)).perform()
         self.settle()
 
     def drag(self, selector: str, dx: int) -> None:
         """Takes the element by its middle and carries it dx pixels to the right."""
-        self.js("document.querySelector(arguments[0]).scrollIntoView({block: 'center'})", selector)
-        at = {ELEMENT: self.find(selector)}
-        moves = [
-            {"type": "pointerMove", "origin": at, "x": 0, "y": 0},
-            {"type": "pointerDown", "button": 0},
-            *({"type": "pointerMove", "origin": "pointer", "x": x, "y": 0} for x in (dx // 2, dx - dx // 2)),
-            {"type": "pointerUp", "button": 0},
-        ]  # fmt: skip
-        self.pointer(moves)
+        chain = self._at(selector, 0, 0).click_and_hold()
+        chain.move_by_offset(dx // 2, 0).move_by_offset(dx - dx // 2, 0).release().perform()
+        self.settle()
 
     def point(self, selector: str, x: int, y: int, press: bool = False) -> None:
         """The pointer to (x, y) from the middle of the element, and a click there."""
-        self.js("document.querySelector(arguments[0]).scrollIntoView({block: 'center'})", selector)
-        moves: list[dict[str, Any]] = [
-            {"type": "pointerMove", "origin": {ELEMENT: self.find(selector)}, "x": x, "y": y}
-        ]
-        if press:
-            moves += [{"type": "pointerDown", "button": 0}, {"type": "pointerUp", "button": 0}]
-        self.pointer(moves)
-
-    def pointer(self, moves: list[dict[str, Any]]) -> None:
-        mouse = {
-            "type": "pointer",
-            "id": "mouse",
-            "parameters": {"pointerType": "mouse"},
-            "actions": moves,
-        }
-        self.ask("POST", "/actions", actions=[mouse])
+        chain = self._at(selector, x, y)
+        (chain.click() if press else chain).perform()
         self.settle()
 
+    def _at(self, selector: str, x: int, y: int) -> ActionChains:
+        self.js("document.querySelector(arguments[0]).scrollIntoView({block: 'center'})", selector)
+        return ActionChains(self.driver, duration=0).move_to_element_with_offset(
+            self.find(selector), x, y
+        )
+
     def devtools(self, command: str, **parameters: Any) -> Any:
-        return self.ask("POST", "/goog/cdp/execute", cmd=command, params=parameters)
+        return self.driver.execute_cdp_cmd(command, parameters)  # type: ignore[no-untyped-call]
 
     def size(self, width: int, height: int, ratio: float = 1) -> None:
         """The viewport as a screen of this size has it, narrower than any window too."""
-        self.devtools(
-            "Emulation.setDeviceMetricsOverride",
-            width=width,
-            height=height,
-            deviceScaleFactor=ratio,
-            mobile=False,
-        )
+        screen = {"width": width, "height": height, "deviceScaleFactor": ratio, "mobile": False}
+        self.devtools("Emulation.setDeviceMetricsOverride", **screen)
         self.settle()
 
     def media(self, **features: str) -> None:
@@ -172,37 +120,25 @@ class Browser:
 
     def errors(self) -> list[str]:
         """What the console holds since the last call, and what the page caught."""
-        logged = [entry["message"] for entry in self.ask("POST", "/se/log", type="browser")]
+        logged = [entry["message"] for entry in self.driver.get_log("browser")]  # type: ignore[no-untyped-call]
         return logged + list(self.js("return window.Explorer ? Explorer.faults.splice(0) : []"))
 
-    def picture(self, path: Path, whole: bool = True) -> None:
-        shot = self.devtools("Page.captureScreenshot", captureBeyondViewport=whole)
-        path.write_bytes(base64.b64decode(shot["data"]))
+    def picture(self, path: Path, **options: Any) -> None:
+        path.write_bytes(
+            base64.b64decode(self.devtools("Page.captureScreenshot", **options)["data"])
+        )
 
 
 @contextmanager
-def chromium(folder: Path, size: tuple[int, int] = (1280, 900)) -> Iterator[Browser]:
-    """A browser, and its driver on a free port; both end with the block."""
-    assert DRIVER is not None
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    driver = subprocess.Popen(
-        [DRIVER, f"--port={port}"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
+def chromium(folder: Path) -> Iterator[Browser]:
+    """A browser with a profile in `folder`; it ends with the block."""
+    options = ChromeOptions()
+    options.binary_location = BROWSER or ""
+    for flag in (*FLAGS, f"--user-data-dir={folder}", "--window-size=1280,900"):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    driver = Chrome(options, ChromeService(DRIVER))
     try:
-        end = time.monotonic() + 20
-        while True:
-            try:
-                browser = Browser(f"http://127.0.0.1:{port}", size, folder)
-                break
-            except (ConnectionError, urllib.error.URLError):
-                assert time.monotonic() < end, "chromedriver does not answer"
-                time.sleep(0.05)
-        try:
-            yield browser
-        finally:
-            browser.ask("DELETE", "")
+        yield Browser(driver)
     finally:
-        driver.terminate()
-        driver.wait(10)
+        driver.quit()

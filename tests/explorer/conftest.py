@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from flowsolve.explorer.page import page
 from flowsolve.explorer.plans import export
 from flowsolve.explorer.sprites import shipped
-from tests.explorer.browser import BROWSER, DRIVER, Browser, chromium
+
+if TYPE_CHECKING:
+    from tests.explorer.browser import Browser
 
 STEPS = (1, 2, 4, 6, 12, 24)  # numbers of steps of the page under test
 
@@ -24,6 +27,9 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def shared(tmp_path_factory: pytest.TempPathFactory, file: Path) -> Iterator[Browser]:
+    pytest.importorskip("selenium", reason="needs selenium: make browser")
+    from tests.explorer.browser import BROWSER, DRIVER, chromium
+
     if not (BROWSER and DRIVER):
         pytest.skip("needs chromium and chromedriver")
     with chromium(tmp_path_factory.mktemp("profile")) as browser:

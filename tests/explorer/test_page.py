@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import torch
@@ -14,8 +15,10 @@ from flowsolve import solve
 from flowsolve.explorer.plans import cases, methods
 from flowsolve.explorer.scenes import SIGMA_MAX, SIGMA_MIN, scene
 from flowsolve.ode import Wrapped
-from tests.explorer.browser import Browser
 from tests.explorer.conftest import STEPS
+
+if TYPE_CHECKING:
+    from tests.explorer.browser import Browser
 
 pytestmark = pytest.mark.browser
 DOCS = Path(__file__).parents[2] / "docs"
