@@ -16,7 +16,7 @@ window.Probe = {
   )).map((n) => n.outerHTML.slice(0, 80)),
   numbered: () => Probe.visible("button, select, input, a[href], [role=slider]").map((n, i) => (n.dataset.no = i, String(i))),
   /* what stands out of the screen, but for formulas, which scroll by themselves */
-  wide: () => Probe.visible("body *").filter((n) => !n.closest(".formula, .skip")).filter((n) => {
+  wide: () => Probe.visible("body *").filter((n) => !n.closest(".formula, .skip, .offscreen")).filter((n) => {
     const r = n.getBoundingClientRect();
     return r.right > innerWidth + 0.5 || r.left < -0.5;
   }).map((n) => `${n.tagName}.${n.getAttribute("class")} ${n.textContent.slice(0, 30)}`),
@@ -35,6 +35,20 @@ window.Probe = {
     const problem = Flow.problem(scene);
     const noise = (number, count, s, t, again) => new Float64Array(count).fill(Math.sin(s + 2 * t + again));
     return keys.map((key) => Array.from(Flow.replay(Flow.plan(...key), problem, Float64Array.from(x), noise).x));
+  },
+  /* every method on this scene, once on its grid and once on levels dragged by hand: captions that are empty */
+  tour: (scene) => {
+    const mute = [], levels = "80,20,5,2,1,0.5,0.1,0.01";
+    for (const { key } of Flow.data.methods) {
+      for (const grid of [{ grid: "karras", n: 24 }, { grid: "dragged", levels }]) {
+        Explorer.set({ ...Explorer.DEFAULT, scene, solver: key, other: "heun", ...grid }, true);
+        Explorer.ask(true);
+        Explorer.frame();
+        Explorer.flush();
+        for (const f of document.querySelectorAll("figcaption")) if (f.checkVisibility() && f.textContent.length < 30) mute.push(key + " " + f.id);
+      }
+    }
+    return mute;
   },
   ends: (key) => Array.from(Explorer.replay(Explorer.plan(key), Explorer.start(17, true), 1).x),
   power: () => Explorer.run("solver", Explorer.CROWD).x.reduce((sum, v) => sum + v * v, 0) / Explorer.CROWD,

@@ -40,6 +40,14 @@ def test_every_figure_is_drawn_and_says_in_words_what_it_shows(browser: Browser)
     assert browser.js("return Probe.silent()") == []
 
 
+@pytest.mark.parametrize("name", ["modes2", "three"])
+def test_every_method_is_drawn_or_says_why_not(browser: Browser, name: str) -> None:
+    assert browser.js("return Probe.tour(arguments[0])", name) == []
+    assert "64 evaluations" in browser.js(
+        "Explorer.set({solver: 'rk4', grid: 'karras', n: 24}); return Explorer.why('rk4')"
+    )
+
+
 def test_links_lead_to_the_docs_or_are_not_there(
     browser: Browser, file: Path, tmp_path: Path
 ) -> None:

@@ -30,7 +30,7 @@
     document.documentElement.dataset.ready = "yes";
   }
   links();
-  unpacked(E.$("data").textContent.trim()).then(start).catch(function (error) {
+  Promise.resolve(E.$("data").textContent.trim()).then(unpacked).then(start).catch(function (error) {
     E.faults.push(error.message);
     E.$("broken").hidden = false;
     E.say("broken", "This page could not start: " + error.message + ". It needs a browser of 2023 or later.");

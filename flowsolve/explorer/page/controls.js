@@ -100,7 +100,7 @@
       E.slider("scale", 0, 32, Math.round(s.scale * 4), "w = " + E.num(s.scale));
     }
     var m = E.method(s.solver), o = E.method(s.other);
-    var about = function (m) { return m ? E.pretty(m.formula || m.name) + " <b>Order&nbsp;" + m.order + ".</b>" : ""; };
+    var about = function (m) { return m ? E.pretty(m.formula || m.name) + (m.ownGrid ? " It chooses its levels itself." : "") + " <b>Order&nbsp;" + m.order + ".</b>" : ""; };
     E.html(E.$("about-solver"), about(m));
     E.html(E.$("about-other"), about(o));
     E.say("state-line", scene.title + " · " + m.label + (o ? " and " + o.label : "") + " · " + E.count(steps, "step"));

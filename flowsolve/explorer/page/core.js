@@ -72,13 +72,20 @@ var Explorer = (function () {
     if (quiet) return;
     if (!began) began = performance.now();
     clearTimeout(later);
-    later = setTimeout(E.writeHash, 250);
+    later = setTimeout(function () { E.writeHash(); E.announce(); }, 250);
     E.ask();
   };
   E.writeHash = function () {
     var hash = E.toHash(E.state);
     history.replaceState(null, "", hash ? "#" + hash : location.pathname + location.search);
   };
+  /* For screen readers: what the figure at hand now shows, once the hand rests. */
+  E.announce = function () {
+    E.flush();
+    var panel = document.activeElement && document.activeElement.closest(".panel") || document.querySelector(".panel");
+    E.say("announce", panel.querySelector("figcaption").textContent);
+  };
+  E.touch = function (key) { changed[key] = true; E.ask(); };
   E.ask = function (all) {
     if (all) changed["*"] = true;
     if (!asked) asked = requestAnimationFrame(E.frame);

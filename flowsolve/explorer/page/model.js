@@ -62,6 +62,13 @@
     }
     return Flow.plan(key, s.grid === "dragged" ? "karras" : s.grid, s.schedule, n === undefined ? s.n : n);
   };
+  /* Why a method has no plan for what is chosen; "" if it has one. */
+  E.why = function (key) {
+    var m = E.method(key), s = E.state;
+    if (E.plan(key)) return "";
+    if (s.grid === "dragged") return m.label + " is exported for the named grids only: choose one, or a method such as DDIM for levels dragged by hand. ";
+    return m.label + " would take more than the 64 evaluations that this page holds: choose fewer steps. ";
+  };
   E.levels = function () {
     var s = E.state, plan;
     if (s.grid === "dragged") return E.readLevels(s.levels);
@@ -150,7 +157,7 @@
       (job.rows[at[0]] = job.rows[at[0]] || []).push({ n: at[1], nfe: plan.nfe, error: error });
     }
     job.done = !job.todo.length;
-    if (job.done) busy = null; else setTimeout(function () { work(job, key); }, 0);
+    if (job.done) { busy = null; E.touch("errors"); } else setTimeout(function () { work(job, key); }, 0);
     if (E.drawErrors) E.drawErrors(E.state);
   }
 })(Explorer);

@@ -76,9 +76,9 @@
   function words(s, rows, job) {
     if (s.grid === "dragged" && !under) return "Levels dragged by hand are one grid, so there is no line through them: these are the Karras grids.";
     var pick = under || { key: s.solver, n: s.n }, found = at(rows, pick.key, pick.n);
-    if (!found) return job.done ? E.method(pick.key).label + " draws noise, or has no plan here: it has no error against the exact flow." : "Computing…";
+    if (!found) return E.method(pick.key).stochastic ? E.method(pick.key).label + " draws noise: its samples follow a law, and have no error against the exact flow." : E.why(pick.key) || "The errors of all methods are being computed.";
     return E.method(pick.key).label + ": " + E.count(found.row.nfe, "evaluation") + ", error " + E.num(found.row.error, 2) +
-      (isFinite(found.slope) ? "; the slope here is " + E.minus((-found.slope).toFixed(2)) + " and its order is " + E.method(pick.key).order + ", the slope of many steps" : "") + "." +
+      (isFinite(found.slope) ? "; the slope here is " + E.minus((-found.slope).toFixed(2)) + ", and with many steps it tends to −" + E.method(pick.key).order + " (order " + E.method(pick.key).order + ")" : "") + "." +
       (job.done ? " Errors of " + E.JUDGED + " samples against the exact flow." : " Still computing the others…");
   }
   function legend(s) {

@@ -41,7 +41,7 @@
     var high = Math.max(1, Math.min(8, Math.max.apply(null, eps.map(Math.abs)))), Z = E.scale("linear", -high * 1.1, high * 1.1, f.b, split + 22), b = f.b;
     f.axisX(X, "xₜ = x̄ / √(1+σ²)");
     f.b = split; f.axisY(Y, "density", { ticks: E.ticks(0, most, 3) }); f.b = b;
-    var t = f.t; f.t = split + 22; f.axisY(Z, "ε(x̄, σ)", { ticks: E.ticks(-high, high, 3) }); f.t = t;
+    var t = f.t; f.t = split + 22; f.axisY(Z, "ε(x̄, σ)", { ticks: E.ticks(-high, high, 4) }); f.t = t;
     f.clip();
     c.beginPath(); c.moveTo(X(-reach), Y(0)); xs.forEach(function (x, i) { c.lineTo(X(x), Y(ps[i])); }); c.lineTo(X(reach), Y(0)); c.closePath();
     c.fillStyle = E.rgba(E.css("exact"), 0.35); c.fill();
@@ -56,14 +56,14 @@
     E.line(c, [[f.l, Z(0)], [f.r, Z(0)]], E.css("grid"), 1);
     E.line(c, xs.map(function (x, i) { return [X(x), Z(eps[i])]; }), E.css("third"), 2);
     c.restore(); f.end();
-    if (!A) return "No plan for these levels.";
+    if (!A) return E.why(s.solver);
     var off = 0, chance = 0;
     hist[0].forEach(function (v, k) {
       var width = 2 * reach / bins, mass = 0;
       for (var j = 0; j < 8; j++) mass += unit * E.marginal(p, (-reach + (k + (j + 0.5) / 8) * width) * unit, sigma) * width / 8;
       off += Math.abs(v * width - mass) / 2; chance += Math.sqrt(2 * mass * (1 - Math.min(1, mass)) / (Math.PI * E.CROWD)) / 2;
     });
-    return "At σ = " + E.num(sigma) + ", " + (100 * off).toFixed(1) + " % of the samples of " + E.method(s.solver).label + " would have to move to another of " + bins + " bins to match the exact density (grey); of as many exact samples, about " + (100 * chance).toFixed(1) + " %. Below: ε at this level. " + ended(s);
+    return "At σ = " + E.num(sigma) + " the histogram of " + E.CROWD + " samples of " + E.method(s.solver).label + " differs from the exact density (grey) by " + (100 * off).toFixed(1) + " % of its area; that of as many exact samples would by about " + (100 * chance).toFixed(1) + " %. Green: ε at this level. " + ended(s);
   }
 
   /* 2-D: density and field, samples in it */
@@ -80,7 +80,7 @@
   });
   function plane(s, p, sigma, A, B) {
     var unit = Math.sqrt(1 + sigma * sigma), reach = E.scene().extent * 1.2;
-    [[A, "a", "circle", E.method(s.solver).label], B ? [B, "b", "square", E.method(s.other).label] : [null, "exact", "circle", "the exact flow"]].forEach(function (one, side) {
+    [[A, "a", "circle", E.method(s.solver).label], s.other ? [B, "b", "square", E.method(s.other).label] : [null, "exact", "circle", "the exact flow"]].forEach(function (one, side) {
       var f = figs[side], c = f.begin(), X = E.scale("linear", -reach, reach, f.l, f.r), Y = E.scale("linear", -reach, reach, f.b, f.t), x;
       f.clip(); c.imageSmoothingEnabled = true;
       c.drawImage(heat(E.who(), sigma, E.css("exact"), reach), f.l, f.t, f.r - f.l, f.b - f.t);
@@ -88,7 +88,7 @@
       f.axisX(X, "xₜ, first coordinate"); f.axisY(Y, "second coordinate");
       f.clip();
       if (one[0]) x = E.at(one[0].path, sigma);
-      else {
+      else if (one[1] === "exact") {
         var dense = E.dense(), at = 0, lines = E.exactCrowd();
         dense.forEach(function (v, i) { if (Math.abs(Math.log(v / sigma)) < Math.abs(Math.log(dense[at] / sigma))) at = i; });
         x = lines[at];
@@ -104,7 +104,7 @@
       f.text(f.l, f.t - 11, one[3], { kind: "tag", fill: E.css(one[1] === "exact" ? "muted" : one[1]) });
       f.end();
     });
-    return "At σ = " + E.num(sigma) + ": arrows along −ε(x̄, σ), the way in which every sample moves as σ falls, over the density of x̄ (grey). " + ended(s);
+    return E.why(s.solver) + (s.other ? E.why(s.other) : "") + "At σ = " + E.num(sigma) + ": arrows along −ε(x̄, σ), the way in which every sample moves as σ falls, over the density of x̄ (grey). " + ended(s);
   }
   /* where some of them came from, node by node */
   function trails(c, path, sigma, x, X, Y, colour) {
@@ -145,5 +145,5 @@
       });
     });
   };
-  E.view("samples", ["scene", "label", "scale", "seed", "solver", "other", "n", "grid", "schedule", "levels", "level"], draw, "samples-plots");
+  E.view("samples", ["scene", "label", "scale", "seed", "solver", "other", "n", "grid", "schedule", "levels", "level", "errors"], draw, "samples-plots");
 })(Explorer);

@@ -23,7 +23,7 @@
 
   function draw(s) {
     var A = E.run("solver", E.LINES, true), box = E.$("step-cards"), p = E.problem(), d = p.d, i = s.sample;
-    if (!A) { E.html(box, ""); E.say("step-words", ""); return; }
+    if (!A) { E.html(box, ""); E.say("step-words", E.why(s.solver)); return; }
     var k = Math.min(s.step, A.path.length - 1), a = A.path[k - 1], b = A.path[k], x = a.x[i * d];
     var e = p.eps(a.x.slice(i * d, i * d + d), a.sigma, new Float64Array(d))[0], w = Flow.ddim([x], [e], a.sigma, b.sigma, s.schedule);
     var ab = M.bar("α"), abs = M.sub(ab, M.i("s")), abt = M.sub(ab, M.i("t")), xs = M.sub(M.i("x"), M.i("s")), xt = M.sub(M.i("x"), M.i("t"));

@@ -7,7 +7,7 @@
     var plan = E.plan(s.solver), table = plan && plan.table;
     E.$("table-plot").hidden = !table;
     if (!table) {
-      E.say("table-words", plan ? E.method(s.solver).label + " draws noise: its table has a column for every draw too, and is not shown." : "No plan for these levels.");
+      E.say("table-words", plan ? E.method(s.solver).label + " draws noise: its table has a column for every draw too, and is not shown." : E.why(s.solver));
       return;
     }
     var c = fig.begin(), n = plan.nfe, rows = table.slice(1), levels = plan.levels, cell = (fig.r - fig.l) / n, tall = (fig.b - fig.t) / rows.length, k, j;

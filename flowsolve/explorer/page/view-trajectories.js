@@ -146,8 +146,8 @@
 
   function words(s, A, B, p) {
     var name = E.method(s.solver).label, bar = s.coords === "bar";
-    if (!A) return name + " has no plan for levels dragged by hand: choose another grid or solver.";
-    var text = name + ", " + E.count(A.path.length - 1, "step") + ", " + A.plan.nfe + " evaluations of ε" + (B ? "; " + E.method(s.other).label + ", " + B.plan.nfe + " evaluations" : "") + ". ";
+    if (!A) return E.why(s.solver) + "Grey: the exact flow.";
+    var text = (s.other ? E.why(s.other) : "") + name + ", " + E.count(A.path.length - 1, "step") + ", " + A.plan.nfe + " evaluations of ε" + (B ? "; " + E.method(s.other).label + ", " + B.plan.nfe + " evaluations" : "") + ". ";
     text += bar ? "In x̄ against σ " + (s.axis === "linear" ? "each step of DDIM is a straight line along ε" : "on this axis straight lines look bent: choose the linear one to see them straight") + ". "
       : "In xₜ against t the same steps are curves. ";
     return text + "Grey: the exact flow, and behind it the density at each level.";
