@@ -150,10 +150,11 @@
     }
     const m = E.method(s.solver),
       o = E.method(s.other);
-    const about = (m) =>
-      m
-        ? `${E.pretty(m.formula || m.name) + (m.ownGrid ? " It chooses its levels itself." : "")} <b>Order&nbsp;${m.order}.</b>`
-        : "";
+    const about = (m) => {
+      if (!m) return "";
+      const own = m.ownGrid ? " It chooses its levels itself." : "";
+      return `${E.pretty(m.formula || m.name)}${own} <b>Order&nbsp;${m.order}.</b>`;
+    };
     E.html(E.$("about-solver"), about(m));
     E.html(E.$("about-other"), about(o));
     E.say("state-line", `${scene.title} · ${m.label}${o ? ` and ${o.label}` : ""} · ${E.count(steps, "step")}`);

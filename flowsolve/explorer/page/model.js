@@ -93,7 +93,7 @@
       s = E.state;
     if (E.plan(key)) return "";
     if (s.grid === "dragged")
-      return `${m.label} is exported for the named grids only: choose one, or a method such as DDIM for levels dragged by hand. `;
+      return `${m.label} is exported for the named grids only: choose one, or drag levels with a method such as DDIM. `;
     return `${m.label} would take more than the 64 evaluations that this page holds: choose fewer steps. `;
   };
   E.levels = () => {

@@ -72,7 +72,8 @@
       zlabel: "z = xₜ",
       says: {
         linear:
-          "Euler in dt holds the schedule’s own slope constant over a step, so its steps depend on the schedule; those of DDIM do not.",
+          "Euler in dt holds the schedule’s own slope constant over a step, so its steps depend on the schedule; " +
+          "those of DDIM do not.",
         cosine: "On the cosine schedule t = (2/π) arctan σ, so Euler in dt is Euler in the velocity chart.",
         flow: "On flow matching’s path t = σ/(1+σ), so Euler in dt is DDIM.",
       },
@@ -211,9 +212,12 @@
       const r = (rows[key] || []).find((r) => r.n === s.n);
       return r ? E.num(r.error, 2) : "not yet known";
     };
+    const where = `${E.count(s.n, "step")}${s.grid === "dragged" ? " of the Karras grid" : ""}`,
+      found = `${at("euler")} in dσ, ${at("euler_velocity")} in d arctan σ, ${at("euler_in_t")} in dt`;
     E.say(
       "charts-words",
-      `Errors at ${E.count(s.n, "step")}${s.grid === "dragged" ? " of the Karras grid" : ""}: ${at("euler")} in dσ, ${at("euler_velocity")} in d arctan σ, ${at("euler_in_t")} in dt. All three fall as 1/n and tend to one answer: the coordinate changes the steps, and not the limit.`,
+      `Errors at ${where}: ${found}. All three fall as 1/n and tend to one answer: ` +
+        "the coordinate changes the steps, and not the limit.",
     );
   };
   E.view(

@@ -67,10 +67,9 @@
       !document.activeElement.dataset.k
     )
       svg.handles[focus].focus();
-    E.say(
-      "levels-words",
-      `${E.count(levels.length - 1, "step") + (s.grid === "dragged" ? ", dragged by hand" : `, ${grids.find((g) => g.key === s.grid).label}`)}: σ = ${levels.map((v) => E.num(v, 3)).join(", ")}.`,
-    );
+    const how = s.grid === "dragged" ? "dragged by hand" : grids.find((g) => g.key === s.grid).label,
+      all = levels.map((v) => E.num(v, 3)).join(", ");
+    E.say("levels-words", `${E.count(levels.length - 1, "step")}, ${how}: σ = ${all}.`);
 
     function build() {
       svg.textContent = "";

@@ -115,13 +115,15 @@
     ends.sort((a, b) => a - b);
     const spread = ends[RUNS - 1] - ends[0],
       above = ends.filter((v) => v > 0).length;
+    const found =
+      spread < 1e-9
+        ? `At η = 0 no noise is drawn: all end at ${E.num(ends[0], 4)}.`
+        : `At η = ${E.num(eta)} they end between ${E.num(ends[0])} and ${E.num(ends[RUNS - 1])}, ${above} of them above 0: ` +
+          "x_T no longer says which sample it becomes.";
     E.say(
       "noise-words",
-      `${RUNS} runs of ${E.count(R.path.length - 1, "step")} from one x_T (sample ${s.sample + 1}). ${
-        spread < 1e-9
-          ? `At η = 0 no noise is drawn: all end at ${E.num(ends[0], 4)}.`
-          : `At η = ${E.num(eta)} they end between ${E.num(ends[0])} and ${E.num(ends[RUNS - 1])}, ${above} of them above 0: x_T no longer says which sample it becomes.`
-      } The thick line is the exact flow from the same x_T.`,
+      `${RUNS} runs of ${E.count(R.path.length - 1, "step")} from one x_T (sample ${s.sample + 1}). ${found} ` +
+        "The thick line is the exact flow from the same x_T.",
     );
   }
   E.view(

@@ -45,7 +45,12 @@
     return v < 0 ? open + M.n(t) + close : M.n(t);
   }
   function lines(title, note, formula, numbers, result, value, href) {
-    return `<article class="card"><div><h3>${title}</h3><p class="note">${note}</p></div><div class="formulas"><div class="formula">${M.math(formula, true)}</div><div class="formula small">${M.math(numbers, true)}</div></div><p class="result"><span>${result}</span> <output data-way="${href}">${value}</output></p></article>`;
+    return (
+      `<article class="card"><div><h3>${title}</h3><p class="note">${note}</p></div>` +
+      `<div class="formulas"><div class="formula">${M.math(formula, true)}</div>` +
+      `<div class="formula small">${M.math(numbers, true)}</div></div>` +
+      `<p class="result"><span>${result}</span> <output data-way="${href}">${value}</output></p></article>`
+    );
   }
 
   function draw(s) {
@@ -168,13 +173,15 @@
     const clock = Flow.clock[s.schedule],
       arrived = b.x[i * d],
       off = Math.abs(arrived - w.euler.xbar[0]);
+    const name = E.method(s.solver).label,
+      level = (v) => `σ = ${E.num(v, 4)} (t = ${E.num(clock.t(v))})`;
     E.say(
       "step-words",
-      `Step ${k} of ${A.path.length - 1}${d > 1 ? " (first coordinate)" : ""}, sample ${i + 1}: from σ = ${E.num(a.sigma, 4)} (t = ${E.num(clock.t(a.sigma))}) to σ = ${E.num(b.sigma, 4)} (t = ${E.num(clock.t(b.sigma))}) along ε = ${E.num(e, 4)}. ${
-        off < 1e-9
-          ? `This is the step that ${E.method(s.solver).label} took.`
-          : `${E.method(s.solver).label} arrives at ${show(arrived)} instead, because it uses more than this one ε.`
-      }`,
+      `Step ${k} of ${A.path.length - 1}${d > 1 ? " (first coordinate)" : ""}, sample ${i + 1}: ` +
+        `from ${level(a.sigma)} to ${level(b.sigma)} along ε = ${E.num(e, 4)}. ` +
+        (off < 1e-9
+          ? `This is the step that ${name} took.`
+          : `${name} arrives at ${show(arrived)} instead, because it uses more than this one ε.`),
     );
     E.slider("step", 1, A.path.length - 1, k, `${k} of ${A.path.length - 1}`);
     E.slider("sample", 0, E.LINES - 1, i, `${i + 1} of ${E.LINES}`);

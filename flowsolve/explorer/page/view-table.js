@@ -73,10 +73,10 @@
     const last = rows[to - 1],
       say = [];
     for (j = 0; j < to; j++) if (last[1 + j]) say.push(`${E.num(last[1 + j], 3)} ε${sub(j + 1)}`);
-    E.say(
-      "table-words",
-      `${E.method(s.solver).label}, step ${step}: x̄ at σ = ${E.num(levels[step], 3)} is ${Math.abs(last[0] - 1) < 1e-12 ? "" : `${E.num(last[0], 4)} `}x̄ of the start ${(say.length > 7 ? `+ ${say.slice(0, 3).join(" + ")} + … + ${say.slice(-2).join(" + ")}` : `+ ${say.join(" + ")}`).replace(/\+ −/g, "− ")}.`,
-    );
+    const start = `${Math.abs(last[0] - 1) < 1e-12 ? "" : `${E.num(last[0], 4)} `}x̄ of the start`,
+      terms = say.length > 7 ? [...say.slice(0, 3), "…", ...say.slice(-2)] : say,
+      sum = [start, ...terms].join(" + ").replace(/\+ −/g, "− ");
+    E.say("table-words", `${E.method(s.solver).label}, step ${step}: x̄ at σ = ${E.num(levels[step], 3)} is ${sum}.`);
   }
   function height(w) {
     const n = E.plan(E.state.solver).nfe;
