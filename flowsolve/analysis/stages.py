@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from flowsolve.analysis.basis import BasisRun, respond
+from flowsolve.analysis.combinations import combinations
 from flowsolve.errors import StateError
 from flowsolve.ode.base import ODE
 from flowsolve.schedule.grid import Grid, as_grid
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     Vector = NDArray[np.float64]
     Draw = Callable[[Tensor, float, float, int], Tensor]
 
-TOLERANCE = 1e-13  # relative to the size of a state: how well the weights of a table are known
+TOGETHER = 64  # stages whose weights are found at a time
 
 
 @dataclass(frozen=True)
@@ -117,70 +118,43 @@ def _plan(run: BasisRun, chart: Chart, reach: int) -> list[Stage] | None:
     known: list[Vector] = list(np.eye(1 + len(run.given)))
     states = [known[0], *(g.state.numpy() for g in run.evaluations), run.nodes[-1][0].numpy()]
     asked = [(0, math.nan), *((g.number, g.s) for g in run.evaluations)]
-    takes, mixes = {0: False}, {0: (0.0, 1.0)}
+    takes, mixes, one = {0: False}, {0: (0.0, 1.0)}, torch.eye(2, dtype=torch.float64)
     for (number, sigma), x in zip(asked[1:], states[1:], strict=False):
         takes[number] = data = math.isinf(sigma) or chart.takes_x0(sigma)
         answer = x - sigma * known[number] if data and sigma < math.inf else known[number]
-        one = torch.eye(2, dtype=torch.float64)
         a, b = chart.of(one[0], one[1], sigma).tolist()
         mixes[number] = a, b
         known[number] = a * x + b * answer
-    stages = []
     ends = [*(number for number, _ in asked[1:]), len(known)]
-    for (number, sigma), x, target, end in zip(asked, states, states[1:], ends, strict=False):
-        last = range(end - 1, 0, -1)[:reach]  # noises after the answer, the answer, and before
-        weights = _combination(target, [x, *(known[j] for j in last)])
-        if weights is None:
+    lasts = [
+        range(end - 1, 0, -1)[:reach] for end in ends
+    ]  # noises after the answer, the answer, and before
+    vectors = [[x, *(known[j] for j in last)] for x, last in zip(states, lasts, strict=False)]
+    weights = list["Vector"]()
+    for i in range(0, len(lasts), TOGETHER):
+        part = slice(i, i + TOGETHER)
+        found = combinations(states[1:][part], vectors[part])
+        if found is None:
             return None
-        used = tuple((j, c) for j, c in zip(last, weights[1:], strict=True) if c)
+        weights += [*found]
+    stages = []
+    for (number, sigma), last, end, row in zip(asked, lasts, ends, weights, strict=True):
+        used = tuple((j, float(c)) for j, c in zip(last, row[1:], strict=False) if c)
         draws = tuple((g.number, g.s, g.t, g.again) for g in run.noises if number < g.number < end)
         data, mix = takes[number], mixes[number]
-        stages.append(Stage(sigma, number, data, mix, draws, weights[0], used, frozenset()))
-    return list(_with_keep(stages))
+        stages.append(Stage(sigma, number, data, mix, draws, float(row[0]), used, frozenset()))
+    return _with_keep(stages)
 
 
-def _combination(target: Vector, vectors: Sequence[Vector]) -> list[float] | None:
-    """Weights of the target on as many of `vectors`, in order, as it takes; None if all are too few.
-
-    The vectors are made orthogonal one by one, until nothing is left of the target; one refinement.
-    """
-    import numpy as np
-
-    most, size, rest = len(vectors), _norm(target), target
-    units, basis = np.zeros((2, most, len(target)))
-    triangle, norms = np.eye(most), np.ones(most)
-    for i, vector in enumerate(vectors):
-        norms[i] = _norm(vector)
-        units[i] = new = vector / norms[i]
-        for _ in range(2):
-            parts = basis[:i] @ new
-            new = new - parts @ basis[:i]
-            triangle[:i, i] += parts
-        length = _norm(new)
-        if length > 1e-14:  # else it is a combination of those before it, and its weight is 0
-            triangle[i, i], basis[i] = length, new / length
-            rest = rest - (basis[i] @ rest) * basis[i]
-        if _norm(rest) > 10 * TOLERANCE * size:
-            continue
-        known, above, below = units[: i + 1], basis[: i + 1], triangle[: i + 1, : i + 1]
-        scaled = np.linalg.solve(below, above @ target)
-        scaled += np.linalg.solve(below, above @ (target - scaled @ known))
-        scaled[abs(scaled) <= TOLERANCE * size] = 0
-        if _norm(scaled @ known - target) <= TOLERANCE * size:
-            return [*(scaled / norms[: i + 1]).tolist(), *[0.0] * (most - i - 1)]
-    return None
-
-
-def _norm(vector: Vector) -> float:
-    return math.sqrt(float(vector @ vector))
-
-
-def _with_keep(stages: Sequence[Stage]) -> Iterator[Stage]:
+def _with_keep(stages: Sequence[Stage]) -> list[Stage]:
     """Each stage with its `keep`: the numbers known by then that a later stage uses."""
-    for i, stage in enumerate(stages):
+    found, later = list[Stage](), set[int]()
+    for stage in reversed(stages):
         newest = max([stage.number, *(number for number, *_ in stage.draws)])
-        later = {j for other in stages[i + 1 :] for j, _ in other.weights if j <= newest}
-        yield Stage(**{**vars(stage), "keep": frozenset(later)})
+        later = {j for j in later if j <= newest}
+        found.append(Stage(**{**vars(stage), "keep": frozenset(later)}))
+        later |= {j for j, _ in stage.weights}
+    return found[::-1]
 
 
 class Run:

@@ -10,6 +10,7 @@
 """
 
 from flowsolve.explorer.page import write as write
+from flowsolve.explorer.plans import STEPS as STEPS
 from flowsolve.explorer.plans import Method as Method
 from flowsolve.explorer.plans import export as export
 from flowsolve.explorer.plans import methods as methods

@@ -13,23 +13,26 @@ from pathlib import Path
 from typing import Any
 
 from flowsolve._arguments import file_path
-from flowsolve.explorer.plans import Method, export, methods
+from flowsolve.explorer.plans import STEPS, Method, export, methods
 from flowsolve.explorer.sprites import shipped
 from flowsolve.study.results import write_whole
 
 PAGE = files("flowsolve.explorer") / "page"
 
 
-def write(path: str | Path, own: Sequence[Method] = (), docs: str = "") -> Path:
-    """The explorer in a file, with the methods `own` beside the library's; a second or ten of one core.
+def write(
+    path: str | Path, own: Sequence[Method] = (), docs: str = "", steps: Sequence[int] = STEPS
+) -> Path:
+    """The explorer in a file, with the methods `own` beside the library's; some ten seconds of one core.
 
-    own   methods to add, each by `flowsolve.explorer.own(solver)`
-    docs  as in `page`
+    own    methods to add, each by `flowsolve.explorer.own(solver)`
+    docs   as in `page`
+    steps  the numbers of steps to choose among, 1 to 64; fewer make a smaller file, in less time
 
     Raises ResultsError where the file cannot be written.
     """
     out = file_path(path)
-    text = page(export([*methods(), *own]) | {"sprites": shipped()}, docs)
+    text = page(export([*methods(), *own], steps) | {"sprites": shipped()}, docs)
     write_whole(out, lambda temporary: temporary.write_text(text, encoding="utf-8"))
     return out
 

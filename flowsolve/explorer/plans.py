@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from flowsolve.analysis.stages import Recurrence, Stage, recurrence
-from flowsolve.errors import TableError
+from flowsolve.errors import BudgetError, TableError
 from flowsolve.explorer.scenes import SCALES, SCENES, SIGMA_MAX, SIGMA_MIN
 from flowsolve.integrate.cost import cost, per_step
 from flowsolve.schedule.clock import VPSDE, Clock, FlowClock
@@ -17,6 +17,7 @@ from flowsolve.schedule.spacings import karras, log_snr, quadratic_t, uniform_t
 from flowsolve.solver.base import Solver, check_solver, formula_and_source
 from flowsolve.solver.plugins import make_solver, provided
 from flowsolve.solver.rule import Rule, default_rule
+from flowsolve.study.cases import counts
 
 VERSION = 1  # of the data; engine.js reads this one
 STEPS = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 16, 20, 32, 64)
@@ -130,7 +131,11 @@ def export(chosen: Sequence[Method] | None = None, steps: Sequence[int] = STEPS)
     levels  σ by grid, or grid|schedule, or the method that has its own, and number of steps
     plans   [nodes, start, stages] by method|grid, or method|grid|schedule, or method, and number of steps
 
+    Raises BudgetError for a number of steps that is not a whole number from 1 to 64.
     """
+    steps = counts("steps", steps)
+    if max(steps) > MOST:
+        raise BudgetError(f"the explorer takes 1 to {MOST} steps, but steps holds {max(steps)}.")
     chosen = methods() if chosen is None else chosen
     levels: dict[str, dict[int, list[float]]] = {}
     plans: dict[str, dict[int, list[Any]]] = {}

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import webbrowser
-from functools import partial
 from pathlib import Path
 
 import pytest
 
-from flowsolve.explorer import export, page
+from flowsolve.explorer import page
 from tests.cli.helpers import done, flowsolve
 
 MINE = """
@@ -28,9 +27,7 @@ def wants(value):
 """
 
 
-@pytest.fixture(autouse=True)
-def _few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(page, "export", partial(export, steps=(2,)))
+FEW = ("explore", "--steps", "2")
 
 
 @pytest.fixture
@@ -41,17 +38,17 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def test_it_writes_the_page_and_opens_it(tmp_path: Path, opened: list[str]) -> None:
-    text = done("explore", cwd=tmp_path)
+    text = done(*FEW, cwd=tmp_path)
     out = tmp_path / "explorer.html"
     assert (
         text
         == f"explorer.html: {out.stat().st_size / 1e6:.2f} MB, one file that needs no network\n"
     )
     assert opened == [out.as_uri()]
-    again = flowsolve("explore", cwd=tmp_path)
+    again = flowsolve(*FEW, cwd=tmp_path)
     assert again.returncode == 1
     assert again.stderr == "flowsolve: explorer.html exists. Give another --out, or --overwrite.\n"
-    done("explore", "--overwrite", "--no-open", cwd=tmp_path)
+    done(*FEW, "--overwrite", "--no-open", cwd=tmp_path)
     assert len(opened) == 1
 
 
@@ -61,10 +58,10 @@ def test_solvers_of_ones_own(
     (tmp_path / "mymodule.py").write_text(MINE)
     given: list[str] = []
     made = page.export
-    monkeypatch.setattr(page, "export", lambda methods: given.extend(
-        f"{m.key} {m.label}" for m in methods if m.family == "your own") or made(methods))  # fmt: skip
+    monkeypatch.setattr(page, "export", lambda methods, steps: given.extend(
+        f"{m.key} {m.label}" for m in methods if m.family == "your own") or made(methods, steps))  # fmt: skip
     chosen = ("mymodule:Mine", "mymodule:heun", "lms:points=2", "RK4()")
-    done("explore", "--no-open", *(a for c in chosen for a in ("--solver", c)), cwd=tmp_path)
+    done(*FEW, "--no-open", *(a for c in chosen for a in ("--solver", c)), cwd=tmp_path)
     assert given == ["own1 Mine()", "own2 Heun()", "own3 LMS(2)", "own4 RK4()"]
     assert not opened
 
@@ -101,15 +98,27 @@ def test_what_is_refused(
 ) -> None:
     """Before anything is made."""
     (tmp_path / "mymodule.py").write_text(MINE)
-    made = flowsolve("explore", "--solver", solver, cwd=tmp_path)
+    made = flowsolve(*FEW, "--solver", solver, cwd=tmp_path)
     assert made.returncode == code
     assert made.stderr.startswith(f"flowsolve: {said}"), made.stderr
     assert [p.name for p in tmp_path.iterdir() if p.suffix == ".html"] == opened == []
 
 
 def test_a_file_that_cannot_be_written(tmp_path: Path, opened: list[str]) -> None:
-    made = flowsolve("explore", "--out", "no/where.html", cwd=tmp_path)
+    made = flowsolve(*FEW, "--out", "no/where.html", cwd=tmp_path)
     assert (made.returncode, opened) == (1, [])
     assert made.stderr.startswith(
         "flowsolve: cannot write no/where.html: No such file or directory."
     )
+
+
+@pytest.mark.parametrize(
+    ("steps", "code", "said"),
+    [
+        ("0", 2, "--steps must be at least 1, but got 0."),
+        ("65", 1, "the explorer takes 1 to 64 steps, but steps holds 65."),
+    ],
+)
+def test_numbers_of_steps_that_cannot_be(steps: str, code: int, said: str, tmp_path: Path) -> None:
+    made = flowsolve("explore", "--steps", "3", steps, cwd=tmp_path)
+    assert (made.returncode, made.stderr) == (code, f"flowsolve: {said}\n")

@@ -55,7 +55,7 @@ class Jobs:
         command = [
             str(NODE),
             str(Path(__file__).with_name("jobs.js")),
-            str(PAGE / "engine.js"),
+            str(PAGE),
             str(folder),
         ]
         made = subprocess.run(command, capture_output=True, text=True, timeout=120)

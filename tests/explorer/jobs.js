@@ -1,11 +1,15 @@
-// node jobs.js ENGINE FOLDER: does the jobs of FOLDER/jobs.json with engine.js, and writes FOLDER/out.bin, where each
-// job's numbers follow those before it, and FOLDER/lengths.json.
+// node jobs.js PAGE FOLDER: does the jobs of FOLDER/jobs.json with the engine files that PAGE/index.html names, and
+// writes FOLDER/out.bin, where each job's numbers follow those before it, and FOLDER/lengths.json.
 "use strict";
-const fs = require("fs"), path = require("path");
-const [engine, folder] = process.argv.slice(2);
-const Flow = require(engine), read = (name) => fs.readFileSync(path.join(folder, name));
+const fs = require("fs"), path = require("path"), vm = require("vm");
+const [page, folder] = process.argv.slice(2);
+const read = (name) => fs.readFileSync(path.join(folder, name));
 
-const bytes = read("in.bin"), given = new Float64Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length));
+const scripts = fs.readFileSync(path.join(page, "index.html"), "utf8").matchAll(/<script src="(engine[\w-]*\.js)">/g);
+for (const [, name] of scripts) vm.runInThisContext(fs.readFileSync(path.join(page, name), "utf8"), name);
+const Flow = vm.runInThisContext("Flow");
+
+const given = new Float64Array(new Uint8Array(read("in.bin")).buffer);
 const array = ([at, length]) => given.slice(at, at + length);
 
 // The noises in the order in which Python drew them.

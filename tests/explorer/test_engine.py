@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from scipy.stats import kstest
 
 from flowsolve import Grid, solve
 from flowsolve.analysis.order import observed_order
@@ -146,3 +147,36 @@ def test_errors_and_slopes_are_those_of_the_study(name: str, tmp_path: Path) -> 
         order = observed_order(steps, errors)
         jobs.add("order", [order.order, order.settled, *order.steps], steps=steps, errors=errors)
     assert not off(jobs, tmp_path, 1e-9)
+
+
+@needs_node
+def test_normals_and_samples(tmp_path: Path) -> None:
+    """Standard normals that follow from the seed, and draws of the scenes, by their moments."""
+    jobs, n = Jobs(export([])), 100_000
+    for seed in (0, 1, 0, 7 + 3 * 2**21):  # the last is that of a noise of a replay
+        jobs.add("normals", [], n=n, seed=seed)
+    jobs.add("normals", [], n=101, seed=0)
+    for name, label in (("modes2", None), ("ring", None), ("classes", 2)):
+        jobs.add("sample", [], scene=name, label=label, n=n, seed=3)
+    zero, one, again, noise, fewer, *drawn = (found for _, found, _ in jobs.done(tmp_path))
+    assert (zero == again).all()
+    assert (zero[:101] == fewer).all()
+    for z in (zero, one, noise):
+        moments = [z.mean(), (z**2).mean(), (z**3).mean(), (z**4).mean()]
+        assert moments == pytest.approx([0, 1, 0, 3], abs=5 * (96 / n) ** 0.5)
+        assert abs(z[1:] @ z[:-1]) / n < 5 / n**0.5
+        assert kstest(z, "norm").pvalue > 1e-4
+    assert max(abs(zero @ one), abs(zero @ noise), abs(one @ noise)) / n < 5 / n**0.5
+    for (name, label), x in zip(
+        (("modes2", None), ("ring", None), ("classes", 2)), drawn, strict=True
+    ):
+        parts = scene(name)
+        own = [k for k in range(len(parts.weights)) if label is None or parts.labels[k] == label]
+        w = np.array([parts.weights[k] for k in own])
+        means = np.array([parts.means[k] for k in own])
+        widths = np.array([parts.deviations[k] for k in own])
+        rows = x.reshape(n, -1)
+        mean = w @ means / w.sum()
+        square = w @ (means**2 + widths[:, None] ** 2) / w.sum()
+        assert rows.mean(0) == pytest.approx(mean, abs=0.02)
+        assert (rows**2).mean(0) == pytest.approx(square, abs=0.02)

@@ -50,7 +50,7 @@ def test_every_plan(tmp_path: Path) -> None:
             name, ode, x = next(scenes)
             drawn = Drawn(ode)
             end = solve(drawn, x, grid, solver).x
-            _, at, schedule = (key + "|karras|linear").split("|")[:3]
+            at, schedule = [*key.split("|")[1:], *("karras", "linear")[key.count("|") :]]
             asked = {"method": method.key, "grid": at, "schedule": schedule, "n": n}
             jobs.add("plan", end, scene=name, x=x, draws=drawn.all, **asked)
     assert len(jobs.jobs) == sum(map(len, data["plans"].values())) > 1800
@@ -66,6 +66,7 @@ def of(solvers: list[Solver], grid: Grid = KARRAS) -> dict[str, Any]:
 
 @needs_node
 def test_every_method_of_the_library(tmp_path: Path) -> None:
+    """To 1e-11: those of high order amplify round-off on so long steps, driven by Python as well."""
     solvers = [*ALL, *TWO_STATE, *STOCHASTIC]
     jobs, x = Jobs(of(solvers)), start("modes2")
     for i, solver in enumerate(solvers):
@@ -73,7 +74,7 @@ def test_every_method_of_the_library(tmp_path: Path) -> None:
         end = solve(drawn, x, KARRAS, solver).x
         jobs.add("plan", end, method=f"m{i}", grid="karras", schedule="linear", n=6, scene="modes2",
                  x=x, draws=drawn.all)  # fmt: skip
-    assert not {solvers[int(key[0][1:])]: off for key, off in wrong(jobs, tmp_path).items()}
+    assert not {solvers[int(key[0][1:])]: off for key, off in wrong(jobs, tmp_path, 1e-11).items()}
 
 
 @needs_node
