@@ -36,20 +36,13 @@ window.Probe = {
     const noise = (number, count, s, t, again) => new Float64Array(count).fill(Math.sin(s + 2 * t + again));
     return keys.map((key) => Array.from(Flow.replay(Flow.plan(...key), problem, Float64Array.from(x), noise).x));
   },
-  /* every method on this scene, once on its grid and once on levels dragged by hand: captions that are empty */
-  tour: (scene) => {
-    const mute = [], levels = "80,20,5,2,1,0.5,0.1,0.01";
-    for (const { key } of Flow.data.methods) {
-      for (const grid of [{ grid: "karras", n: 24 }, { grid: "dragged", levels }]) {
-        Explorer.set({ ...Explorer.DEFAULT, scene, solver: key, other: "heun", ...grid }, true);
-        Explorer.ask(true);
-        Explorer.frame();
-        Explorer.flush();
-        for (const f of document.querySelectorAll("figcaption")) if (f.checkVisibility() && f.textContent.length < 30) mute.push(key + " " + f.id);
-      }
-    }
-    return mute;
-  },
+  /* every method on this scene and grid: figures that say nothing */
+  tour: (scene, chosen) => Flow.data.methods.flatMap(({ key }) => {
+    Explorer.set({ ...Explorer.DEFAULT, scene, solver: key, other: "heun", ...chosen }, true);
+    Explorer.ask(true);
+    Explorer.frame();
+    return Probe.visible("figcaption").filter((f) => f.textContent.length < 30).map((f) => `${key} ${f.id}`);
+  }),
   ends: (key) => Array.from(Explorer.replay(Explorer.plan(key), Explorer.start(17, true), 1).x),
   power: () => Explorer.run("solver", Explorer.CROWD).x.reduce((sum, v) => sum + v * v, 0) / Explorer.CROWD,
 };

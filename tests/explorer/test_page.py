@@ -40,9 +40,17 @@ def test_every_figure_is_drawn_and_says_in_words_what_it_shows(browser: Browser)
     assert browser.js("return Probe.silent()") == []
 
 
-@pytest.mark.parametrize("name", ["modes2", "three"])
-def test_every_method_is_drawn_or_says_why_not(browser: Browser, name: str) -> None:
-    assert browser.js("return Probe.tour(arguments[0])", name) == []
+@pytest.mark.parametrize(
+    ("name", "chosen"),
+    [
+        ("modes2", {"grid": "karras", "n": 24}),
+        ("three", {"grid": "dragged", "levels": "80,20,5,2,1,0.5,0.1,0.01"}),
+    ],
+)
+def test_every_method_is_drawn_or_says_why_not(
+    browser: Browser, name: str, chosen: dict[str, object]
+) -> None:
+    assert browser.js("return Probe.tour(...arguments)", name, chosen) == []
     assert "64 evaluations" in browser.js(
         "Explorer.set({solver: 'rk4', grid: 'karras', n: 24}); return Explorer.why('rk4')"
     )

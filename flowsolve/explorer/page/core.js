@@ -33,8 +33,10 @@ const Explorer = (() => {
   let asked = 0;
   let began = 0;
   let later = 0;
-  const late = new Set();
   let pause = 0;
+  let rest = 0;
+  const late = new Set(); // views out of sight that wait for a pause
+  const behind = new Set(); // and those that wait for the background
   E.set = (patch, quiet) => {
     const before = E.state;
     E.state = E.checked({ ...before, ...patch });
@@ -57,9 +59,13 @@ const Explorer = (() => {
       (document.activeElement && document.activeElement.closest(".panel")) || document.querySelector(".panel");
     E.say("announce", panel.querySelector("figcaption").textContent);
   };
-  E.touch = (key) => {
-    changed[key] = true;
-    E.ask();
+  /* Something has been computed in the background: figures in sight are drawn again, the others when it rests. */
+  E.touch = (kind) => {
+    E.views
+      .filter((view) => view.on.includes(kind))
+      .forEach((view) => (E.seen(view) ? E.draw(view) : behind.add(view)));
+    clearTimeout(rest);
+    rest = setTimeout(E.flush, 200);
   };
   E.ask = (all) => {
     if (all) changed["*"] = true;
@@ -73,7 +79,7 @@ const Explorer = (() => {
     began = 0;
     E.views.forEach((view) => {
       if (!now["*"] && !view.on.some((k) => now[k])) return;
-      if (t0 && !E.seen(view)) late.add(view);
+      if (!now["*"] && !E.seen(view)) late.add(view);
       else E.draw(view);
     });
     if (late.size) {
@@ -87,6 +93,7 @@ const Explorer = (() => {
   };
   E.draw = (view) => {
     late.delete(view);
+    behind.delete(view);
     try {
       view.draw(E.state);
     } catch (e) {
@@ -95,9 +102,7 @@ const Explorer = (() => {
     }
   };
   /* Figures out of sight wait until the hand rests: the frame that one sees comes first. */
-  E.flush = () => {
-    late.forEach(E.draw);
-  };
+  E.flush = () => [...late, ...behind].forEach(E.draw);
   E.waiting = () => late.size + asked;
   E.seen = (view) => {
     const r = view.box ? E.$(view.box).getBoundingClientRect() : null;

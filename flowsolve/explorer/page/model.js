@@ -1,5 +1,5 @@
 "use strict";
-/* What is computed from the state: problems, noise, plans, runs, exact paths, errors. Each once, until its keys change. */
+/* What is computed from the state: problems, noise, plans, runs, exact paths. Each once, until its keys change. */
 ((E) => {
   E.LINES = 17; // trajectories drawn
   E.CROWD = 2000; // samples in histograms and scatters
@@ -144,12 +144,6 @@
     return [E.start(count, even)].concat(Flow.exact(E.problem(), E.start(count, even), levels[0], levels.slice(1)));
   });
   E.exactLines = () => exact(E.who(), E.LINES, E.problem().d === 1 ? 0 : E.state.seed, true);
-  const exactEnd = E.memo(
-    4,
-    (who, count, seed) => Flow.exact(E.problem(), E.start(count), Flow.data.sigma.max, [Flow.data.sigma.min])[0],
-  );
-  E.exactEnd = (count) => exactEnd(E.who(), count, E.state.seed);
-
   /* The state of a run at any σ: between its nodes on the straight line in x̄ and σ, which for DDIM is its own step. */
   E.at = (path, sigma) => {
     for (var k = 0; k + 2 < path.length && path[k + 1].sigma > sigma; k++);
@@ -170,64 +164,4 @@
     }
     return total;
   };
-
-  /* ---- errors of every method and number of steps, a few at a time so that the page never waits ---- */
-  const jobs = new Map();
-
-  let busy = null;
-  E.errorsKey = () => {
-    const s = E.state;
-    return [E.who(), s.grid === "dragged" ? "karras" : s.grid, s.schedule, s.seed].join("|");
-  };
-  E.errorRows = () => {
-    const key = E.errorsKey();
-    if (!jobs.has(key)) {
-      jobs.set(key, { rows: {}, todo: null, done: false });
-      if (jobs.size > 12) jobs.delete(jobs.keys().next().value);
-    }
-    const job = jobs.get(key);
-    if (!job.done && busy !== job) {
-      busy = job;
-      setTimeout(() => {
-        work(job, key);
-      }, 30);
-    }
-    return job;
-  };
-  function work(job, key) {
-    if (key !== E.errorsKey()) {
-      busy = null;
-      return;
-    }
-    const problem = E.problem();
-    const x = E.start(E.JUDGED);
-    let right;
-    const until = performance.now() + 14;
-    if (!job.todo) {
-      job.todo = [];
-      Flow.data.steps.forEach((n) => {
-        Flow.data.methods.forEach((m) => {
-          job.todo.push([m.key, n]);
-        });
-      });
-      right = E.exactEnd(E.JUDGED);
-    }
-    right = E.exactEnd(E.JUDGED);
-    while (job.todo.length && performance.now() < until) {
-      const at = job.todo.shift(),
-        plan = E.plan(at[0], at[1]);
-      if (!plan) continue;
-      const error = Flow.error(Flow.replay(plan, problem, x, E.state.seed, { light: true }).x, right);
-      (job.rows[at[0]] = job.rows[at[0]] || []).push({ n: at[1], nfe: plan.nfe, error });
-    }
-    job.done = !job.todo.length;
-    if (job.done) {
-      busy = null;
-      E.touch("errors");
-    } else
-      setTimeout(() => {
-        work(job, key);
-      }, 0);
-    if (E.drawErrors) E.drawErrors(E.state);
-  }
 })(Explorer);

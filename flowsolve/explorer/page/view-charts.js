@@ -152,7 +152,7 @@
     c.restore();
     left.end();
     E.html(E.$("charts-say"), `<b>${C.zlabel}, ${C.ulabel}.</b> ${C.says}`);
-    E.drawChartErrors(s);
+    drawErrors(s);
   }
 
   var THREE = [
@@ -160,7 +160,7 @@
     ["euler_velocity", "third", "up", "in d arctan σ"],
     ["euler_in_t", "fourth", "diamond", "in dt"],
   ];
-  E.drawChartErrors = (s) => {
+  function drawErrors(s) {
     if (!right) return;
     const c = right.begin(),
       rows = E.errorRows().rows,
@@ -219,10 +219,10 @@
       `Errors at ${where}: ${found}. All three fall as 1/n and tend to one answer: ` +
         "the coordinate changes the steps, and not the limit.",
     );
-  };
+  }
   E.view(
     "charts",
-    ["scene", "label", "scale", "seed", "n", "grid", "schedule", "levels", "chart", "sample"],
+    ["scene", "label", "scale", "seed", "n", "grid", "schedule", "levels", "chart", "sample", "errors"],
     draw,
     "charts-plot",
   );

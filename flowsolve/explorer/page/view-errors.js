@@ -8,7 +8,7 @@
     return (rows[key] || []).filter((r) => isFinite(r.error) && r.error > 1e-15);
   }
 
-  E.drawErrors = (s) => {
+  function draw(s) {
     if (!fig)
       fig = new E.Figure(
         "errors-plot",
@@ -60,10 +60,9 @@
     E.say("errors-words", words(s, rows, job));
     E.legend(s, under, (key) => {
       under = key && { key, n: E.state.n };
-      E.drawErrors(E.state);
+      draw(E.state);
     });
-    if (E.drawChartErrors) E.drawChartErrors(s);
-  };
+  }
   /* what slopes −1, −2 and −4 look like on these axes */
   function guides(c, X, Y) {
     const x0 = X(1.15),
@@ -123,6 +122,7 @@
   }
   /* Where the point of a method with n steps is drawn, from the middle of the figure. */
   E.pointOf = (key, n) => {
+    E.flush();
     const q = spots.find((q) => q[2] === key && q[3].n === n);
     return [Math.round(q[0] - fig.w / 2), Math.round(q[1] - fig.h / 2)];
   };
@@ -137,12 +137,12 @@
       if ((found && found.key + found.n) !== (under && under.key + under.n)) {
         under = found;
         box.style.cursor = under ? "pointer" : "";
-        E.drawErrors(E.state);
+        draw(E.state);
       }
     });
     box.addEventListener("pointerleave", () => {
       under = null;
-      E.drawErrors(E.state);
+      draw(E.state);
     });
     box.addEventListener("click", (event) => {
       const found = nearest(event);
@@ -150,5 +150,5 @@
         E.set({ solver: found.key, n: found.n, grid: E.state.grid === "dragged" ? E.DEFAULT.grid : E.state.grid });
     });
   };
-  E.view("errors", E.RUN, E.drawErrors, "errors-plot");
+  E.view("errors", [...E.RUN, "errors"], draw, "errors-plot");
 })(Explorer);

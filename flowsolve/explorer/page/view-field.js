@@ -16,7 +16,7 @@
       reach = E.scene().extent * 1.2;
     [
       [A, "a", "circle", E.method(s.solver).label],
-      s.other ? [B, "b", "square", E.method(s.other).label] : [null, "exact", "circle", "the exact flow"],
+      s.other ? [B, "b", "square", E.method(s.other).label] : [exact(), "exact", "circle", "the exact flow"],
     ].forEach((one, side) => {
       const f = figs[side];
       const c = f.begin();
@@ -29,8 +29,8 @@
       f.axisX(X, "xₜ, first coordinate");
       f.axisY(Y, "second coordinate");
       f.clip();
-      const x = one[0] ? E.at(one[0].path, sigma) : one[1] === "exact" ? exactly(sigma) : [];
-      if (one[0]) trails(c, one[0].path, sigma, x, X, Y, E.css(one[1]));
+      const x = one[0] ? E.at(one[0].path, sigma) : [];
+      if (one[0] && one[1] !== "exact") trails(c, one[0].path, sigma, x, X, Y, E.css(one[1]));
       for (let i = 0; i < Math.min(x.length, 1600); i += 2) {
         c.globalAlpha = 0.55;
         E.mark(c, one[2], X(x[i] / unit), Y(x[i + 1] / unit), 1.7, E.css(one[1] === "exact" ? "muted" : one[1]));
@@ -75,15 +75,9 @@
         E.arrow(c, x + g * e[2 * k], y - g * e[2 * k + 1], x - g * e[2 * k], y + g * e[2 * k + 1], E.css("third"), 1);
     }
   }
-  const crowd = E.memo(2, () => {
-    const dense = E.dense(),
-      x = E.start(400);
-    return [x].concat(Flow.exact(E.problem(), x, dense[0], dense.slice(1)));
-  });
-  /* The exact samples at the level of E.dense() that is next to σ. */
-  function exactly(sigma) {
-    const far = (v) => Math.abs(Math.log(v / sigma)),
-      dense = E.dense();
-    return crowd(E.who(), E.state.seed)[dense.reduce((best, v, i) => (far(v) < far(dense[best]) ? i : best), 0)];
+  /* The exact flow where it has been computed: it takes longer than a frame. */
+  function exact() {
+    const found = E.exactCrowd();
+    return found.path ? found : null;
   }
 })(Explorer);

@@ -64,5 +64,5 @@
       });
     });
   };
-  E.view("samples", [...E.RUN, "level", "errors"], draw, "samples-plots");
+  E.view("samples", [...E.RUN, "level", "errors", "crowd"], draw, "samples-plots");
 })(Explorer);
