@@ -181,7 +181,8 @@
         `from ${level(a.sigma)} to ${level(b.sigma)} along ε = ${E.num(e, 4)}. ` +
         (off < 1e-9
           ? `This is the step that ${name} took.`
-          : `${name} arrives at ${show(arrived)} instead, because it uses more than this one ε.`),
+          : `${name} arrives at ${show(arrived)} instead, because it uses more than this one ε.`) +
+        (s.schedule === "flow" ? " Eq. 12 and 13 are those of the variance-preserving path through the same σ." : ""),
     );
     E.slider("step", 1, A.path.length - 1, k, `${k} of ${A.path.length - 1}`);
     E.slider("sample", 0, E.LINES - 1, i, `${i + 1} of ${E.LINES}`);
