@@ -20,7 +20,7 @@ from flowsolve.explorer import SCENES, export, methods, own, page
 from flowsolve.explorer.plans import cases, packed
 from flowsolve.explorer.scenes import SIGMA_MAX, SIGMA_MIN
 from flowsolve.explorer.sprites import shipped
-from flowsolve_solvers import ALL, STOCHASTIC, TWO_STATE, GaussianStart, Heun, Scipy, UniPC
+from flowsolve_solvers import ALL, STOCHASTIC, TWO_STATE, GaussianStart, Heun, Scipy
 from tests.explorer.helpers import Drawn, Jobs, largest, needs_node, ode_of, start
 from tests.helpers import says
 
@@ -107,13 +107,6 @@ def test_tables_and_nodes(tmp_path: Path) -> None:
     for key in [m.key for m in chosen if m.key != "default"]:
         name = next(k for k in plans if k.startswith(f"{key}|karras"))
         assert plans[name][6][0] == [per_step.get(key, 1) * i for i in range(7)]
-
-
-def test_nodes_that_are_corrected_or_come_before_noise() -> None:
-    """UniPC evaluates before it corrects; the start of the default takes a step without an evaluation."""
-    assert recurrence(UniPC(3), KARRAS).nodes == (0, 1, 2, 3, 4, 5, 6)
-    solver, grid = next((s, g) for _, _, _, s, g in cases(methods()[17], (8,)))
-    assert recurrence(solver, grid).nodes == (0, 0, 1, 2, 3, 4, 5, 6, 7, 8)
 
 
 def test_the_default_is_what_sample_takes() -> None:
