@@ -50,7 +50,7 @@
     return x;
   });
   E.start = (count, even) => start(E.who(), count, E.state.seed, !!even);
-  /* Quantile of the standard normal: Acklam's start, one step of Newton's method is not needed to draw. */
+  /* Quantile of the standard normal by Acklam's rational approximations, to 1e-9: they place lines. */
   E.quantile = (p) => {
     const a = [
       -39.69683028665376, 220.9460984245205, -275.9285104469687, 138.357751867269, -30.66479806614716,
@@ -98,10 +98,7 @@
   };
   E.levels = () => {
     const s = E.state;
-    let plan;
-    if (s.grid === "dragged") return E.readLevels(s.levels);
-    plan = E.plan(s.solver) || E.plan("euler");
-    return plan.levels;
+    return s.grid === "dragged" ? E.readLevels(s.levels) : (E.plan(s.solver) || E.plan("euler")).levels;
   };
   E.gridKey = () => {
     const s = E.state;
@@ -111,17 +108,7 @@
     const plan = E.plan(key);
     return plan && E.replay(plan, E.start(count, even), seed);
   });
-  /* A replay with its path: the states at the levels, the start first and the result last. */
-  E.replay = (plan, x, seed) => {
-    const found = Flow.replay(plan, E.problem(), x, seed);
-    const path =
-      found.path ||
-      plan.levels.map((sigma, k) => ({
-        sigma,
-        x: k === plan.levels.length - 1 ? found.x : k ? found.states[plan.nodes[k]].x : x,
-      }));
-    return { plan, x: found.x, states: found.states, path };
-  };
+  E.replay = (plan, x, seed) => ({ plan, ...Flow.replay(plan, E.problem(), x, seed) }); // x, states, path
   E.run = (which, count, even) => {
     const key = E.state[which];
     return key ? run(E.who(), key, E.gridKey(), E.state.schedule, E.state.seed, count, !!even) : null;

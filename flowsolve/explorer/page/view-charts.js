@@ -1,56 +1,30 @@
 "use strict";
 /* Euler's method in other coordinates of the same ODE: other steps, the same limit. */
 ((E) => {
-  const M = E.M;
   let left;
   let right;
-  const s2 = (s) => Math.sqrt(1 + s * s);
-  /* z and u of each chart (data scale 1), and x̄ back from z */
-  const CHARTS = (E.CHARTS = {
+  /* z(x̄, σ) and u(σ) of each chart, for data of scale 1, and the method that is Euler's in it */
+  const CHARTS = {
     noise: {
       method: "euler",
-      u: function (s) {
-        return s;
-      },
-      z: function (x) {
-        return x;
-      },
-      back: function (z) {
-        return z;
-      },
-      s: function (u) {
-        return u;
-      },
+      u: (s) => s,
+      z: (x) => x,
       ulabel: "u = σ",
       zlabel: "z = x̄",
-      says: "Euler in dσ is DDIM.",
+      says: "The slope is ε, and Euler in dσ is DDIM.",
     },
     data: {
       method: "euler",
-      u: function (s) {
-        return 1 / s;
-      },
-      z: function (x, s) {
-        return x / s;
-      },
-      s: function (u) {
-        return 1 / u;
-      },
+      u: (s) => 1 / s,
+      z: (x, s) => x / s,
       ulabel: "u = 1/σ",
       zlabel: "z = x̄/σ",
       says: "The slope here is the estimate x̂₀, and Euler is DDIM again: the same numbers.",
     },
     flow: {
       method: "euler",
-      u: function (s) {
-        return s / (1 + s);
-      },
-      z: function (x, s) {
-        return x / (1 + s);
-      },
-      s: function (u) {
-        return u / (1 - u);
-      },
+      u: (s) => s / (1 + s),
+      z: (x, s) => x / (1 + s),
       ulabel: "u = σ/(1+σ)",
       zlabel: "z = x̄/(1+σ)",
       says: "The path of flow matching; its velocity is ε − x̂₀, and Euler on it is DDIM.",
@@ -58,10 +32,7 @@
     velocity: {
       method: "euler_velocity",
       u: Math.atan,
-      z: function (x, s) {
-        return x / s2(s);
-      },
-      s: Math.tan,
+      z: (x, s) => x / Math.hypot(1, s),
       ulabel: "u = arctan σ",
       zlabel: "z = x̄/√(1+σ²)",
       says: "The slope is v, and Euler is another method: exact for data from N(0, 1), where DDIM is not.",
@@ -78,22 +49,20 @@
         flow: "On flow matching’s path t = σ/(1+σ), so Euler in dt is DDIM.",
       },
     },
-  });
+  };
+  const THREE = [
+    ["euler", "a", "circle", "in dσ, 1/σ, σ/(1+σ): DDIM"],
+    ["euler_velocity", "third", "up", "in d arctan σ"],
+    ["euler_in_t", "fourth", "diamond", "in dt"],
+  ];
   function chart(s) {
-    const one = CHARTS[s.chart] || CHARTS.noise,
+    const one = CHARTS[s.chart],
       clock = Flow.clock[s.schedule];
     if (s.chart !== "time") return one;
-    return Object.assign({}, one, {
-      says: one.says[s.schedule],
-      u: clock.t,
-      s: clock.sigma,
-      z: function (x, sg) {
-        return clock.alpha(sg) * x;
-      },
-    });
+    return { ...one, says: one.says[s.schedule], u: clock.t, z: (x, sigma) => clock.alpha(sigma) * x };
   }
-  function euler(s, key) {
-    const plan = s.grid === "dragged" && E.method(key) && !E.method(key).free ? null : E.method(key) && E.plan(key);
+  function euler(key, s) {
+    const plan = E.plan(key);
     return plan && E.replay(plan, E.start(E.LINES, true), s.seed).path;
   }
 
@@ -108,7 +77,7 @@
       d = p.d,
       top = Flow.data.sigma.max,
       low = Flow.data.sigma.min,
-      path = euler(s, C.method),
+      path = euler(C.method, s),
       dense = E.dense(),
       lines = E.exactLines();
     let reach = 1e-9;
@@ -155,25 +124,15 @@
     drawErrors(s);
   }
 
-  var THREE = [
-    ["euler", "a", "circle", "in dσ, 1/σ, σ/(1+σ): DDIM"],
-    ["euler_velocity", "third", "up", "in d arctan σ"],
-    ["euler_in_t", "fourth", "diamond", "in dt"],
-  ];
   function drawErrors(s) {
     if (!right) return;
     const c = right.begin(),
       rows = E.errorRows().rows,
-      X = E.scale("log", 1, 100, right.l, right.r),
-      all = [],
-      C = CHARTS[s.chart] || CHARTS.noise;
-    THREE.forEach((m) => {
-      (rows[m[0]] || []).forEach((r) => {
-        if (isFinite(r.error)) all.push(r.error);
-      });
-    });
-    const hi = Math.min(10, Math.max.apply(null, all.concat([0.1])) * 1.6),
-      lo = Math.min.apply(null, all.concat([0.01])) / 1.6;
+      finite = (key) => (rows[key] || []).filter((r) => isFinite(r.error)),
+      all = THREE.flatMap(([key]) => finite(key).map((r) => r.error)),
+      hi = Math.min(10, Math.max(0.1, ...all) * 1.6),
+      lo = Math.min(0.01, ...all) / 1.6,
+      X = E.scale("log", 1, 100, right.l, right.r);
     const Y = E.scale("log", lo, hi, right.b, right.t);
     right.axisX(X, "steps", { ticks: [1, 2, 5, 10, 20, 50, 100] });
     right.axisY(Y, "RMS error at the end", {
@@ -182,8 +141,8 @@
     });
     right.clip();
     THREE.forEach((m) => {
-      const pts = (rows[m[0]] || []).filter((r) => isFinite(r.error)).map((r) => [X(r.n), Y(r.error), r.n]),
-        lit = m[0] === C.method;
+      const pts = finite(m[0]).map((r) => [X(r.n), Y(r.error), r.n]),
+        lit = m[0] === CHARTS[s.chart].method;
       E.line(c, pts, E.css(m[1]), lit ? 2.4 : 1.4, lit ? 1 : 0.75);
       pts.forEach((q) => {
         // "in dt" is hollow, since it may lie on another

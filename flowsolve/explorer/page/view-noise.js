@@ -13,8 +13,6 @@
     return E.replay(plan, x, seed + 77);
   });
   function draw(s) {
-    E.$("noise").hidden = !Flow.eta;
-    if (!Flow.eta) return;
     if (!fig)
       fig = new E.Figure(
         "noise-plot",
@@ -29,11 +27,10 @@
     const eta = s.eta / 100,
       p = E.problem(),
       d = p.d,
-      R = runs(E.who(), E.gridKey(), s.schedule, p.d === 1 ? s.seed : s.seed, s.sample, eta),
+      R = runs(E.who(), E.gridKey(), s.schedule, s.seed, s.sample, eta),
       c = fig.begin(),
       clock = Flow.clock[s.schedule],
-      top = Flow.data.sigma.max,
-      low = Flow.data.sigma.min;
+      top = Flow.data.sigma.max;
     const a = clock.alpha(top) * Math.hypot(1, top),
       high = Math.max(E.scene().extent, 2.7 * a),
       X = E.scale("linear", clock.t(top), 0, fig.l, fig.r),
@@ -55,7 +52,7 @@
       2.4,
       0.9,
     );
-    for (var i = 0; i < RUNS; i++) {
+    for (let i = 0; i < RUNS; i++) {
       E.line(
         c,
         R.path.map((n) => at(n, i)),
@@ -74,45 +71,9 @@
     E.mark(c, "circle", first[0], first[1], 5, E.css("panel"), E.css("ink"));
     c.restore();
 
-    /* at the right edge: where they end, and the density of the data */
-    const wide = fig.w - fig.r - 8;
-
-    let most = 0;
-    const ps = [];
-    const bins = 44;
-    const counts = new Float64Array(bins);
-    const ends = [];
-    for (i = 0; i <= 200; i++) {
-      var v = E.marginal(p, -high + (i / 200) * 2 * high, low);
-      ps.push(v);
-      most = Math.max(most, v);
-    }
-    c.beginPath();
-    c.moveTo(fig.r + 2, Y(-high));
-    ps.forEach((v, i) => {
-      c.lineTo(fig.r + 2 + (wide * v) / most, Y(-high + (i / 200) * 2 * high));
-    });
-    c.lineTo(fig.r + 2, Y(high));
-    c.closePath();
-    c.fillStyle = E.rgba(E.css("exact"), 0.45);
-    c.fill();
-    for (i = 0; i < RUNS; i++) {
-      v = R.x[i * d];
-      ends.push(v);
-      const k = Math.floor(((v + high) / (2 * high)) * bins);
-      if (k >= 0 && k < bins) counts[k]++;
-    }
-    const tall = (fig.b - fig.t) / bins,
-      full = Math.max.apply(null, counts);
-    counts.forEach((n, k) => {
-      if (n) {
-        c.fillStyle = E.rgba(E.css("a"), 0.75);
-        c.fillRect(fig.r + 2, Y(-high + ((k + 1) / bins) * 2 * high) + 0.5, (wide * 0.9 * n) / full, tall - 1);
-      }
-    });
-    fig.text(fig.r + 2 + wide / 2, fig.b + 16, "ends", { anchor: "middle" });
+    const ends = Array.from(R.x.filter((_, k) => k % d === 0)).sort((a, b) => a - b);
+    margin(c, ends, p, high, Y);
     fig.end();
-    ends.sort((a, b) => a - b);
     const spread = ends[RUNS - 1] - ends[0],
       above = ends.filter((v) => v > 0).length;
     const found =
@@ -125,6 +86,34 @@
       `${RUNS} runs of ${E.count(R.path.length - 1, "step")} from one x_T (sample ${s.sample + 1}). ${found} ` +
         "The thick line is the exact flow from the same x_T.",
     );
+  }
+  /* At the right edge: where the runs end, over the density of the data. */
+  function margin(c, ends, p, high, Y) {
+    const wide = fig.w - fig.r - 8,
+      left = fig.r + 2,
+      bins = 44,
+      tall = (fig.b - fig.t) / bins,
+      counts = new Float64Array(bins),
+      ys = Array.from({ length: 201 }, (_, i) => -high + (i / 200) * 2 * high),
+      ps = ys.map((y) => E.marginal(p, y, Flow.data.sigma.min)),
+      most = Math.max(...ps);
+    c.beginPath();
+    c.moveTo(left, Y(-high));
+    ys.forEach((y, i) => c.lineTo(left + (wide * ps[i]) / most, Y(y)));
+    c.lineTo(left, Y(high));
+    c.closePath();
+    c.fillStyle = E.rgba(E.css("exact"), 0.45);
+    c.fill();
+    ends.forEach((v) => {
+      const k = Math.floor(((v + high) / (2 * high)) * bins);
+      if (k >= 0 && k < bins) counts[k]++;
+    });
+    const full = Math.max(...counts);
+    c.fillStyle = E.rgba(E.css("a"), 0.75);
+    counts.forEach((n, k) => {
+      if (n) c.fillRect(left, Y(-high + ((k + 1) / bins) * 2 * high) + 0.5, (wide * 0.9 * n) / full, tall - 1);
+    });
+    fig.text(left + wide / 2, fig.b + 16, "ends", { anchor: "middle" });
   }
   E.view(
     "noise",

@@ -30,14 +30,8 @@
     const tall = (fig.b - fig.t) / rows.length;
     let k;
     let j;
-    /* Weights fall with σ by orders: in each column the colour is the weight over the longest step made from there. */
-    const size = [];
-    for (j = 0; j < n; j++) {
-      size[j] = 1e-300;
-      rows.forEach((row) => {
-        size[j] = Math.max(size[j], Math.abs(row[1 + j]));
-      });
-    }
+    /* Weights fall with σ by orders, so each column is coloured by its own largest. */
+    const size = Array.from({ length: n }, (_, j) => Math.max(1e-300, ...rows.map((row) => Math.abs(row[1 + j]))));
     const step = Math.min(s.step, levels.length - 1),
       from = plan.nodes[step - 1],
       to = plan.nodes[step];
