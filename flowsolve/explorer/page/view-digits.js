@@ -49,6 +49,7 @@
     const sprites = Flow.data.sprites;
     E.$("digits").hidden = !sprites;
     if (!sprites) return;
+    E.$("digits-plot").style.setProperty("--count", sprites.count);
     const has = (key) => sprites.solvers.includes(key),
       key = has(s.solver) ? s.solver : sprites.solvers[0];
     const nfe = closest(sprites.nfes, s.digits),
@@ -59,12 +60,16 @@
       byBudget(sprites, key, nfe) +
         (s.other && has(s.other) && s.other !== key ? byBudget(sprites, s.other, nfe) : onTheWay(sprites, key, nfe)),
     );
+    const grid = Flow.data.grids.find((g) => g.key === sprites.grids[key]);
     const other = key === s.solver ? "" : `${label(s.solver)} was not run on the network, so this is ${label(key)}. `;
     const ends =
       error === undefined
         ? `has no plan with ${nfe} evaluations`
         : `with ${nfe} evaluations ends ${E.num(error, 2)} (RMS of the pixels, which go from −1 to 1) from the exact flow`;
-    E.say("digits-words", `${other}${label(key)} ${ends}. The same noise in every row.`);
+    E.say(
+      "digits-words",
+      `${other}${label(key)}${grid ? ` on the grid “${grid.label}”` : ""} ${ends}. The same noise in every row.`,
+    );
   }
   E.view("digits", ["solver", "other", "digits"], draw, "digits-plot");
 })(Explorer);
