@@ -26,14 +26,16 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def shared(tmp_path_factory: pytest.TempPathFactory, file: Path) -> Iterator[Browser]:
+def shared(
+    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[Browser]:
     pytest.importorskip("selenium", reason="needs selenium: make browser")
     from tests.explorer.browser import BROWSER, DRIVER, chromium
 
     if not (BROWSER and DRIVER):
         pytest.skip("needs chromium and chromedriver")
     with chromium(tmp_path_factory.mktemp("profile")) as browser:
-        browser.open(file)
+        browser.open(request.getfixturevalue("file"))  # made only now, when nothing was skipped
         yield browser
 
 
