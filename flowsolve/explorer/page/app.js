@@ -20,8 +20,8 @@
     E.setupSamples();
     E.setupErrors();
     E.state = E.fromHash(location.hash);
-    addEventListener("hashchange", () => {
-      const next = E.fromHash(location.hash);
+    addEventListener("hashchange", (event) => {
+      const next = E.fromHash(new URL(event.newURL).hash);
       if (E.toHash(next) !== E.toHash(E.state)) {
         E.set(next);
         E.paint();
