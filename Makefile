@@ -4,24 +4,28 @@ VENV := .venv
 STAMP := $(VENV)/.installed
 BIN := $(VENV)/bin
 PEERS := .venv-parity
+DRIVER := .venv-browser
 export OMP_WAIT_POLICY ?= PASSIVE
 export PYTHONDONTWRITEBYTECODE :=
 
 # the test files with these words: pytest imports no other
 holding = $(shell grep -rlE "$(1)" tests --include="test_*.py")
 
-.PHONY: compare test parity gpu lint docs clean
+.PHONY: compare test parity browser gpu lint docs clean
 
 compare: $(STAMP)  ## the main job: error against evaluations on a real network
 	$(BIN)/flowsolve compare
 
 test: $(STAMP)  ## every test that this machine can run
-	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal -m "not alone and not parity"
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal -m "not alone and not parity and not browser"
 	$(BIN)/python -m pytest -m alone $(call holding,mark\.alone)
 
 parity: $(PEERS)/.installed  ## the same numbers as diffusers, k-diffusion, torch-fidelity, which .venv never sees
 	PYTHONPATH=$(PEERS) $(BIN)/python -c "from diffusers import DDIMScheduler; import torchsde"
 	PYTHONPATH=$(PEERS) $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal -rs -m parity $(call holding,mark\.parity|k_sampling)
+
+browser: $(DRIVER)/.installed  ## the explorer's page, operated in Chromium (Debian: chromium, chromium-driver)
+	PYTHONPATH=$(DRIVER) $(BIN)/python -m pytest -rs -m browser $(call holding,mark\.browser)
 
 gpu:  ## the tests marked gpu and the step's cost, on a CUDA device; nothing is installed; WHEELS=folder
 	PYTHONPATH=.:solvers $(PYTHON) benchmarks/gpu_check.py $(if $(WHEELS),--wheels $(WHEELS))
@@ -46,5 +50,10 @@ $(PEERS)/.installed: $(STAMP) constraints-parity.txt
 	$(BIN)/python -m pip install -q --no-deps --target $(PEERS) -r constraints-parity.txt
 	touch $@
 
+$(DRIVER)/.installed: $(STAMP) constraints-browser.txt
+	rm -rf $(DRIVER)
+	$(BIN)/python -m pip install -q --no-deps --target $(DRIVER) -r constraints-browser.txt
+	touch $@
+
 clean:
-	rm -rf $(VENV) $(PEERS) docs/_build dist build
+	rm -rf $(VENV) $(PEERS) $(DRIVER) docs/_build dist build

@@ -5,6 +5,7 @@ and draws them. The rooms, from the top floor down, each importing only what sta
 
     cli         the command `flowsolve`
     plot        figures
+    explorer    a page in which a browser replays the solvers
     study       measurements: errors, references, the certificate, experiments
     interop     networks and programs of other projects
     analysis    what a method is before it meets a network: its table, its order, its cost

@@ -4,6 +4,7 @@ basis          a method run on basis vectors: every state as a combination of wh
 table          Table, the coefficients of a linear method on a grid
 replay         Replay, which runs a method from them
 stages         Recurrence, a method whose network is evaluated by the caller
+combinations   vectors as combinations of as few others as it takes
 step_response  the weights of each step of a stochastic method
 order          Slope, the observed order: log error against log steps
 weak_order     the weak error of a stochastic method (of the law of its samples), by quadrature

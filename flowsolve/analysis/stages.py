@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from flowsolve.analysis.basis import BasisRun, respond
+from flowsolve.analysis.combinations import combinations
 from flowsolve.errors import StateError
 from flowsolve.ode.base import ODE
 from flowsolve.schedule.grid import Grid, as_grid
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     Vector = NDArray[np.float64]
     Draw = Callable[[Tensor, float, float, int], Tensor]
 
-TOLERANCE = 1e-13  # relative to the size of a state: how well the weights of a table are known
+TOGETHER = 64  # stages whose weights are found at a time
 
 
 @dataclass(frozen=True)
@@ -53,12 +54,14 @@ class Recurrence:
 
     start    what comes before the first evaluation: nothing (x_1 = x_T), or noise
     stages   one for each evaluation; the last gives the state at the end of the grid
+    nodes    which evaluation, from 0, is made at each level; the number of all at the last
     """
 
     solver: str
     levels: tuple[float, ...]
     start: Stage
     stages: tuple[Stage, ...]
+    nodes: tuple[int, ...]
 
     @property
     def kept(self) -> int:
@@ -72,11 +75,13 @@ def recurrence(solver: Solver, grid: Grid) -> Recurrence:
     Raises TableError for a method that chooses by the values that it sees.
     """
     run = respond(solver, as_grid(grid))
-    reach = 4
+    nodes, reach = _nodes(run, grid[:]), 4
     while True:  # a state may need few of the last ε but many of the last x₀, or the reverse
         plans = [_plan(run, chart, reach) for chart in _charts(solver)]
         found = [
-            Recurrence(repr(solver), grid[:], plan[0], tuple(plan[1:])) for plan in plans if plan
+            Recurrence(repr(solver), grid[:], plan[0], tuple(plan[1:]), nodes)
+            for plan in plans
+            if plan
         ]
         if found:
             return min(found, key=lambda r: r.kept)
@@ -92,6 +97,19 @@ def _charts(solver: Solver) -> list[Chart]:
     return found
 
 
+def _nodes(run: BasisRun, levels: tuple[float, ...]) -> tuple[int, ...]:
+    """The first evaluation at the node's own state; else (where it is corrected afterwards) the last at its σ;
+    else (where noise comes between) the next one.
+    """
+    asked, found = run.evaluations, list[int]()
+    for (x, known), level in zip(run.nodes[:-1], levels, strict=False):
+        same = (k for k, g in enumerate(asked) if g.s == level and bool((g.state == x).all()))
+        before = [k for k, g in enumerate(asked) if g.number < known]
+        last = next((k for k in reversed(before) if asked[k].s == level), len(before))
+        found.append(next(same, last))
+    return (*found, len(asked))
+
+
 def _plan(run: BasisRun, chart: Chart, reach: int) -> list[Stage] | None:
     """The start and the stages, with F of the chart, or None where one needs more than `reach` vectors."""
     import numpy as np
@@ -100,51 +118,43 @@ def _plan(run: BasisRun, chart: Chart, reach: int) -> list[Stage] | None:
     known: list[Vector] = list(np.eye(1 + len(run.given)))
     states = [known[0], *(g.state.numpy() for g in run.evaluations), run.nodes[-1][0].numpy()]
     asked = [(0, math.nan), *((g.number, g.s) for g in run.evaluations)]
-    takes, mixes = {0: False}, {0: (0.0, 1.0)}
+    takes, mixes, one = {0: False}, {0: (0.0, 1.0)}, torch.eye(2, dtype=torch.float64)
     for (number, sigma), x in zip(asked[1:], states[1:], strict=False):
         takes[number] = data = math.isinf(sigma) or chart.takes_x0(sigma)
         answer = x - sigma * known[number] if data and sigma < math.inf else known[number]
-        one = torch.eye(2, dtype=torch.float64)
         a, b = chart.of(one[0], one[1], sigma).tolist()
         mixes[number] = a, b
         known[number] = a * x + b * answer
-    stages = []
     ends = [*(number for number, _ in asked[1:]), len(known)]
-    for (number, sigma), x, target, end in zip(asked, states, states[1:], ends, strict=False):
-        last = range(end - 1, 0, -1)[:reach]  # noises after the answer, the answer, and before
-        weights = _combination(target, [x, *(known[j] for j in last)])
-        if weights is None:
+    lasts = [
+        range(end - 1, 0, -1)[:reach] for end in ends
+    ]  # noises after the answer, the answer, and before
+    vectors = [[x, *(known[j] for j in last)] for x, last in zip(states, lasts, strict=False)]
+    weights = list["Vector"]()
+    for i in range(0, len(lasts), TOGETHER):
+        part = slice(i, i + TOGETHER)
+        found = combinations(states[1:][part], vectors[part])
+        if found is None:
             return None
-        used = tuple((j, c) for j, c in zip(last, weights[1:], strict=True) if c)
+        weights += [*found]
+    stages = []
+    for (number, sigma), last, end, row in zip(asked, lasts, ends, weights, strict=True):
+        used = tuple((j, float(c)) for j, c in zip(last, row[1:], strict=False) if c)
         draws = tuple((g.number, g.s, g.t, g.again) for g in run.noises if number < g.number < end)
         data, mix = takes[number], mixes[number]
-        stages.append(Stage(sigma, number, data, mix, draws, weights[0], used, frozenset()))
-    return list(_with_keep(stages))
+        stages.append(Stage(sigma, number, data, mix, draws, float(row[0]), used, frozenset()))
+    return _with_keep(stages)
 
 
-def _combination(target: Vector, vectors: Sequence[Vector]) -> list[float] | None:
-    """Weights of the target on as many of `vectors`, in order, as it takes; None if all are too few."""
-    import numpy as np
-
-    size = float(np.linalg.norm(target))
-    for m in range(1, len(vectors) + 1):
-        matrix = np.stack(vectors[:m], 1)
-        norms = np.linalg.norm(matrix, axis=0)
-        unit = matrix / norms
-        scaled = np.linalg.lstsq(unit, target, rcond=1e-15)[0]
-        scaled += np.linalg.lstsq(unit, target - unit @ scaled, rcond=1e-15)[0]
-        scaled[abs(scaled) <= TOLERANCE * size] = 0
-        if np.linalg.norm(unit @ scaled - target) <= TOLERANCE * size:
-            return [*(scaled / norms).tolist(), *(0.0 for _ in vectors[m:])]
-    return None
-
-
-def _with_keep(stages: Sequence[Stage]) -> Iterator[Stage]:
+def _with_keep(stages: Sequence[Stage]) -> list[Stage]:
     """Each stage with its `keep`: the numbers known by then that a later stage uses."""
-    for i, stage in enumerate(stages):
+    found, later = list[Stage](), set[int]()
+    for stage in reversed(stages):
         newest = max([stage.number, *(number for number, *_ in stage.draws)])
-        later = {j for other in stages[i + 1 :] for j, _ in other.weights if j <= newest}
-        yield Stage(**{**vars(stage), "keep": frozenset(later)})
+        later = {j for j in later if j <= newest}
+        found.append(Stage(**{**vars(stage), "keep": frozenset(later)}))
+        later |= {j for j, _ in stage.weights}
+    return found[::-1]
 
 
 class Run:

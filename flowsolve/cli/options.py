@@ -148,7 +148,7 @@ def find_problem(args: argparse.Namespace) -> Problem:
     from flowsolve.problems.catalogue import find_problem
 
     if ":" in args.problem:
-        _here()
+        here()
     problem = find_problem(args.problem)
     given = (args.sigma_max, args.sigma_min)
     own = (problem.sigma_max, problem.sigma_min)
@@ -195,7 +195,7 @@ def find_features(args: argparse.Namespace, problem: Problem) -> tuple[Features 
         return pca(problem.data(), int(name[4:])), name
     from importlib import import_module
 
-    _here()
+    here()
     module, _, attribute = name.partition(":")
     try:
         found = getattr(import_module(module), attribute)
@@ -218,7 +218,7 @@ def find_grids(args: argparse.Namespace, problem: Problem) -> GridFamily:
     return made
 
 
-def _here() -> None:
+def here() -> None:
     """Let modules be found in the current folder; last, so that nothing installed is shadowed from there."""
     if os.getcwd() not in sys.path:
         sys.path.append(os.getcwd())

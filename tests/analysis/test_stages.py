@@ -34,6 +34,7 @@ from flowsolve_solvers import (
     LMS,
     PNDM,
     STOCHASTIC,
+    CorrectedStart,
     DPMSolverPP2M,
     DPMSolverPP2MSDE,
     Euler,
@@ -128,6 +129,21 @@ def test_noise_before_the_first_evaluation() -> None:
     start = recurrence(EDM(), karras(5, 80, 0.002)).start
     assert [(s, t) for _, s, t, _ in start.draws] == [karras(5, 80, 0.002)[:2]]
     assert not recurrence(EDM(), karras(5, 80, 0.002).from_infinity()).start.draws
+
+
+@pytest.mark.parametrize(
+    ("solver", "nodes"),
+    [
+        (Heun(), (0, 2, 4, 6)),
+        (PNDM(), (0, 4, 8, 12)),
+        (UniPC(3), (0, 1, 2, 3)),  # evaluates a node before it corrects it
+        (EDM(method=Euler()), (0, 1, 2, 3)),  # adds noise to a node before it evaluates
+        (CorrectedStart(Euler(), 1.0), (0, 0, 1, 2)),  # its first step takes no evaluation
+    ],
+    ids=repr,
+)
+def test_which_evaluation_is_at_a_node(solver: Solver, nodes: tuple[int, ...]) -> None:
+    assert recurrence(solver, log_snr(3, 40, 0.05)).nodes == nodes
 
 
 def test_a_thousand_steps() -> None:

@@ -21,6 +21,7 @@ SMALL = {
     "consistency": ["--steps", "3", "--samples", "4", "--shown", "2"],
     "edit": ["--samples", "4", "--steps", "5", "--shown", "2"],
     "env": [],
+    "explore": ["--steps", "2", "--no-open", "--overwrite"],
     "grids": ["--steps", "3", "--out", "grids"],
     "interpolate": ["--nfe", "2", "--pairs", "4", "--points", "2", "--shown", "1"],
     "likelihood": ["mixture", "--nfe", "4", "--samples", "4"],

@@ -27,7 +27,7 @@ from tests.cli.helpers import COMMAND, done, flowsolve, outside
 from tests.cli.test_encodings import SMALL
 
 pytestmark = pytest.mark.usefixtures("undrawn")
-PRINTS = [name for name in SMALL if name != "completion"]
+PRINTS = [name for name in SMALL if name not in ("completion", "explore")]  # which have no rows
 
 
 @pytest.mark.parametrize("command", PRINTS)
@@ -65,6 +65,9 @@ def test_rows_and_listings_are_values_and_not_texts(tmp_path: Path) -> None:
     listed = json.loads(done("solvers", "--format", "json", cwd=tmp_path))
     assert {row["name"] for row in listed} == {*provided()} or len(listed) == len({*provided()})
     assert next(r for r in listed if r["name"] == "Heun")["order"] == 2
+    (needy,) = (r for r in listed if r["name"] == "GaussianStart")  # it has no default
+    assert needy["order"] is needy["NFE a step"] is None
+    assert needy["formula"].endswith(" Needs mean, covariance.")
     order = json.loads(done("order", *SMALL["order"], "--format", "json", cwd=tmp_path))
     assert order[0]["declared"] == 2
     assert isinstance(order[0]["measured"], float)
@@ -89,6 +92,10 @@ def test_where_there_is_no_terminal_a_row_is_a_line_without_boxes(
     if command == "solvers":
         assert len(body) == len(provided())
         assert all(name in text for name in ("Heun", "Torchdiffeq"))
+        starts = [match.start() for match in re.finditer("-+", rule)]
+        (needy,) = (line for line in body if line.startswith("GaussianStart"))
+        assert re.fullmatch(r"GaussianStart +- +- +x_t = .*", needy)
+        assert needy.index("x_t") == starts[4]  # under "formula"
     assert all(line == line.rstrip() for line in text.splitlines())
     assert head
 

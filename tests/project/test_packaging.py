@@ -96,8 +96,9 @@ def test_the_wheel_holds_both_packages_and_all_their_data(built: Path) -> None:
     assert "Requires-Dist: torch" in metadata
     folders = {"flowsolve": "flowsolve", "flowsolve_solvers": "solvers/flowsolve_solvers"}
     for package, folder in folders.items():
-        for path in (ROOT / folder).rglob("*.py"):
-            assert f"{package}/{path.relative_to(ROOT / folder).as_posix()}" in names
+        for path in (ROOT / folder).rglob("*"):
+            if path.suffix in (".py", ".js", ".css", ".html", ".json"):
+                assert f"{package}/{path.relative_to(ROOT / folder).as_posix()}" in names
     assert not [n for n in names if "__pycache__" in n or n.endswith(".pyc")]
 
 
@@ -109,7 +110,7 @@ def test_the_sdist_holds_the_sources_and_no_rubbish(built: Path) -> None:
         "flowsolve/problems/digits.safetensors", "flowsolve/problems/classifier.safetensors",
         "flowsolve/problems/photos.safetensors", "examples/train_networks.py",
         "solvers/flowsolve_solvers/__init__.py", "examples/train_digits.py",
-        "examples/train_classifier.py",
+        "examples/train_classifier.py", "flowsolve/explorer/page/engine.js", "tests/explorer/jobs.js",
     } <= names  # fmt: skip
     rubbish = (".venv", "results", ".git/", "__pycache__", ".mypy_cache", "shared")
     assert not [n for n in names if n.startswith(rubbish) or "__pycache__" in n]

@@ -21,13 +21,25 @@ def run(args: argparse.Namespace) -> int:
     rows = []
     for p in sorted(provided().values(), key=lambda p: p.name.lower()):
         formula, source = formula_and_source(p.make)
-        try:
-            inspect.signature(p.make).bind()
-        except TypeError as error:  # it has no default: GaussianStart is given data
-            row: dict[str, object] = {"name": p.name, "order": "", "NFE a step": f"{error}"}
+        needs = [
+            name for name, option in inspect.signature(p.make).parameters.items()
+            if option.default is option.empty and option.kind is not option.VAR_KEYWORD
+        ]  # fmt: skip
+        order: object = "-" if args.format == "table" else None
+        cost = order
+        if needs:  # it has no default: GaussianStart is given data
+            formula += f"  Needs {', '.join(needs)}."
         else:
             solver = p.make()
-            row = {"name": p.name, "order": solver.order, "NFE a step": per_step(solver)}
-        rows.append({**row, "source": source, "formula": formula})
+            order, cost = solver.order, per_step(solver)
+        rows.append(
+            {
+                "name": p.name,
+                "order": order,
+                "NFE a step": cost,
+                "source": source,
+                "formula": formula,
+            }
+        )
     show.listing(args, rows, none="adaptive")
     return 0
