@@ -92,6 +92,7 @@ ENDS: dict[str, Any] = {
     "one place": lambda order: 1e-3,
     "crossed": lambda order: 1e-3 * 1.2**order,
     "at the bottom": lambda order: 1e-3 if order == 1 else 1e-6,
+    "at the top": lambda order: 0.29,
     "near": lambda order: 1e-3 / 1.1**order,
     "apart": lambda order: 10.0**-order,
 }
