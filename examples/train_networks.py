@@ -1,4 +1,8 @@
-"""Train the network of `photos`, `signals` or `letters`, on one core of a CPU.
+"""
+Train the networks of photos, signals and letters
+=================================================
+
+Train the network of `photos`, `signals` or `letters`, on one core of a CPU.
 
     python examples/train_networks.py photos
 
