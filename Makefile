@@ -32,9 +32,10 @@ lint: $(STAMP)  ## format, lint, types, import contracts
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-docs: $(STAMP)  ## HTML in docs/_build/html
+docs: $(STAMP)  ## HTML in docs/_build/html: executes the lessons and the gallery, then checks links and anchors
 	$(BIN)/python -m pip install -q -c constraints.txt -e ".[docs]"
-	$(BIN)/python -m sphinx -W -b html docs docs/_build/html
+	OMP_NUM_THREADS=1 $(BIN)/python -m sphinx -q -W --keep-going -b html docs docs/_build/html
+	$(BIN)/python docs/check_site.py docs/_build/html
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -47,4 +48,4 @@ $(PEERS)/.installed: $(STAMP) constraints-parity.txt
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(PEERS) docs/_build dist build
+	rm -rf $(VENV) $(PEERS) docs/_build docs/learn docs/gallery dist build

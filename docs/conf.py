@@ -18,7 +18,13 @@ extensions = [
 ]
 myst_enable_extensions = ["dollarmath", "deflist"]
 myst_heading_anchors = 3
-exclude_patterns = ["_build", "certificate.md", "lessons", "sg_execution_times.rst", "*/sg_execution_times.rst"]
+exclude_patterns = [
+    "_build",
+    "certificate.md",
+    "lessons",
+    "sg_execution_times.rst",
+    "*/sg_execution_times.rst",
+]
 
 html_theme = "furo"
 html_title = "flowsolve"
@@ -35,6 +41,8 @@ autodoc_preserve_defaults = True
 python_use_unqualified_type_names = True
 maximum_signature_line_length = 88
 
+suppress_warnings = ["ref.python"]  # two classes are called Report: a type may name either
+
 sphinx_gallery_conf = {
     "examples_dirs": ["lessons", "../examples"],
     "gallery_dirs": ["learn", "gallery"],
@@ -48,5 +56,6 @@ sphinx_gallery_conf = {
     "write_computation_times": False,
     "inspect_global_variables": False,
     "thumbnail_size": (480, 320),
+    "remove_config_comments": True,
     "parallel": 2,
 }

@@ -48,5 +48,8 @@ axes.legend(fontsize=9)
 plot.save(figure, "adaptive_or_fixed.png")
 print("drawn: adaptive_or_fixed.png")
 
-few = {name: min(r.rmse for r in series[repr(s)] if r.nfe <= 25) for name, s in (FIXED | ADAPTIVE).items()}
+few = {
+    name: min(r.rmse for r in series[repr(s)] if r.nfe <= 25)
+    for name, s in (FIXED | ADAPTIVE).items()
+}
 assert min(few, key=lambda name: few[name]) in FIXED, "within 25 evaluations a fixed grid is best"

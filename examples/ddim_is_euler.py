@@ -84,7 +84,11 @@ for axes, scaled in zip(figure.subplots(1, 2), (True, False), strict=True):
 left, right = figure.axes
 left.set(xlabel="t", ylabel="$x_t$", title="in $x_t$: a step of DDIM is a curve")
 right.set(xlabel="σ", ylabel="$\\bar{x} = x_t/α$", title="in $\\bar{x}$: the same step is straight")
-names = {"exact flow": ("0.65", 4, ""), "a step": ("#0072B2", 1.5, ""), "Eq. 12": ("#D55E00", 0, "o")}
+names = {
+    "exact flow": ("0.65", 4, ""),
+    "a step": ("#0072B2", 1.5, ""),
+    "Eq. 12": ("#D55E00", 0, "o"),
+}
 for name, (color, width, marker) in names.items():
     right.plot([], [], color=color, lw=width, marker=marker, label=name)
 right.legend(loc="upper right")

@@ -43,4 +43,6 @@ pairs = zip(few.classes.tolist(), few.targets.tolist(), strict=True)
 plot.save(plot.edits(rows, [f"{old} → {new}" for old, new in pairs]), "editing.png")
 print("drawn: editing.png")
 encoded, _, less, half, fresh, another = distance
-assert max(encoded, half) < min(fresh, another), "edits are nearer to their images than fresh digits are"
+assert max(encoded, half) < min(fresh, another), (
+    "edits are nearer to their images than fresh digits are"
+)

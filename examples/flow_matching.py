@@ -26,7 +26,9 @@ from flowsolve.metrics import energy
 # -------------------------
 # The loss of flow matching: v(x_t, t) is to be ε - x₀.
 torch.manual_seed(0)
-layers = nn.Sequential(nn.Linear(3, 192), nn.SiLU(), nn.Linear(192, 192), nn.SiLU(), nn.Linear(192, 2))
+layers = nn.Sequential(
+    nn.Linear(3, 192), nn.SiLU(), nn.Linear(192, 192), nn.SiLU(), nn.Linear(192, 2)
+)
 
 
 def velocity(x: Tensor, t: Tensor) -> Tensor:
@@ -77,6 +79,8 @@ for axes, (name, points) in zip(figure.subplots(1, 5), panels.items(), strict=Tr
     axes.plot(*points.T.numpy(), ".", ms=2, color="#0072B2")
     away = energy(points, blobs(4000)).value
     print(f"{name:12} energy distance {away:.4f}")
-    axes.set(title=f"{name}\n{away:.3f} from data", xlim=(-2.3, 2.3), ylim=(-2.3, 2.3), aspect="equal")
+    axes.set(
+        title=f"{name}\n{away:.3f} from data", xlim=(-2.3, 2.3), ylim=(-2.3, 2.3), aspect="equal"
+    )
 plot.save(figure, "flow_matching.png")
 print("drawn: flow_matching.png")

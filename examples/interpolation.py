@@ -59,7 +59,9 @@ for axes, name, noise in zip(
     right.plot(strength, "o-", color=color, label=f"noise, {name}")
     right.plot(ink, "s:", color=color, label=f"digit, {name}")
     middle = SIDE // 2
-    print(f"{name}: in the middle the noise has deviation {strength[middle]:.2f}, the digit {ink[middle]:.2f}")
+    print(
+        f"{name}: in the middle the noise has deviation {strength[middle]:.2f}, the digit {ink[middle]:.2f}"
+    )
     assert abs(strength[middle] - {"slerp": 1, "lines": 0.5}[name]) < 0.15
 right.set(xlabel="along the diagonal", ylabel="standard deviation", title="strength", ylim=(0, 1.3))
 right.legend(ncols=2, fontsize=8, loc="lower center")

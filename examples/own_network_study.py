@@ -25,7 +25,9 @@ from flowsolve.study import work_precision
 # -------------------------
 # DDPM's linear β and its loss. The network gets x_t and the label t, 0 to 999.
 torch.manual_seed(0)
-layers = nn.Sequential(nn.Linear(6, 128), nn.SiLU(), nn.Linear(128, 128), nn.SiLU(), nn.Linear(128, 2))
+layers = nn.Sequential(
+    nn.Linear(6, 128), nn.SiLU(), nn.Linear(128, 128), nn.SiLU(), nn.Linear(128, 2)
+)
 clock = fs.linear_beta()
 
 

@@ -5,8 +5,8 @@ With noise, or without?
 Samples against NFE by ODE and SDE methods: for an exact network, and for one that is wrong at high noise.
 
 With an exact network noise costs evaluations: at 5, η = 1 is 1.4 times as far from the data as DDIM; from 20
-on all are within the sampling error of each other. But an ODE carries every error of its network to the end, while
-an SDE forgets part of it as it draws new noise. Here the second network adds 0.3 to one value of ε above
+on all are within the sampling error of each other. But an ODE carries every error of its network to the end,
+while an SDE forgets part of it as it draws new noise. Here the second network adds 0.3 to one value of ε above
 σ = 1/2, and at 50 evaluations the SDEs are nearly three times as near to the data.
 """
 

@@ -9,6 +9,7 @@ Train the classifier of the `digits` problem, whose features and classes measure
 Cross-entropy on 1437 of the images; it prints how many of the other 360 it reads right.
 """
 
+# sphinx_gallery_thumbnail_path = 'figures/digits.png'
 import argparse
 from pathlib import Path
 

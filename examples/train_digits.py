@@ -9,6 +9,7 @@ Train the ε-network of the `digits` problem: DDPM on 8x8 handwritten digits, on
 L_simple of Ho, Jain, Abbeel 2020, eq. 14, t uniform over 0, 1/16, ..., 999. Needs scikit-learn's data.
 """
 
+# sphinx_gallery_thumbnail_path = 'figures/digits.png'
 import argparse
 import math
 from pathlib import Path

@@ -6,9 +6,10 @@ Train the network of `photos`, `signals` or `letters`, on one core of a CPU.
 
     python examples/train_networks.py photos
 
-The loss is E |F - F*|², F* as the problem's precondition says; each batch is new data.
+The loss is E (F - F*)², F* as the problem's precondition says; each batch is new data.
 """
 
+# sphinx_gallery_thumbnail_path = 'figures/letters.png'
 import argparse
 import math
 from pathlib import Path

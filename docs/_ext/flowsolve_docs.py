@@ -17,7 +17,10 @@ ORDER = (
     "your_own_network", "own_network_study", "flow_matching", "guidance", "adaptive_or_fixed", "sde_or_ode",
     "interpolation", "editing", "brightness", "train_digits", "train_classifier", "train_networks",
 )  # fmt: skip
-MATHJAX = ("tex-chtml.js", "output/chtml/fonts/woff-v2")  # what pages load, of the 24 MB that come with it
+MATHJAX = (
+    "tex-chtml.js",
+    "output/chtml/fonts/woff-v2",
+)  # what pages load, of the 24 MB that come with it
 
 
 def in_order(name: str) -> tuple[int, str]:
@@ -56,8 +59,7 @@ def by_last_part(app: Sphinx, env: Any, node: Any, content: Any) -> Any:
     if len(names) != 1 or len(kept) != 1:
         return None
     uri = app.builder.get_relative_uri(node["refdoc"], kept[0].docname)
-    out = nodes.reference("", "", content, internal=True, refuri=f"{uri}#{kept[0].node_id}")
-    return out
+    return nodes.reference("", "", content, internal=True, refuri=f"{uri}#{kept[0].node_id}")
 
 
 class Solutions(SphinxTransform):

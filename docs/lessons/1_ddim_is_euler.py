@@ -17,9 +17,10 @@ what it buys: an order, a way to compare schedules, and the question that all fa
 #
 #    x_t = \sqrt{\bar\alpha_t}\, x_0 + \sqrt{1-\bar\alpha_t}\, \varepsilon ,
 #
-# where :math:`\bar\alpha_t` falls from 1 (data) to almost 0 (noise). A network :math:`\varepsilon_\theta(x_t, t)` is
-# trained to say which noise is in :math:`x_t`. In this lesson it is exact: the data are a mixture of two Gaussians on
-# the line, and for them :math:`\mathrm E[\varepsilon \mid x_t]` has a formula. So whatever goes wrong below is the
+# where :math:`\bar\alpha_t` falls from 1 (data) to almost 0 (noise). A network
+# :math:`\varepsilon_\theta(x_t, t)` is trained to say which noise is in :math:`x_t`. In this
+# lesson it is exact: the data are a mixture of two Gaussians on the line, and for them
+# :math:`\mathrm E[\varepsilon \mid x_t]` has a formula. So whatever goes wrong below is the
 # sampler's fault, never the network's.
 import matplotlib.pyplot as plt
 import torch
@@ -46,13 +47,15 @@ def network(x_t: Tensor, t: int) -> Tensor:
 # %%
 # The sampler of the paper
 # ------------------------
-# Song, Meng and Ermon (2021), Eq. 12, without its random term: predict :math:`x_0`, then mix it with the *same*
-# noise at the next level,
+# Song, Meng and Ermon (2021), Eq. 12, without its random term: predict :math:`x_0`, then mix it
+# with the *same* noise at the next level,
 #
 # .. math::
 #
-#    x_{t-1} = \sqrt{\bar\alpha_{t-1}}\; \underbrace{\frac{x_t - \sqrt{1-\bar\alpha_t}\, \varepsilon_\theta(x_t,
-#    t)}{\sqrt{\bar\alpha_t}}}_{\text{predicted } x_0} + \sqrt{1-\bar\alpha_{t-1}}\; \varepsilon_\theta(x_t, t) .
+#    x_{t-1} = \sqrt{\bar\alpha_{t-1}}\;
+#    \underbrace{\frac{x_t - \sqrt{1-\bar\alpha_t}\, \varepsilon_\theta(x_t, t)}
+#    {\sqrt{\bar\alpha_t}}}_{\text{predicted } x_0}
+#    + \sqrt{1-\bar\alpha_{t-1}}\; \varepsilon_\theta(x_t, t) .
 #
 # "t - 1" is the next level of a subsequence: here six of the thousand.
 times = [560, 450, 340, 230, 120, 10]
@@ -71,7 +74,8 @@ print("Eq. 12:", [f"{v:.6f}" for v in paper])
 # %%
 # Divide by one number
 # --------------------
-# Divide both sides by :math:`\sqrt{\bar\alpha_{t-1}}` and collect what multiplies :math:`\varepsilon_\theta`:
+# Divide both sides by :math:`\sqrt{\bar\alpha_{t-1}}` and collect what multiplies
+# :math:`\varepsilon_\theta`:
 #
 # .. math::
 #
@@ -86,8 +90,9 @@ print("Eq. 12:", [f"{v:.6f}" for v in paper])
 #    \bar x = \frac{x_t}{\sqrt{\bar\alpha_t}}, \qquad \sigma = \sqrt{\frac{1-\bar\alpha_t}{\bar\alpha_t}},
 #    \qquad\text{so that}\qquad \bar x = x_0 + \sigma \varepsilon ,
 #
-# and Eq. 12 reads :math:`\bar x_{t-1} = \bar x_t + (\sigma_{t-1} - \sigma_t)\, \varepsilon`. A step of length
-# :math:`\sigma_{t-1} - \sigma_t` along the slope :math:`\varepsilon`: Euler's method for
+# and Eq. 12 reads :math:`\bar x_{t-1} = \bar x_t + (\sigma_{t-1} - \sigma_t)\, \varepsilon`. A
+# step of length :math:`\sigma_{t-1} - \sigma_t` along the slope :math:`\varepsilon`: Euler's
+# method for
 #
 # .. math::
 #
@@ -106,38 +111,48 @@ assert (paper - euler).abs().max() < 1e-12
 # %%
 # Two pictures of the same steps
 # ------------------------------
-# The straight steps of the right picture are the curves of the left one. The background is the slope
-# :math:`\varepsilon(\bar x, \sigma)`, and each blue line follows it from where it starts. The grey lines are the exact
-# flow, which in one dimension is known: solutions cannot cross, so each keeps its quantile.
+# The straight steps of the right picture are the curves of the left one. The background is the
+# slope :math:`\varepsilon(\bar x, \sigma)`, and each blue line follows it from where it starts.
+# The grey lines are the exact flow, which in one dimension is known: solutions cannot cross, so
+# each keeps its quantile.
 grid = fs.Grid(levels)
 path = fs.solve(problem, x_T / alpha_bar(times[0]) ** 0.5, grid, S.Euler(), keep=1).path
 fine = fs.exponential(60, levels[0], levels[-1])
 exact = torch.stack([problem.flow(path[0].x, levels[0], s) for s in fine])
 
-fig, (left, right) = plt.subplots(1, 2, figsize=(10, 4.4), layout="constrained")
-for axes, scaled in ((left, True), (right, False)):
-    shrink = lambda sigma: 1 / (1 + sigma**2) ** 0.5 if scaled else 1.0
-    across = lambda sigma: schedule.t(sigma) if scaled else sigma
-    axes.plot([across(s) for s in fine], exact * torch.tensor([[shrink(s)] for s in fine]), "0.65", lw=3)
+
+def draw(axes, across, scale) -> None:
+    """The flow, the steps and the nodes: `across` and `scale` say where σ and x̄ are drawn."""
+    shrunk = exact * torch.tensor([[scale(s)] for s in fine])
+    axes.plot([across(s) for s in fine], shrunk, "0.65", lw=3)
     for here, there in zip(path, path[1:]):
         inside = torch.linspace(here.sigma, there.sigma, 30).tolist()
-        line = torch.stack([(here.x + (s - here.sigma) * here.eps) * shrink(s) for s in inside])
-        axes.plot([across(s) for s in inside], line, color="#0072B2")
-        axes.plot([across(here.sigma)] * 5, here.x * shrink(here.sigma), "o", color="#D55E00", ms=4)
+        step = torch.stack([(here.x + (s - here.sigma) * here.eps) * scale(s) for s in inside])
+        axes.plot([across(s) for s in inside], step, color="#0072B2")
+        axes.plot([across(here.sigma)] * 5, here.x * scale(here.sigma), "o", color="#D55E00", ms=4)
     axes.invert_xaxis()
+
+
+fig, (left, right) = plt.subplots(1, 2, figsize=(10, 4.4), layout="constrained")
+draw(left, schedule.t, lambda sigma: 1 / (1 + sigma**2) ** 0.5)
+draw(right, lambda sigma: sigma, lambda sigma: 1.0)
 sigma, height = torch.meshgrid(torch.linspace(0.1, 5, 22), torch.linspace(-9, 9, 19), indexing="ij")
 slope = torch.stack([problem.eps(h.double(), float(s[0])) for s, h in zip(sigma, height)])
-right.quiver(sigma, height, -torch.ones_like(slope), -slope, angles="xy", color="0.8", width=0.003, zorder=0)
-right.set(xlabel="σ", ylabel="$\\bar{x}$", title="$\\bar{x} = x_t/\\sqrt{\\bar{α}}$: straight steps")
+right.quiver(
+    sigma, height, -torch.ones_like(slope), -slope, angles="xy", color="0.8", width=0.003, zorder=0
+)
+right.set(
+    xlabel="σ", ylabel="$\\bar{x}$", title="$\\bar{x} = x_t/\\sqrt{\\bar{α}}$: straight steps"
+)
 left.set(xlabel="t", ylabel="$x_t$", title="$x_t$: the same steps are curves")
 plt.show()
 
 # %%
 # What it buys: an order
 # ----------------------
-# Euler's method is 250 years old, and its theory is now DDIM's. One step of length h makes an error of
-# :math:`\tfrac12 h^2\, d\varepsilon/d\sigma`; a path has about 1/h steps; so the errors add up to something
-# proportional to h. Twice the steps, half the error:
+# Euler's method is 250 years old, and its theory is now DDIM's. One step of length h makes an
+# error of :math:`\tfrac12 h^2\, d\varepsilon/d\sigma`; a path has about 1/h steps; so the errors
+# add up to something proportional to h. Twice the steps, half the error:
 noise = fs.unit_noise(range(256), problem.event, torch.float64)
 start = problem.sigma_max * noise
 truth = problem.flow(start, problem.sigma_max, problem.sigma_min)
@@ -152,10 +167,11 @@ assert 1.8 < errors[-2] / errors[-1] < 2.2
 # %%
 # What it buys: the schedule is gone
 # ----------------------------------
-# The ODE has no :math:`\bar\alpha` in it. A schedule decides two things only: which label t a network is told at
-# :math:`\sigma`, and where the steps lie if somebody spaces them evenly in t. Two networks for the same data, one
-# trained with DDPM's linear β and one with the cosine schedule, give the *same* samples on the same levels of σ, and
-# different ones when each takes its own ten even steps in t.
+# The ODE has no :math:`\bar\alpha` in it. A schedule decides two things only: which label t a
+# network is told at :math:`\sigma`, and where the steps lie if somebody spaces them evenly in t.
+# Two networks for the same data, one trained with DDPM's linear β and one with the cosine
+# schedule, give the *same* samples on the same levels of σ, and different ones when each takes
+# its own ten even steps in t.
 ends = []
 for clock in (fs.linear_beta(), fs.squared_cosine()):
     kind = fs.EpsPrediction(clock)
@@ -169,14 +185,16 @@ print(f"even in their own t:  largest difference {float((own_1 - own_2).abs().ma
 assert (same_1 - same_2).abs().max() < 1e-9 < (own_1 - own_2).abs().max()
 
 # %%
-# And it asks the question that all fast samplers answer: Euler is the *first* method for an ODE, of order 1. Why stop
-# there? Lesson 3 goes on. First, lesson 2 asks what the networks of other papers have to do with ε.
+# And it asks the question that all fast samplers answer: Euler is the *first* method for an ODE,
+# of order 1. Why stop there? Lesson 3 goes on. First, lesson 2 asks what the networks of other
+# papers have to do with ε.
 
 # %%
 # Exercise 1: upwards
 # -------------------
-# An ODE can be followed in both directions. Write ``encode(eps, x, levels)``, which takes data x̄ at the first of
-# *rising* levels and returns x̄ at the last: DDIM inversion. ``eps(x, sigma)`` is the network.
+# An ODE can be followed in both directions. Write ``encode(eps, x, levels)``, which takes data x̄
+# at the first of *rising* levels and returns x̄ at the last: DDIM inversion. ``eps(x, sigma)`` is
+# the network.
 
 
 def check_encode(encode) -> None:
@@ -188,7 +206,9 @@ def check_encode(encode) -> None:
     assert isinstance(found, Tensor), "encode must return x̄ at the last level"
     assert found.shape == data.shape, "one state for each sample"
     want = fs.solve(line, data, rising, S.Euler()).x
-    assert torch.allclose(found, want, rtol=0, atol=1e-9), f"{found.tolist()} is not {want.tolist()}"
+    assert torch.allclose(found, want, rtol=0, atol=1e-9), (
+        f"{found.tolist()} is not {want.tolist()}"
+    )
     print("right")
 
 
@@ -210,9 +230,9 @@ check_encode(encode)
 # Exercise 2: a cousin that is not DDIM
 # -------------------------------------
 # Eq. 15 of the paper discretises the probability-flow ODE of the VE-SDE,
-# :math:`d\bar x = \tfrac12\, \varepsilon/\sigma\; d(\sigma^2)`, by Euler's method *in* :math:`\sigma^2`. Write its step
-# ``euler_in_variance(eps, x, s, t)`` from the level s to t. Then find the factor between it and DDIM's step: what is it
-# in the last step, to σ = 0?
+# :math:`d\bar x = \tfrac12\, \varepsilon/\sigma\; d(\sigma^2)`, by Euler's method *in*
+# :math:`\sigma^2`. Write its step ``euler_in_variance(eps, x, s, t)`` from the level s to t. Then
+# find the factor between it and DDIM's step: what is it in the last step, to σ = 0?
 
 
 def check_euler_in_variance(step) -> None:
@@ -222,16 +242,19 @@ def check_euler_in_variance(step) -> None:
     found = step(line.eps, x, 3.0, 1.0)
     assert not torch.allclose(found, fs.solve(line, x, [3.0, 1.0], S.DDIM()).x), "this is DDIM"
     want = fs.solve(line, x, [3.0, 1.0], S.EulerInVariance()).x
-    assert torch.allclose(found, want, rtol=0, atol=1e-9), f"{found.tolist()} is not {want.tolist()}"
+    assert torch.allclose(found, want, rtol=0, atol=1e-9), (
+        f"{found.tolist()} is not {want.tolist()}"
+    )
     print("right")
 
 
 # %%
 # Solution
 # ^^^^^^^^
-# The slope in :math:`\sigma^2` is :math:`\varepsilon/(2\sigma)` and the step has length :math:`t^2 - s^2`. Since
-# :math:`t^2 - s^2 = (t-s)(t+s)`, it is DDIM's step times :math:`(s+t)/(2s)`: almost 1 for short steps, one half
-# for a step to 0, which therefore leaves half of the noise in the sample.
+# The slope in :math:`\sigma^2` is :math:`\varepsilon/(2\sigma)` and the step has length
+# :math:`t^2 - s^2`. Since :math:`t^2 - s^2 = (t-s)(t+s)`, it is DDIM's step times
+# :math:`(s+t)/(2s)`: almost 1 for short steps, one half for a step to 0, which therefore leaves
+# half of the noise in the sample.
 
 
 def euler_in_variance(eps, x: Tensor, s: float, t: float) -> Tensor:

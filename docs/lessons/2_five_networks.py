@@ -12,24 +12,24 @@ network does matter: in what an error of its answer does to the sample.
 # %%
 # Two unknowns, one equation
 # --------------------------
-# At a state :math:`\bar x` and a level :math:`\sigma` there are two things to know, the expected data and the
-# expected noise, and one equation between them:
+# At a state :math:`\bar x` and a level :math:`\sigma` there are two things to know, the expected
+# data and the expected noise, and one equation between them:
 #
 # .. math::
 #
 #    \bar x = x_0 + \sigma \varepsilon .
 #
-# So *any* known combination of :math:`x_0` and :math:`\varepsilon`, other than this one, determines both. Write what a
-# network F answers as
+# So *any* known combination of :math:`x_0` and :math:`\varepsilon`, other than this one,
+# determines both. Write what a network F answers as
 #
 # .. math::
 #
 #    x_0 = c_\text{skip}\, \bar x + c_\text{out}\, F(c_\text{in}\, \bar x,\; t) .
 #
-# Four scalars at each σ: how the state is scaled before the network sees it, which label t it is told, and the two
-# that bring its answer back (Karras et al. 2022, Eq. 7). Take v-prediction as an example. On a VP path
-# :math:`\alpha = 1/\sqrt{1+\sigma^2}`, :math:`s = \sigma\alpha`, and :math:`v = \alpha\varepsilon - s x_0`. Insert
-# :math:`\varepsilon = (\bar x - x_0)/\sigma`:
+# Four scalars at each σ: how the state is scaled before the network sees it, which label t it is
+# told, and the two that bring its answer back (Karras et al. 2022, Eq. 7). Take v-prediction as
+# an example. On a VP path :math:`\alpha = 1/\sqrt{1+\sigma^2}`, :math:`s = \sigma\alpha`, and
+# :math:`v = \alpha\varepsilon - s x_0`. Insert :math:`\varepsilon = (\bar x - x_0)/\sigma`:
 #
 # .. math::
 #
@@ -38,8 +38,9 @@ network does matter: in what an error of its answer does to the sample.
 #    \quad\Longrightarrow\quad
 #    x_0 = \alpha^2 \bar x - \sigma\alpha\, v .
 #
-# Therefore :math:`c_\text{skip} = 1/(1+\sigma^2)` and :math:`c_\text{out} = -\sigma/\sqrt{1+\sigma^2}`. The library has
-# these for the five common kinds:
+# Therefore :math:`c_\text{skip} = 1/(1+\sigma^2)` and
+# :math:`c_\text{out} = -\sigma/\sqrt{1+\sigma^2}`. The library has these for the five common
+# kinds:
 import math
 
 import matplotlib.pyplot as plt
@@ -70,8 +71,9 @@ assert abs(KINDS["v"](2.0).c_out - by_hand[1]) < 1e-12
 # %%
 # Five networks, one trajectory
 # -----------------------------
-# ``exact_network`` turns a problem whose ε is known into the network that would predict any of these without error.
-# Their answers along one path look nothing alike. What the ODE makes of them is one curve.
+# ``exact_network`` turns a problem whose ε is known into the network that would predict any of
+# these without error. Their answers along one path look nothing alike. What the ODE makes of them
+# is one curve.
 mixture = problems.Mixture1D()
 grid = fs.karras(20, mixture.sigma_max, mixture.sigma_min)
 start = mixture.start(range(200), torch.float64)
@@ -108,15 +110,15 @@ for name, x in ends.items():
 # Flow matching is in the table
 # -----------------------------
 # A flow model takes the path :math:`x_t = (1-t)x_0 + t\varepsilon` and predicts the velocity
-# :math:`u = dx_t/dt = \varepsilon - x_0`. Here α = 1 - t and s = t, so :math:`\sigma = t/(1-t)`. Euler's step on
-# its own ODE moves :math:`x_t` to
+# :math:`u = dx_t/dt = \varepsilon - x_0`. Here α = 1 - t and s = t, so :math:`\sigma = t/(1-t)`.
+# Euler's step on its own ODE moves :math:`x_t` to
 #
 # .. math::
 #
 #    x_t + (t'-t)(\varepsilon - x_0) = (1-t')x_0 + t'\varepsilon .
 #
-# It keeps :math:`x_0` and :math:`\varepsilon` and mixes them anew. That is DDIM again: divided by 1 - t' it is
-# :math:`x_0 + \sigma'\varepsilon`.
+# It keeps :math:`x_0` and :math:`\varepsilon` and mixes them anew. That is DDIM again: divided by
+# 1 - t' it is :math:`x_0 + \sigma'\varepsilon`.
 velocity = problems.exact_network(mixture, KINDS["velocity"])
 times = torch.linspace(10 / 11, 0.05 / 1.05, 21, dtype=torch.float64).tolist()  # σ from 10 to 0.05
 x = start / (1 + 10)  # x_t = (1 - t) x̄
@@ -125,16 +127,18 @@ for t, after in zip(times, times[1:]):
 flow = x * (1 + 0.05)
 levels = fs.Grid([t / (1 - t) for t in times])
 ddim = fs.solve(mixture, start, levels, S.DDIM()).x
-print(f"Euler in t on the velocity, and DDIM: largest difference {float((flow - ddim).abs().max()):.0e}")
+print(
+    f"Euler in t on the velocity, and DDIM: largest difference {float((flow - ddim).abs().max()):.0e}"
+)
 assert (flow - ddim).abs().max() < 1e-10
 
 # %%
 # Where the choice does matter
 # ----------------------------
-# Real networks are wrong by something. If F is off by δ, then :math:`x_0` is off by :math:`|c_\text{out}|\,\delta` and ε
-# by :math:`|c_\text{out}|\,\delta/\sigma`. The curves say who suffers where. An ε-network knows little about the data at
-# high noise; an x₀-network knows little about the noise at low noise; v, EDM's F and the velocity stay bounded on
-# both sides.
+# Real networks are wrong by something. If F is off by δ, then :math:`x_0` is off by
+# :math:`|c_\text{out}|\,\delta` and ε by :math:`|c_\text{out}|\,\delta/\sigma`. The curves say
+# who suffers where. An ε-network knows little about the data at high noise; an x₀-network knows
+# little about the noise at low noise; v, EDM's F and the velocity stay bounded on both sides.
 sigmas = torch.logspace(-2, 2, 60, dtype=torch.float64).tolist()
 fig, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained", sharex=True)
 for name, kind in KINDS.items():
@@ -151,8 +155,8 @@ left.legend()
 plt.show()
 
 # %%
-# Does it show in samples? Add the same small error to every network's answer, a fixed wave of amplitude 0.05 in its
-# input, and measure how far the samples move.
+# Does it show in samples? Add the same small error to every network's answer, a fixed wave of
+# amplitude 0.05 in its input, and measure how far the samples move.
 for name, kind in KINDS.items():
     exact = problems.exact_network(mixture, kind)
     wrong = fs.DiffusionODE(lambda x, t, f=exact: f(x, t) + 0.05 * torch.cos(5 * x), kind)
@@ -160,14 +164,14 @@ for name, kind in KINDS.items():
     print(f"{name:9} samples move by {float(moved):.3f}")
 
 # %%
-# So the kind of network is a choice for *training*. For sampling it is four scalars, and every method in these
-# lessons runs on all five.
+# So the kind of network is a choice for *training*. For sampling it is four scalars, and every
+# method in these lessons runs on all five.
 
 # %%
 # Exercise 1: back from v
 # -----------------------
-# Write ``eps_from_v(v, x_t, alpha, s)``: the noise, from the answer of a v-network, in the state :math:`x_t` that it
-# saw (not x̄). The path is VP: :math:`\alpha^2 + s^2 = 1`.
+# Write ``eps_from_v(v, x_t, alpha, s)``: the noise, from the answer of a v-network, in the state
+# :math:`x_t` that it saw (not x̄). The path is VP: :math:`\alpha^2 + s^2 = 1`.
 
 
 def check_eps_from_v(eps_from_v) -> None:
@@ -184,7 +188,8 @@ def check_eps_from_v(eps_from_v) -> None:
 # %%
 # Solution
 # ^^^^^^^^
-# :math:`(x_t, v)` is :math:`(x_0, \varepsilon)` turned by the angle whose cosine is α. Turn it back:
+# :math:`(x_t, v)` is :math:`(x_0, \varepsilon)` turned by the angle whose cosine is α. Turn it
+# back:
 # :math:`s\,x_t + \alpha v = s\alpha x_0 + s^2\varepsilon + \alpha^2\varepsilon - \alpha s x_0 = \varepsilon`.
 
 
@@ -197,8 +202,8 @@ check_eps_from_v(eps_from_v)
 # %%
 # Exercise 2: a network of your own kind
 # --------------------------------------
-# Somebody trains a network to predict the *score* :math:`\nabla\log p_t(x_t) = -\varepsilon/s` on a VP path. Write
-# ``x0_from_score(score, x_bar, sigma)``, in x̄ and σ alone.
+# Somebody trains a network to predict the *score* :math:`\nabla\log p_t(x_t) = -\varepsilon/s` on
+# a VP path. Write ``x0_from_score(score, x_bar, sigma)``, in x̄ and σ alone.
 
 
 def check_x0_from_score(x0_from_score) -> None:
@@ -215,7 +220,8 @@ def check_x0_from_score(x0_from_score) -> None:
 # %%
 # Solution
 # ^^^^^^^^
-# ε = -s · score with :math:`s = \sigma/\sqrt{1+\sigma^2}`, and :math:`x_0 = \bar x - \sigma\varepsilon`.
+# ε = -s · score with :math:`s = \sigma/\sqrt{1+\sigma^2}`, and
+# :math:`x_0 = \bar x - \sigma\varepsilon`.
 
 
 def x0_from_score(score: Tensor, x_bar: Tensor, sigma: float) -> Tensor:

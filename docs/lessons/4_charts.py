@@ -11,23 +11,26 @@ matter, and the fast samplers of the literature differ in little else.
 # %%
 # Log σ
 # -----
-# A path of a diffusion model lives on many scales: σ falls from 80 to 0.002, and as much happens between 0.2 and 0.02 as
-# between 20 and 2. So take :math:`\lambda = -\log\sigma` as the variable. With :math:`d\sigma = -\sigma\, d\lambda` the
-# ODE :math:`d\bar x/d\sigma = \varepsilon` gives, exactly,
+# A path of a diffusion model lives on many scales: σ falls from 80 to 0.002, and as much happens
+# between 0.2 and 0.02 as between 20 and 2. So take :math:`\lambda = -\log\sigma` as the variable.
+# With :math:`d\sigma = -\sigma\, d\lambda` the ODE :math:`d\bar x/d\sigma = \varepsilon` gives,
+# exactly,
 #
 # .. math::
 #
 #    \bar x_t = \bar x_s - \int_{\lambda_s}^{\lambda_t} e^{-\lambda}\, \varepsilon(\lambda)\, d\lambda .
 #
-# The factor :math:`e^{-\lambda}` is known and steep, ε is unknown and gentle. An *exponential integrator* replaces only
-# ε by a polynomial and integrates the product exactly. With a constant,
+# The factor :math:`e^{-\lambda}` is known and steep, ε is unknown and gentle. An *exponential
+# integrator* replaces only ε by a polynomial and integrates the product exactly. With a constant,
 #
 # .. math::
 #
-#    -\varepsilon_s \int e^{-\lambda} d\lambda = (e^{-\lambda_t} - e^{-\lambda_s})\,\varepsilon_s = (t - s)\,\varepsilon_s ,
+#    -\varepsilon_s \int_{\lambda_s}^{\lambda_t} e^{-\lambda}\, d\lambda
+#    = (e^{-\lambda_t} - e^{-\lambda_s})\,\varepsilon_s = (t - s)\,\varepsilon_s ,
 #
-# which is DDIM: DPM-Solver-1. Applying a textbook method to the right-hand side :math:`-\sigma\varepsilon` in λ instead
-# would have to discover the exponential from samples of it.
+# which is DDIM: DPM-Solver-1. Applying a textbook method to the right-hand side
+# :math:`-\sigma\varepsilon` in λ instead would have to discover the exponential from samples of
+# it.
 import math
 from itertools import pairwise
 
@@ -65,17 +68,19 @@ plt.show()
 # %%
 # DPM-Solver-2 in ten lines
 # -------------------------
-# For order 2 we need the slope of ε in λ. Ask the network once more, in the middle of the step *in λ*: at
-# :math:`m = \sqrt{st}`. With :math:`h = \lambda_t - \lambda_s`, replace ε by its value at m plus an error
-# linear in :math:`\lambda - \lambda_m`. Lu et al. (2022) keep the value only,
+# For order 2 we need the slope of ε in λ. Ask the network once more, in the middle of the step
+# *in λ*: at :math:`m = \sqrt{st}`. With :math:`h = \lambda_t - \lambda_s`, replace ε by its value
+# at m plus an error linear in :math:`\lambda - \lambda_m`. Lu et al. (2022) keep the value only,
 #
 # .. math::
 #
-#    \bar x_m = \bar x_s + (m - s)\,\varepsilon_s, \qquad \bar x_t = \bar x_s + (t - s)\,\varepsilon(\bar x_m, m),
+#    \bar x_m = \bar x_s + (m - s)\,\varepsilon_s, \qquad
+#    \bar x_t = \bar x_s + (t - s)\,\varepsilon(\bar x_m, m),
 #
-# because the linear term contributes :math:`\int e^{-\lambda}(\lambda - \lambda_m)\,d\lambda = O(h^3)`: it is odd around the
-# middle, up to the slope of the exponential. A local error :math:`O(h^3)` is order 2. That is the whole of DPM-Solver-2:
-# the midpoint rule, with the *geometric* mean as its midpoint.
+# because the linear term contributes
+# :math:`\int e^{-\lambda}(\lambda - \lambda_m)\,d\lambda = O(h^3)`: it is odd around the middle,
+# up to the slope of the exponential. A local error :math:`O(h^3)` is order 2. That is the whole
+# of DPM-Solver-2: the midpoint rule, with the *geometric* mean as its midpoint.
 
 
 def dpm_solver_2(eps, x, levels):
@@ -96,16 +101,18 @@ assert (ours - theirs).abs().max() < 1e-9
 # %%
 # The data chart, and DPM-Solver++(2M) in ten lines
 # -------------------------------------------------
-# The ODE has a dual. Put :math:`z = \bar x/\sigma` and :math:`u = 1/\sigma`; the quotient rule gives
+# The ODE has a dual. Put :math:`z = \bar x/\sigma` and :math:`u = 1/\sigma`; the quotient rule
+# gives
 #
 # .. math::
 #
 #    \frac{dz}{du} = \bar x - \sigma\varepsilon = x_0(\bar x, \sigma), \qquad
 #    z_t = z_s + \int_{\lambda_s}^{\lambda_t} e^{\lambda}\, x_0(\lambda)\, d\lambda ,
 #
-# since :math:`u = e^{\lambda}`. With :math:`x_0` constant, times t: :math:`\bar x_t = \tfrac ts \bar x_s + (1 - \tfrac
-# ts)\,x_0`, which is DDIM once more (insert :math:`x_0 = \bar x_s - s\varepsilon`). For order 2, extrapolate
-# :math:`x_0` to the middle of the step by the line through the last two answers, D and D₋:
+# since :math:`u = e^{\lambda}`. With :math:`x_0` constant, times t:
+# :math:`\bar x_t = \tfrac ts \bar x_s + (1 - \tfrac ts)\,x_0`, which is DDIM once more (insert
+# :math:`x_0 = \bar x_s - s\varepsilon`). For order 2, extrapolate :math:`x_0` to the middle of
+# the step by the line through the last two answers, D and D₋:
 #
 # .. math::
 #
@@ -132,9 +139,10 @@ assert (ours - theirs).abs().max() < 1e-9
 # %%
 # One method, two charts
 # ----------------------
-# Euler is the same in both charts. Two points are not: ε and :math:`x_0 = \bar x - \sigma\varepsilon` cannot both be
-# straight lines in λ. ``Adams(points, chart, variable)`` integrates the polynomial exactly in any chart. Measured on one
-# problem:
+# Euler is the same in both charts. Two points are not: ε and
+# :math:`x_0 = \bar x - \sigma\varepsilon` cannot both be straight lines in λ.
+# ``Adams(points, chart, variable)`` integrates the polynomial exactly in any chart. Measured on
+# one problem:
 METHODS = {
     "DDIM (either chart)": ("o-", "#000000", S.Euler()),
     "2 points, ε over σ": ("s--", "#E69F00", S.Adams(2, fs.NOISE, fs.SIGMA)),
@@ -159,44 +167,55 @@ plt.show()
 
 x_e, x_d = (fs.solve(problem, start, grid, S.Euler(chart)).x for chart in (fs.NOISE, fs.DATA))
 a_e, a_d = (fs.solve(problem, start, grid, S.Adams(2, chart)).x for chart in (fs.NOISE, fs.DATA))
-print(f"8 steps, noise chart against data chart: Euler differs by {float((x_e - x_d).abs().max()):.0e},")
+print(
+    f"8 steps, noise chart against data chart: Euler differs by {float((x_e - x_d).abs().max()):.0e},"
+)
 print(f"two points by {float((a_e - a_d).abs().max()):.2f}")
 assert (x_e - x_d).abs().max() < 1e-9 < 0.01 < (a_e - a_d).abs().max()
 
 # %%
-# A sampler, then, is three choices: a chart, a variable for the polynomial, and a classical method. DPM-Solver is
-# (noise, log σ, Runge-Kutta), DPM-Solver++(2M) is (data, log σ, Adams with two points), k-diffusion's LMS is (noise, σ,
-# Adams), UniPC is (data, log σ, Adams predictor and corrector).
+# A sampler, then, is three choices: a chart, a variable for the polynomial, and a classical
+# method. DPM-Solver is (noise, log σ, Runge-Kutta), DPM-Solver++(2M) is (data, log σ, Adams with
+# two points), k-diffusion's LMS is (noise, σ, Adams), UniPC is (data, log σ, Adams predictor and
+# corrector).
 
 # %%
 # Exercise 1: exact weights
 # -------------------------
-# DPM-Solver++(2M) takes :math:`x_0` at the middle of the step, not the exact integral of the line. Write the exact one:
-# ``line_in_lambda(h, before)`` returns the weights (w, w₋) with :math:`\int_0^h e^{\lambda}\,\big(D + \tfrac{\lambda}{h_-}
-# (D - D_-)\big)\, d\lambda = w D + w_- D_-`, where ``before`` is :math:`h_-` and λ is counted from the start of the step.
+# DPM-Solver++(2M) takes :math:`x_0` at the middle of the step, not the exact integral of the
+# line. Write the exact one: ``line_in_lambda(h, before)`` returns the weights (w, w₋) with
+# :math:`\int_0^h e^{\lambda}\,\big(D + \tfrac{\lambda}{h_-} (D - D_-)\big)\, d\lambda = w D + w_- D_-`,
+# where ``before`` is :math:`h_-` and λ is counted from the start of the step.
+
+
+class TwoAnswers(fs.ODE):
+    """x₀ is known at two levels and nowhere else."""
+
+    def __init__(self, answers: dict[float, torch.Tensor]) -> None:
+        self.answers = answers
+
+    def eps(self, x, sigma):
+        return (x - self.answers[sigma]) / sigma
 
 
 def check_line_in_lambda(line_in_lambda) -> None:
-    """Against the library's exact weights in the data chart."""
+    """Against the library's exact weights in the data chart, over two steps."""
+    x, D, D_before = torch.tensor([[1.7], [0.4], [-0.9]], dtype=torch.float64)
     for r, s, t in ((4.0, 2.0, 1.0), (9.0, 2.0, 0.5), (1.1, 1.0, 0.4)):
         w, w_before = line_in_lambda(math.log(s / t), math.log(r / s))
-        x, D, D_before = (torch.tensor(v, dtype=torch.float64) for v in (1.7, 0.4, -0.9))
-        answers = {r: D_before, s: D}
-
-        class Two(fs.ODE):
-            def eps(self, x, sigma):
-                return (x - answers[sigma]) / sigma
-
-        first = t / s * (s / r * x + (1 - s / r) * D_before) + t / s * (w * D + w_before * D_before)
-        want = fs.solve(Two(), x.reshape(1), [r, s, t], S.Adams(2, fs.DATA, guard=None)).x[0]
-        assert abs(first - want) < 1e-9, f"from {s} to {t}, after {r}: {float(first)} is not {float(want)}"
+        at_s = s / r * x + (1 - s / r) * D_before
+        found = t / s * (at_s + w * D + w_before * D_before)
+        exact = S.Adams(2, fs.DATA, guard=None)
+        want = fs.solve(TwoAnswers({r: D_before, s: D}), x, [r, s, t], exact).x
+        assert torch.allclose(found, want, rtol=0, atol=1e-9), f"wrong from {s} to {t}, after {r}"
     print("right")
 
 
 # %%
 # Solution
 # ^^^^^^^^
-# :math:`\int_0^h e^\lambda d\lambda = e^h - 1`, and by parts :math:`\int_0^h \lambda e^\lambda d\lambda = h e^h - e^h + 1`.
+# :math:`\int_0^h e^\lambda d\lambda = e^h - 1`, and by parts
+# :math:`\int_0^h \lambda e^\lambda d\lambda = h e^h - e^h + 1`.
 
 
 def line_in_lambda(h: float, before: float) -> tuple[float, float]:
@@ -209,9 +228,10 @@ check_line_in_lambda(line_in_lambda)
 # %%
 # Exercise 2: DPM-Solver-2 with its middle elsewhere
 # --------------------------------------------------
-# The paper has a parameter r: the second evaluation is at :math:`\lambda_m = \lambda_s + r h`, and
-# :math:`\bar x_t = \bar x_s + (t-s)\,\varepsilon_s + \tfrac{1}{2r}(t-s)(\varepsilon_m - \varepsilon_s)`. Write
-# ``dpm_2(eps, x, s, t, r)``.
+# The paper has a parameter r: the second evaluation is at :math:`\lambda_m = \lambda_s + r h`,
+# and
+# :math:`\bar x_t = \bar x_s + (t-s)\,\varepsilon_s + \tfrac{1}{2r}(t-s)(\varepsilon_m - \varepsilon_s)`.
+# Write ``dpm_2(eps, x, s, t, r)``.
 
 
 def check_dpm_2(dpm_2) -> None:

@@ -4,16 +4,16 @@ r"""
 
 One number η leads from DDIM to DDPM. It changes what x_T means, not the distribution of the samples.
 
-DDPM came first and draws noise at every step; DDIM draws none. They are the two ends of one family with the same
-marginals, and in x̄ every member is a step of DDIM that goes too far down, and noise that brings it back up.
+DDPM came first and draws noise at every step; DDIM draws none. They are the two ends of one family with the
+same marginals. In x̄ every member is a step of DDIM that goes too far down, and noise that lifts it back.
 """
 
 # %%
 # The family
 # ----------
-# DDIM's paper starts from a question: training only uses :math:`q(x_t \mid x_0)`, the marginals. Which *joint*
-# distributions of :math:`x_1, \dots, x_T` have these marginals? DDPM's Markov chain is one; there is a family, with a
-# number :math:`\sigma_t` for each step. Eq. 12 in full is
+# DDIM's paper starts from a question: training only uses :math:`q(x_t \mid x_0)`, the marginals.
+# Which *joint* distributions of :math:`x_1, \dots, x_T` have these marginals? DDPM's Markov chain
+# is one; there is a family, with a number :math:`\sigma_t` for each step. Eq. 12 in full is
 #
 # .. math::
 #
@@ -22,19 +22,23 @@ marginals, and in x̄ every member is a step of DDIM that goes too far down, and
 #    \sigma_t = \eta\, \sqrt{\frac{1-\bar\alpha_{t-1}}{1-\bar\alpha_t}}\,
 #    \sqrt{1 - \frac{\bar\alpha_t}{\bar\alpha_{t-1}}}
 #
-# with z new noise. η = 0 is DDIM. For η = 1, :math:`\sigma_t` is the standard deviation of DDPM's posterior.
+# with z new noise. η = 0 is DDIM. For η = 1, :math:`\sigma_t` is the standard deviation of DDPM's
+# posterior.
 #
-# Divide by :math:`\sqrt{\bar\alpha_{t-1}}` as in lesson 1. We write s for the level that the step comes from, t for the
-# one it goes to, both in σ. The noise becomes :math:`\sigma_t/\sqrt{\bar\alpha_{t-1}}`, a level we call *up*, and what
-# multiplies ε becomes *down*:
+# Divide by :math:`\sqrt{\bar\alpha_{t-1}}` as in lesson 1. We write s for the level that the step
+# comes from, t for the one it goes to, both in σ. The noise becomes
+# :math:`\sigma_t/\sqrt{\bar\alpha_{t-1}}`, a level we call *up*, and what multiplies ε becomes
+# *down*:
 #
 # .. math::
 #
-#    \bar x_t = \underbrace{\bar x_s + (\text{down} - s)\,\varepsilon}_{\text{DDIM, to the level down}} + \text{up}\cdot z,
+#    \bar x_t = \underbrace{\bar x_s + (\text{down} - s)\,\varepsilon}_{\text{DDIM, to the level down}}
+#    + \text{up}\cdot z,
 #    \qquad \text{up} = \eta\,\frac{t}{s}\sqrt{s^2 - t^2}, \qquad \text{down}^2 + \text{up}^2 = t^2 .
 #
-# So a step of DDPM is a step of DDIM *past* its goal, and fresh noise that raises the level to the goal: variances add,
-# :math:`\text{down}^2 + \text{up}^2 = t^2`, whatever η is. That is why all members share their marginals.
+# So a step of DDPM is a step of DDIM *past* its goal, and fresh noise that raises the level to
+# the goal: variances add, :math:`\text{down}^2 + \text{up}^2 = t^2`, whatever η is. That is why
+# all members share their marginals.
 import math
 from itertools import pairwise
 
@@ -84,14 +88,17 @@ assert (ours - theirs).abs().max() < 1e-9
 # %%
 # The same distribution, if there are steps enough
 # ------------------------------------------------
-# The marginals agree for exact steps. A finite step assumes that ε stays as it is, and the noisy members step further:
-# down lies below t. With 10 steps η = 1 is far off; with 100 all agree. This is Table 1 of the DDIM paper in one
-# dimension, where we need no FID: the exact density is a curve.
+# The marginals agree for exact steps. A finite step assumes that ε stays as it is, and the noisy
+# members step further: down lies below t. With 10 steps η = 1 is far off; with 100 all agree.
+# This is Table 1 of the DDIM paper in one dimension, where we need no FID: the exact density is a
+# curve.
 x_axis = torch.linspace(-2.2, 1.8, 400, dtype=torch.float64)
 density = problem.log_density(x_axis, problem.sigma_min).exp()
 fig, axes = plt.subplots(2, 3, figsize=(10, 4.6), layout="constrained", sharex=True, sharey=True)
 away = {}
-sorted_truth = problem.flow(problem.sigma_max * noise, problem.sigma_max, problem.sigma_min).sort().values
+sorted_truth = (
+    problem.flow(problem.sigma_max * noise, problem.sigma_max, problem.sigma_min).sort().values
+)
 for row, steps in zip(axes, (10, 100)):
     levels = fs.karras(steps, problem.sigma_max, problem.sigma_min)
     for panel, eta in zip(row, (0.0, 0.5, 1.0)):
@@ -106,9 +113,9 @@ assert away[10, 0.0] < away[10, 0.5] < away[10, 1.0]
 # %%
 # What x_T means
 # --------------
-# DDIM is an ODE: :math:`x_T` determines the sample. Change the number of steps and the sample moves by the error of
-# the method, no more. Under η = 1 :math:`x_T` is forgotten. Here are eight :math:`x_T` of the digits network, each
-# sampled in 5 to 80 steps.
+# DDIM is an ODE: :math:`x_T` determines the sample. Change the number of steps and the sample
+# moves by the error of the method, no more. Under η = 1 :math:`x_T` is forgotten. Here are eight
+# :math:`x_T` of the digits network, each sampled in 5 to 80 steps.
 digits = problems.Digits()
 chosen = range(8)
 x_T = fs.unit_noise(chosen, digits.event)
@@ -121,7 +128,9 @@ for panel, eta in zip(panels, (0.0, 1.0)):
     for steps in COUNTS:
         levels = fs.log_snr(steps - 1, digits.sigma_max, digits.sigma_min).to_zero()
         rows.append(fs.sample(with_noise, x_T, levels, S.DDIMEta(eta=eta)).x)
-    panel.imshow(torch.cat([torch.cat([*row[:, 0]], 1) for row in rows]), cmap="gray_r", vmin=-1, vmax=1)
+    panel.imshow(
+        torch.cat([torch.cat([*row[:, 0]], 1) for row in rows]), cmap="gray_r", vmin=-1, vmax=1
+    )
     panel.set_yticks([8 * k + 4 for k in range(len(COUNTS))], [f"{n} steps" for n in COUNTS])
     panel.set_xticks([])
     panel.set_title(f"η = {eta:g}")
@@ -133,15 +142,16 @@ for eta, value in alike.items():
 assert alike[0.0] > 0.9 > alike[1.0] + 0.2
 
 # %%
-# Because :math:`x_T` is a code for the sample, one can interpolate between two of them, encode real data by running
-# the ODE upwards (lesson 1, exercise 1), and edit. None of that works with η = 1.
+# Because :math:`x_T` is a code for the sample, one can interpolate between two of them, encode
+# real data by running the ODE upwards (lesson 1, exercise 1), and edit. None of that works with η
+# = 1.
 
 # %%
 # Exercise 1: a level to start from
 # ---------------------------------
-# k-diffusion's "ancestral" samplers are the same family. Write ``ancestral(s, t, eta)``, which returns (down, up) for a
-# step from s to t, such that the marginal is right for *every* η from 0 to 1 and η = 1 is DDPM's posterior. Take care of a
-# step to t = 0.
+# k-diffusion's "ancestral" samplers are the same family. Write ``ancestral(s, t, eta)``, which
+# returns (down, up) for a step from s to t, such that the marginal is right for *every* η from 0
+# to 1 and η = 1 is DDPM's posterior. Take care of a step to t = 0.
 
 
 def check_ancestral(ancestral) -> None:
@@ -160,7 +170,8 @@ def check_ancestral(ancestral) -> None:
 # %%
 # Solution
 # ^^^^^^^^
-# It is ``up_and_down`` with its answers in the other order; at t = 0 both are 0, without a special case.
+# It is ``up_and_down`` with its answers in the other order; at t = 0 both are 0, without a
+# special case.
 
 
 def ancestral(s: float, t: float, eta: float) -> tuple[float, float]:
@@ -173,9 +184,9 @@ check_ancestral(ancestral)
 # %%
 # Exercise 2: between two x_T
 # ---------------------------
-# Normal noise in d dimensions lies near the sphere of radius √d. Write ``between(a, b, w)``, from a (w = 0) to b (w = 1),
-# so that on the way there is always noise of the strength of noise. A straight line has half its variance in the
-# middle.
+# Normal noise in d dimensions lies near the sphere of radius √d. Write ``between(a, b, w)``, from
+# a (w = 0) to b (w = 1), so that on the way there is always noise of the strength of noise. A
+# straight line has half its variance in the middle.
 
 
 def check_between(between) -> None:
@@ -194,8 +205,9 @@ def check_between(between) -> None:
 # %%
 # Solution
 # ^^^^^^^^
-# Walk on the arc: :math:`\cos^2 + \sin^2 = 1` keeps the variance of two independent noises. (The paper's slerp takes the
-# actual angle between a and b, in many dimensions a right angle or nearly so.)
+# Walk on the arc: :math:`\cos^2 + \sin^2 = 1` keeps the variance of two independent noises. (The
+# paper's slerp takes the actual angle between a and b, in many dimensions a right angle or nearly
+# so.)
 
 
 def between(a, b, w: float):

@@ -11,9 +11,10 @@ what it costs, and how far its samples are from the solution of the ODE on *your
 # %%
 # A network
 # ---------
-# Data: points on a spiral in the plane. Network: three layers that see :math:`c_\text{in}\bar x` and
-# :math:`t = \ln(\sigma)/4`, as EDM's do. ``Objective`` is the loss for whatever a network predicts: it draws a level
-# and noise, and compares with the target that belongs to it (lesson 2).
+# Data: points on a spiral in the plane. Network: three layers that see :math:`c_\text{in}\bar x`
+# and :math:`t = \ln(\sigma)/4`, as EDM's do. ``Objective`` is the loss for whatever a network
+# predicts: it draws a level and noise, and compares with the target that belongs to it (lesson
+# 2).
 import math
 from dataclasses import dataclass
 
@@ -28,7 +29,11 @@ from flowsolve.ode import Objective
 torch.manual_seed(0)
 kind = fs.EDMPrediction(sigma_data=0.5)
 layers = torch.nn.Sequential(
-    torch.nn.Linear(3, 96), torch.nn.SiLU(), torch.nn.Linear(96, 96), torch.nn.SiLU(), torch.nn.Linear(96, 2)
+    torch.nn.Linear(3, 96),
+    torch.nn.SiLU(),
+    torch.nn.Linear(96, 96),
+    torch.nn.SiLU(),
+    torch.nn.Linear(96, 2),
 )
 
 
@@ -55,8 +60,9 @@ print(f"loss: {sum(losses[:50]) / 50:.3f} at first, {sum(losses[-50:]) / 50:.3f}
 # %%
 # An ODE, and a problem
 # ---------------------
-# ``DiffusionODE`` says what the network predicts. ``NetworkProblem`` adds what a measurement needs: the shape of a
-# sample and the two ends. ``requires_grad_(False)`` saves memory; nothing is trained from here on.
+# ``DiffusionODE`` says what the network predicts. ``NetworkProblem`` adds what a measurement
+# needs: the shape of a sample and the two ends. ``requires_grad_(False)`` saves memory; nothing
+# is trained from here on.
 layers.requires_grad_(False)
 ode = fs.DiffusionODE(network, kind)
 problem = problems.NetworkProblem(ode, (2,), sigma_max=20.0, sigma_min=0.02, name="spiral")
@@ -66,8 +72,9 @@ samples = fs.sample(ode, noise, fs.karras(40, 20.0, 0.02).to_zero(), S.Heun()).x
 # %%
 # A sampler
 # ---------
-# A solver is a frozen dataclass with an ``order`` and a ``step``. This one is Heun's method in log σ instead of σ: the mean
-# of the two slopes of :math:`d\bar x/d\log\sigma = \sigma\varepsilon`.
+# A solver is a frozen dataclass with an ``order`` and a ``step``. This one is Heun's method in
+# log σ instead of σ: the mean of the two slopes of
+# :math:`d\bar x/d\log\sigma = \sigma\varepsilon`.
 
 
 @dataclass(frozen=True, repr=False)
@@ -92,15 +99,16 @@ print(f"its weights sum to {table.row_sums[-1]:.3f}; a consistent method has {0.
 assert abs(slope.order - 2) < 0.1
 
 # %%
-# The order is right, and the sum of the weights is not. This method is *consistent only in the limit*: with a
-# constant ε, the simplest case, it errs, because :math:`\sigma\varepsilon` is then an exponential in log σ which it
-# approximates by a line. Lesson 4 said so. The figure will show what that costs.
+# The order is right, and the sum of the weights is not. This method is *consistent only in the
+# limit*: with a constant ε, the simplest case, it errs, because :math:`\sigma\varepsilon` is then
+# an exponential in log σ which it approximates by a line. Lesson 4 said so. The figure will show
+# what that costs.
 
 # %%
 # The figure
 # ----------
-# Every solver starts from the same 64 noises. The reference is the solution of the ODE itself, integrated until two
-# tolerances agree. Bars are the standard error over the samples.
+# Every solver starts from the same 64 noises. The reference is the solution of the ODE itself,
+# integrated until two tolerances agree. Bars are the standard error over the samples.
 CHOSEN = {
     "DDIM": ("o-", "#000000", S.DDIM()),
     "Heun": ("s-", "#0072B2", S.Heun()),
@@ -112,7 +120,9 @@ result = study.work_precision(
     [solver for *_, solver in CHOSEN.values()], problem, nfe=[6, 10, 16, 24, 40], seeds=range(64)
 )
 rows = {solver: points for (solver, _), points in result.series.items()}
-fig, (left, right) = plt.subplots(1, 2, figsize=(10, 4.4), layout="constrained", width_ratios=(1, 1.5))
+fig, (left, right) = plt.subplots(
+    1, 2, figsize=(10, 4.4), layout="constrained", width_ratios=(1, 1.5)
+)
 left.plot(*samples.T, ".", ms=2, color="#0072B2")
 left.set(aspect="equal", title="1000 samples, Heun, 40 steps")
 for name, (style, color, solver) in CHOSEN.items():
@@ -128,15 +138,17 @@ plt.show()
 assert not result.failures
 
 # %%
-# Put your own network in the place of ``network`` and nothing else changes. Two things to keep in mind when you read such
-# a figure: an error here is a distance to the solution of the ODE *of this network*, not to the data; and a curve of high
-# order that starts above the others needs budgets that you may not have.
+# Put your own network in the place of ``network`` and nothing else changes. Two things to keep in
+# mind when you read such a figure: an error here is a distance to the solution of the ODE *of
+# this network*, not to the data; and a curve of high order that starts above the others needs
+# budgets that you may not have.
 
 # %%
 # Exercise 1: a sampler of your own
 # ---------------------------------
-# Mend ours. Write a solver of order 2 with *two* evaluations a step whose weights do sum to :math:`t - s`, but whose second
-# evaluation is not at t, as Heun's is. Give its class to the check.
+# Mend ours. Write a solver of order 2 with *two* evaluations a step whose weights do sum to
+# :math:`t - s`, but whose second evaluation is not at t, as Heun's is. Give its class to the
+# check.
 
 
 def check_sampler(kind: type) -> None:
@@ -155,7 +167,8 @@ def check_sampler(kind: type) -> None:
 # %%
 # Solution
 # ^^^^^^^^
-# For example Ralston's method, with the second evaluation at two thirds of the step and weights 1/4 and 3/4.
+# For example Ralston's method, with the second evaluation at two thirds of the step and weights
+# 1/4 and 3/4.
 
 
 @dataclass(frozen=True, repr=False)
@@ -175,8 +188,9 @@ check_sampler(Ralston)
 # %%
 # Exercise 2: a grid of your own
 # ------------------------------
-# Ten steps of DDIM on the two-dimensional mixture from σ = 10 to 0.05: on levels that are even in σ it errs by 0.30. Write
-# ``levels(n)``, n + 1 falling levels with the same ends, with which it errs by less than 0.08.
+# Ten steps of DDIM on the two-dimensional mixture from σ = 10 to 0.05: on levels that are even in
+# σ it errs by 0.30. Write ``levels(n)``, n + 1 falling levels with the same ends, with which it
+# errs by less than 0.08.
 
 
 def check_levels(levels) -> None:
@@ -196,8 +210,9 @@ def check_levels(levels) -> None:
 # %%
 # Solution
 # ^^^^^^^^
-# At high noise ε hardly changes, so long steps are safe there; the structure of these data appears below σ = 2. Even
-# in log σ is a good guess whenever nothing is known. Karras' grid with its exponent 7 is as good here.
+# At high noise ε hardly changes, so long steps are safe there; the structure of these data
+# appears below σ = 2. Even in log σ is a good guess whenever nothing is known. Karras' grid with
+# its exponent 7 is as good here.
 
 
 def levels(n: int) -> list[float]:
