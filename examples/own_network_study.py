@@ -25,9 +25,7 @@ from flowsolve.study import work_precision
 # -------------------------
 # DDPM's linear β and its loss. The network gets x_t and the label t, 0 to 999.
 torch.manual_seed(0)
-layers = nn.Sequential(
-    nn.Linear(6, 128), nn.SiLU(), nn.Linear(128, 128), nn.SiLU(), nn.Linear(128, 2)
-)
+layers = nn.Sequential(nn.Linear(6, 96), nn.SiLU(), nn.Linear(96, 96), nn.SiLU(), nn.Linear(96, 2))
 clock = fs.linear_beta()
 
 
@@ -46,11 +44,13 @@ def moons(n: int) -> Tensor:
 
 
 objective = Objective(fs.EpsPrediction(clock), [clock.sigma(float(t)) for t in range(1000)])
-adam = torch.optim.Adam(layers.parameters(), lr=2e-3)
+adam = torch.optim.Adam(layers.parameters())
+rate = torch.optim.lr_scheduler.OneCycleLR(adam, max_lr=1e-2, total_steps=1500)
 for _ in range(1500):
     adam.zero_grad()
-    objective.loss(network, moons(512)).backward()
+    objective.loss(network, moons(256)).backward()
     adam.step()
+    rate.step()
 
 # %%
 # Error against evaluations

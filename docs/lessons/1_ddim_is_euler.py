@@ -124,12 +124,14 @@ exact = torch.stack([problem.flow(path[0].x, levels[0], s) for s in fine])
 def draw(axes, across, scale) -> None:
     """The flow, the steps and the nodes: `across` and `scale` say where σ and x̄ are drawn."""
     shrunk = exact * torch.tensor([[scale(s)] for s in fine])
-    axes.plot([across(s) for s in fine], shrunk, "0.65", lw=3)
+    flow = axes.plot([across(s) for s in fine], shrunk, "0.65", lw=3)
     for here, there in zip(path, path[1:]):
         inside = torch.linspace(here.sigma, there.sigma, 30).tolist()
         step = torch.stack([(here.x + (s - here.sigma) * here.eps) * scale(s) for s in inside])
-        axes.plot([across(s) for s in inside], step, color="#0072B2")
-        axes.plot([across(here.sigma)] * 5, here.x * scale(here.sigma), "o", color="#D55E00", ms=4)
+        steps = axes.plot([across(s) for s in inside], step, color="#0072B2")
+        node = [across(here.sigma)] * 5, here.x * scale(here.sigma)
+        nodes = axes.plot(*node, "o", color="#D55E00", ms=4)
+    axes.legend([flow[0], steps[0], nodes[0]], ["exact flow", "a step of DDIM", "its nodes"])
     axes.invert_xaxis()
 
 

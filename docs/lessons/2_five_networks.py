@@ -79,7 +79,9 @@ grid = fs.karras(20, mixture.sigma_max, mixture.sigma_min)
 start = mixture.start(range(200), torch.float64)
 
 fig, (left, right) = plt.subplots(1, 2, figsize=(10, 4.2), layout="constrained")
-STYLES = dict(zip(KINDS, ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))))
+LINES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#000000", "#CC79A7")
+STYLES = {k: {"ls": ls, "color": c, "lw": 2} for k, ls, c in zip(KINDS, LINES, COLORS)}
 ends = {}
 for name, kind in KINDS.items():
     network = problems.exact_network(mixture, kind)
@@ -91,14 +93,14 @@ for name, kind in KINDS.items():
         c = kind(point.sigma)
         label = torch.full((200,), c.t, dtype=torch.float64)
         answers.append(float(network(c.c_in * point.x, label)[3]))
-    left.plot(sigmas, answers, linestyle=STYLES[name], lw=2, label=name)
-    right.plot(sigmas, [float(p.x[3]) for p in path], linestyle=STYLES[name], lw=2)
+    left.plot(sigmas, answers, **STYLES[name], label=name)
+    right.plot(sigmas, [float(p.x[3]) for p in path], **STYLES[name])
 for axes in (left, right):
     axes.set(xscale="log", xlabel="σ")
     axes.invert_xaxis()
 left.set(ylabel="the network's answer", title="what five networks say on one path")
 right.set(ylabel="$\\bar{x}$", title="the path that all of them give")
-left.legend()
+right.legend(*left.get_legend_handles_labels())
 plt.show()
 
 for name, x in ends.items():
@@ -147,8 +149,8 @@ for name, kind in KINDS.items():
     else:
         inside = sigmas
     out = [abs(kind(s).c_out) for s in inside]
-    left.loglog(inside, out, linestyle=STYLES[name], lw=2, label=name)
-    right.loglog(inside, [c / s for c, s in zip(out, inside)], linestyle=STYLES[name], lw=2)
+    left.loglog(inside, out, **STYLES[name], label=name)
+    right.loglog(inside, [c / s for c, s in zip(out, inside)], **STYLES[name])
 left.set(xlabel="σ", ylabel="factor", title="error of x₀ for an error 1 of the network")
 right.set(xlabel="σ", title="error of ε for an error 1 of the network")
 left.legend()

@@ -47,13 +47,15 @@ def spiral(n: int):
 
 
 objective = Objective(kind, torch.exp(1.4 * torch.randn(4000) - 1.2).tolist())
-adam = torch.optim.Adam(layers.parameters(), lr=3e-3)
+adam = torch.optim.Adam(layers.parameters())
+rate = torch.optim.lr_scheduler.OneCycleLR(adam, max_lr=1e-2, total_steps=1500)
 losses = []
-for _ in range(1200):
-    loss = objective.loss(network, spiral(512))
+for _ in range(1500):
+    loss = objective.loss(network, spiral(256))
     adam.zero_grad()
     loss.backward()
     adam.step()
+    rate.step()
     losses.append(float(loss.detach()))
 print(f"loss: {sum(losses[:50]) / 50:.3f} at first, {sum(losses[-50:]) / 50:.3f} at last")
 
