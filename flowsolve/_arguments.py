@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import html
 import operator
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, fields, is_dataclass
 from functools import wraps
 from pathlib import Path
@@ -16,6 +17,27 @@ from flowsolve.errors import StateError
 def shown(value: object) -> str:
     """Its repr on one line, of 80 characters at most."""
     return f"{' '.join(repr(value).split()):.80}"
+
+
+def html_table(
+    head: Sequence[str],
+    body: Sequence[Sequence[str]],
+    title: str = "",
+    foot: Sequence[Sequence[str]] = (),
+) -> str:
+    """A table for notebooks: texts as they are to be read, line breaks kept; head may be empty."""
+
+    def line(cells: Sequence[str], tag: str) -> str:
+        made = (html.escape(cell).replace("\n", "<br>") for cell in cells)
+        return "<tr>" + "".join(f"<{tag}>{cell}</{tag}>" for cell in made) + "</tr>"
+
+    parts = [
+        f"<caption>{html.escape(title)}</caption>" if title else "",
+        f"<thead>{line(head, 'th')}</thead>" if head else "",
+        f"<tbody>{''.join(line(row, 'td') for row in body)}</tbody>",
+        f"<tfoot>{''.join(line(row, 'td') for row in foot)}</tfoot>" if foot else "",
+    ]
+    return f"<table>{''.join(parts)}</table>"
 
 
 def whole(

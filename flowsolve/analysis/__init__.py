@@ -1,7 +1,8 @@
 """What can be said of a method without a network: its coefficients, its order, its cost; searched grids.
 
 basis          a method run on basis vectors: every state as a combination of what it was given
-table          Table, the coefficients of a linear method on a grid; Replay runs a method from them
+table          Table, the coefficients of a linear method on a grid
+replay         Replay, which runs a method from them
 stages         Recurrence, a method whose network is evaluated by the caller
 step_response  the weights of each step of a stochastic method
 order          Slope, the observed order: log error against log steps
@@ -20,6 +21,7 @@ from flowsolve.analysis.gits_search import GITS as GITS
 from flowsolve.analysis.gits_search import gits as gits
 from flowsolve.analysis.order import Slope as Slope
 from flowsolve.analysis.order import observed_order as observed_order
+from flowsolve.analysis.replay import Replay as Replay
 from flowsolve.analysis.stages import Recurrence as Recurrence
 from flowsolve.analysis.stages import Run as Run
 from flowsolve.analysis.stages import Stage as Stage
@@ -28,6 +30,5 @@ from flowsolve.analysis.stages import recurrence as recurrence
 from flowsolve.analysis.step_response import Step as Step
 from flowsolve.analysis.step_response import noise_levels as noise_levels
 from flowsolve.analysis.step_response import responses as responses
-from flowsolve.analysis.table import Replay as Replay
 from flowsolve.analysis.table import Table as Table
 from flowsolve.analysis.table import tabulate as tabulate

@@ -4,29 +4,25 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flowsolve._arguments import file_path, shown
+from flowsolve._arguments import file_path, html_table
 from flowsolve.analysis.basis import respond
 from flowsolve.errors import GridError, ResultsError, TableError
-from flowsolve.ode.base import ODE
 from flowsolve.schedule.grid import Grid, as_grid
 from flowsolve.solver.base import Solver, check_solver
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-    from torch import Tensor
-
 
 WeightRow = tuple[float, ...]
 VERSION = 1  # of what `save` writes; files from before it have none
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Table:
     """The weights c of a linear method on a fixed grid: x̄ = Σ_k c_k v_k, v = (x̄_T, ε_1, ε_2, ...).
 
@@ -46,6 +42,25 @@ class Table:
     sigmas: WeightRow
     probes: tuple[WeightRow, ...]
     nodes: tuple[WeightRow, ...]
+
+    def __repr__(self) -> str:
+        first, last = self.levels[0], self.levels[-1]
+        return (
+            f"Table({self.solver}, {len(self.nodes)} steps, σ {first:.4g} to {last:.4g}: "
+            f"{len(self.sigmas)} evaluations)"
+        )
+
+    def _repr_html_(self) -> str | None:
+        if len(self.sigmas) > 40:  # notebooks then show the repr
+            return None
+        head = ["", "x̄_T", *(f"ε{k}" for k in range(1, len(self.sigmas) + 1))]
+        names = [*(f"ε{k} at σ = {s:.4g}" for k, s in enumerate(self.sigmas, 1)), "answer"]
+        rows = zip(names, (*self.probes, self.answer), strict=True)
+        body = [
+            [name, *(f"{w:.4g}" for w in row), *[""] * (len(head) - 1 - len(row))]
+            for name, row in rows
+        ]
+        return html_table(head, body, repr(self))
 
     @property
     def answer(self) -> WeightRow:
@@ -197,50 +212,3 @@ def tabulate(solver: Solver, grid: Grid) -> Table:
         tuple(tuple(g.state.tolist()[: g.number]) for g in run.given),
         tuple(tuple(x.tolist()[:known]) for x, known in run.nodes[1:]),
     )
-
-
-@dataclass(frozen=True)
-class Replay(Solver):
-    """x̄_k = c_k0 x̄_T + Σ_j c_kj ε_j: runs any method from its table, on that table's grid only.
-
-    Keeps every evaluation alive, where the method itself may keep two.
-    """
-
-    table: Table
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.table, Table):
-            raise TableError(
-                f"Replay runs a Table such as tabulate(Heun(), grid), not {shown(self.table)}."
-            )
-
-    def __repr__(self) -> str:
-        return f"Replay({self.table.solver})"
-
-    reaches_zero = True  # a table holds the last step too
-
-    @property
-    def order(self) -> int:
-        return self.table.order
-
-    def steps(self, ode: ODE, x: Tensor, grid: Grid) -> Iterator[Tensor]:
-        """Raises TableError on another grid."""
-        if grid[:] != self.table.levels:
-            raise TableError(
-                f"this table of {self.table.solver} was made for {self.table.levels}, "
-                f"not for {grid[:]}. Tabulate the method on this grid."
-            )
-        known, calls = [x], iter(zip(self.table.probes, self.table.sigmas, strict=True))
-        for node in self.table.nodes:
-            while len(known) < len(node):
-                row, sigma = next(calls)
-                known.append(ode.eps(_combine(row, known), sigma))
-            yield _combine(node, known)
-
-
-def _combine(row: Sequence[float], known: Sequence[Tensor]) -> Tensor:
-    out = known[0] if row[0] == 1 else known[0] * row[0]
-    for c, v in zip(row[1:], known[1:], strict=False):
-        if c != 0:
-            out = out.add(v, alpha=c)
-    return out

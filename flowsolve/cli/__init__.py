@@ -1,15 +1,28 @@
-"""The command `flowsolve`. Nothing here imports torch before a command runs.
+"""The command `flowsolve`, and `flowsolve.compare`. Nothing here imports torch before a command runs.
 
 parser      what the command accepts, and its exit codes
 commands    one file a command: its options and what it does
+comparison  compare: what the command of that name does, for a network in Python
 options     options that several commands share, made into what they name
 spacings    grids by name
 output      the folder of results: locked, grown, never overwritten unasked
 show        what is printed: tables, CSV, JSON, in any encoding
-tables      the tables of studies, progress by rows
 progress    signs of life from what has no rows
 experiment  rows as they come, tables, and what is left behind
+row_progress        progress by rows
 reference_progress  how far a reference is
 """
 
-from flowsolve.cli.parser import main as main
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from flowsolve.cli.comparison import Comparison as Comparison
+from flowsolve.cli.comparison import compare as compare
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; returns its exit code."""
+    from flowsolve.cli import parser  # argparse, which `compare` does not need
+
+    return parser.main(argv)

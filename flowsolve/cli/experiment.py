@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from flowsolve.cli import show, tables
+from flowsolve.cli import row_progress, show
 
 if TYPE_CHECKING:
     from flowsolve.cli.output import Folder
@@ -24,8 +24,8 @@ def measured(folder: Folder, tasks: Sequence[Task[R]], what: str) -> tuple[R, ..
     kind, path = type(tasks[0].row), folder.path / "rows.jsonl"
     folder.begin()
     try:
-        out = tables.console(stderr=True)
-        with tables.progress(out, what, folder.args.quiet) as on_row:
+        out = row_progress.console(stderr=True)
+        with row_progress.progress(out, what, folder.args.quiet) as on_row:
             rows = collect(tasks, path, on_row)
     except KeyboardInterrupt:
         with folder.part("rows.csv"):

@@ -22,9 +22,6 @@ if TYPE_CHECKING:
     from flowsolve.study.cases import Method
     from flowsolve.study.settings import Settings
 
-SOLVERS = [
-    "default", "euler@log_snr", "heun@karras", "dpmsolverpp2m@log_snr", "unipc:points=3@log_snr",
-]  # fmt: skip
 DTYPES = ["float32", "float64", "bfloat16", "float16"]
 
 
@@ -129,6 +126,20 @@ def find_methods(texts: Sequence[str], spacings: Sequence[str], problem: Problem
         named = [own if spacing == "own" else spacing for spacing in spacings]
         solver = make_solver(name)
         found += [(solver, find_spacing(one, problem.clock)) for one in named]
+    return found
+
+
+def find_names(texts: Sequence[str]) -> dict[str, str]:
+    """What figures call the solvers of these texts, by their reprs: as they were asked for."""
+    from flowsolve.solver.plugins import make_solver
+    from flowsolve.solver.rule import default_rule
+    from flowsolve.study.names import asked
+
+    found: dict[str, str] = {}
+    for text in texts:
+        name = text.rpartition("@")[0] or text
+        method = default_rule() if name == "default" else make_solver(name)
+        found.setdefault(repr(method), asked(name, method))
     return found
 
 

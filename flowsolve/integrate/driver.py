@@ -45,7 +45,7 @@ def solve(
     x        x̄ at grid[0], shape (B, *event), floating; never changed in place
     grid     a Grid, falling levels, or with `nfe` a function n -> Grid of n steps
     nfe      take the largest of those grids that costs at most this many evaluations
-    options  keep=, keep_on=, grad=, check=: see `Options`
+    options  keep=, keep_on=, grad=, check=, on_step=: see `Options`
 
     Raises GridError (also for σ = ∞ and for σ = 0 where the method cannot go: see `sample`),
     BudgetError, StateError, NetworkError, TypeError for an unknown option, and NonFiniteError naming

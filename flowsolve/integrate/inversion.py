@@ -44,7 +44,7 @@ def encode(
              if they had its noise; on a grid that ends at 0 (`to_zero`) they are taken as they are
     grid     the levels, in either direction
     solver   any deterministic one
-    options  keep=, keep_on=, grad=, check=: see `Options`
+    options  keep=, keep_on=, grad=, check=, on_step=: see `Options`
 
     Where the lowest level is 0, ε has no value, and the first step is x̄₁ = x + σ₁ ε(x α_0/α_1, σ₁): the
     network sees x itself, under the label of σ₁. The step to σ = ∞, if there is one, is DDIM's and returns

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import inspect
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Literal, TypedDict
 
 from flowsolve._arguments import shown
@@ -10,6 +11,7 @@ from flowsolve.ode.noise import usable
 
 if TYPE_CHECKING:
     import torch
+    from torch import Tensor
 
 
 class Options(TypedDict, total=False):
@@ -19,17 +21,20 @@ class Options(TypedDict, total=False):
     keep_on  where kept tensors go, for example "cpu"; None (the default) leaves them where they are
     grad     record gradients through the whole run; False by default
     check    look once at the result for NaN and ∞, the only read-back from the device; True by default
+    on_step  on_step(k, sigma, x) is called with a copy of x̄ at grid[k], as soon as it is known and before
+             anything is evaluated there: the start first, the answer last. What it raises ends the run
     """
 
     keep: int
     keep_on: torch.device | str | None
     grad: bool
     check: bool
+    on_step: Callable[[int, float, Tensor], object] | None
 
 
 def with_defaults(options: Options) -> Options:
-    """All four options. Raises TypeError for any other name, ValueError for a value that cannot be."""
-    chosen = Options(keep=0, keep_on=None, grad=False, check=True)
+    """All options. Raises TypeError for any other name, ValueError for a value that cannot be."""
+    chosen = Options(keep=0, keep_on=None, grad=False, check=True, on_step=None)
     check_names(options, Options)
     chosen |= options
     keep, keep_on = chosen["keep"], chosen["keep_on"]
@@ -43,7 +48,22 @@ def with_defaults(options: Options) -> Options:
     for name in switches:
         if chosen[name] not in (True, False):
             raise ValueError(f"{name} must be True or False, but got {shown(chosen[name])}.")
+    if chosen["on_step"] is not None:
+        _check_callback(chosen["on_step"])
     return chosen
+
+
+def _check_callback(function: object) -> None:
+    """Raise ValueError unless it can be called with (k, sigma, x)."""
+    what = "on_step must be a function (k, sigma, x)"
+    if not callable(function):
+        raise ValueError(f"{what}, but got {shown(function)}.")
+    try:
+        inspect.signature(function).bind(0, 1.0, None)
+    except TypeError as error:
+        raise ValueError(f"{what}, but {shown(function)}: {error}.") from None
+    except ValueError:  # a function of C, which does not say
+        pass
 
 
 def check_names(options: Mapping[str, object], kind: type) -> None:

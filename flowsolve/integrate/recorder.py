@@ -28,12 +28,13 @@ class Recorder:
     once more: `observations` of these, which are no part of `tally`. One that fails, as below the range of a
     clock, costs the Point its ε and x₀, and never the run: there is a RuntimeWarning.
 
-    last     the index of the last node;  options: `keep` and `keep_on` are used
+    last     the index of the last node;  options: `keep`, `keep_on` and `on_step` are used
     """
 
     def __init__(self, ode: ODE, tally: Tally, last: int, options: Options) -> None:
         self.ode, self.tally, self.last = ode, tally, last
         self.keep, self.keep_on = options["keep"], options["keep_on"]
+        self.on_step = options["on_step"]
         self.points: list[Point] = []
         self.observations = 0
         self.waiting: tuple[Tensor, float, int] | None = None
@@ -44,6 +45,8 @@ class Recorder:
             self._observe()
             if i % self.keep == 0 or i == self.last:
                 self.waiting = (x, sigma, self.tally.nfe)
+        if self.on_step is not None:
+            self.on_step(i, sigma, x.detach().clone())
 
     def saw(
         self, x: Tensor, sigma: float, *, eps: Tensor | None = None, x0: Tensor | None = None

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from flowsolve._arguments import real, reals
+from flowsolve._arguments import html_table, real, reals
 from flowsolve.errors import GridError, StateError
 from flowsolve.integrate.endpoints import ddim_ends
 from flowsolve.solver.dense_output import Point
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from flowsolve.solver.base import Solver
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Solution:
     """The result of `solve` or `sample`.
 
@@ -46,6 +46,23 @@ class Solution:
     alpha: float = 1.0
     per_sample: float = 0.0
     second: Tensor | None = None
+
+    def __repr__(self) -> str:
+        x, cost, *rest = (text for _, text in self._said())
+        return f"Solution: x {x}, {cost}\n  " + "\n  ".join(rest)
+
+    def _repr_html_(self) -> str:
+        return html_table([], [*self._said()], "Solution")
+
+    def _said(self) -> list[tuple[str, str]]:
+        counts = [f"{self.nfe} evaluations", *(f"{n} {name}" for name, n in self.stats.items())]
+        path = [f"path of {len(self.path)} nodes"] if self.path else []
+        return [
+            ("x", f"{tuple(self.x.shape)} {str(self.x.dtype)[6:]} at σ = {self.grid[-1]:.4g}"),
+            ("cost", ", ".join(counts + path)),
+            ("solver", repr(self.solver)),
+            ("grid", str(self.grid)),
+        ]
 
     @property
     def x_t(self) -> Tensor:

@@ -1,6 +1,8 @@
-"""Figures, the only user of matplotlib. Every function returns a Figure and shows nothing itself.
+"""Figures, the only user of matplotlib. Every function returns a Figure, which a notebook shows.
 
+look           options of every figure: ax, labels, style; colours and markers
 axes           what all share, and save
+view           the range of an axis, points beyond it, slope triangles
 error          error against evaluations, and against steps
 trajectories   paths over the density, in x_t and in x̄
 fields         the ε-field of a problem in two dimensions
@@ -24,6 +26,7 @@ from flowsolve.plot.grids import coefficients as coefficients
 from flowsolve.plot.grids import grid_levels as grid_levels
 from flowsolve.plot.interpolation import along_interpolation as along_interpolation
 from flowsolve.plot.likelihood import likelihood_vs_nfe as likelihood_vs_nfe
+from flowsolve.plot.look import Look as Look
 from flowsolve.plot.quality import quality_vs_nfe as quality_vs_nfe
 from flowsolve.plot.quality import table1 as table1
 from flowsolve.plot.round_trip import round_trips_vs_steps as round_trips_vs_steps

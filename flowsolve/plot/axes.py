@@ -1,15 +1,17 @@
-"""What all figures share: new axes, their finish, the density behind paths, and save."""
+"""What all figures share: one that shows itself in a notebook, save, ticks, the density behind paths."""
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
+import matplotlib.figure
 import numpy as np
 from matplotlib import rc_context
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import NullFormatter, ScalarFormatter
+from matplotlib.axis import Axis
+from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from flowsolve._arguments import file_path, instance, several
 from flowsolve.errors import ResultsError
@@ -17,17 +19,24 @@ from flowsolve.errors import ResultsError
 if TYPE_CHECKING:
     from flowsolve.problems.mixture import Mixture
 
-MARKERS = "osD^vP*X<>"
+
+class Figure(matplotlib.figure.Figure):
+    """A figure of matplotlib that is shown as the last line of a notebook's cell, also without pyplot."""
+
+    def _repr_png_(self) -> bytes:
+        out = io.BytesIO()
+        self.savefig(out, format="png", dpi=110)
+        return out.getvalue()
 
 
-def save(figure: Figure, path: str | Path) -> None:
+def save(figure: matplotlib.figure.Figure, path: str | Path) -> None:
     """Write a figure, its format by the suffix; the same figure gives the same bytes."""
-    instance("figure", figure, Figure, "plot.grid_levels([grid])")
+    instance("figure", figure, matplotlib.figure.Figure, "plot.grid_levels([grid])")
     path = file_path(path)
     known = figure.canvas.get_supported_filetypes()
     if path.suffix[1:].lower() not in known:
         raise ValueError(f"{path} must end in one of .{', .'.join(sorted(known))}, its format.")
-    dated = {".svg": "Date", ".pdf": "CreationDate"}.get(path.suffix)
+    dated = {".svg": "Date", ".pdf": "CreationDate"}.get(path.suffix.lower())
     metadata = {dated: None} if dated else None
     try:
         with rc_context({"svg.hashsalt": "flowsolve"}):
@@ -44,23 +53,22 @@ def check_rows(rows: Any, kind: type) -> list[Any]:
     return found
 
 
-def new(width: float, height: float) -> tuple[Figure, Axes]:
-    """A figure with one pair of axes, laid out to fit."""
-    figure = Figure(figsize=(width, height), layout="constrained")
-    return figure, figure.add_subplot()
-
-
-def finish(axes: Axes) -> None:
-    """Plain numbers on a logarithmic x axis, a light grid, the legend."""
-    axes.xaxis.set_major_formatter(ScalarFormatter())
-    axes.xaxis.set_minor_formatter(NullFormatter())
-    low, high = axes.get_xlim()
-    marks = (1, 2, 3, 5, 7) if high < 100 * low else (1, 2, 5) if high < 1e4 * low else (1,)
-    ticks = [m * 10**k for k in range(8) for m in marks]
-    axes.set_xticks([t for t in ticks if low <= t <= high])
+def finish(axes: Axes, loc: Literal["best", "center right"] = "best") -> None:
+    """Plain numbers on a logarithmic x axis, a light grid, the legend at `loc`."""
+    plain(axes.xaxis)
     axes.grid(which="both", color="0.9", lw=0.6)
     if axes.get_legend_handles_labels()[1]:
-        axes.legend(fontsize=8)
+        axes.legend(loc=loc)
+
+
+def plain(axis: Axis) -> None:
+    """Numbers as 0.3, 10 and 2000 on a logarithmic axis."""
+    low, high = axis.get_view_interval()
+    marks = (1, 2, 3, 5, 7) if high < 100 * low else (1, 2, 5) if high < 1e4 * low else (1,)
+    ticks = [float(f"{m}e{k}") for k in range(-8, 8) for m in marks]
+    axis.set_ticks([t for t in ticks if low <= t <= high])
+    axis.set_major_formatter(FuncFormatter(lambda t, _: f"{t:.0f}" if t >= 1 else f"{t:g}"))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def density(axes: Axes, problem: Mixture, sigma: float, reach: float) -> None:

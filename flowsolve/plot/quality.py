@@ -3,85 +3,94 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
-from itertools import cycle
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from itertools import repeat
+from typing import TYPE_CHECKING, Unpack
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from flowsolve.plot.axes import MARKERS, check_rows, finish, new
+from flowsolve.plot.axes import check_rows, finish, plain
+from flowsolve.plot.look import Look, canvas, strokes
+from flowsolve.plot.view import Line, common_size, draw_errors, draw_lines
+from flowsolve.study.names import Labels, line_names
 
 if TYPE_CHECKING:
     from flowsolve.study.quality import QualityRow
 
 
-def table1(rows: Sequence[QualityRow], labels: dict[str, str] | None = None) -> Figure:
-    """Fréchet distance against S: a line for each solver, and the floor of real data as a band.
+def table1(rows: Sequence[QualityRow], **look: Unpack[Look]) -> Figure:
+    """Fréchet distance against S: a line for each solver, and the floor of real data as a band."""
+    from flowsolve.study.quality import QualityRow
 
-    labels  of the lines, by solver
+    rows = check_rows(rows, QualityRow)
+    with canvas(look, 6.5, 4.4) as (figure, (axes,)):
+        _distances(axes, rows, _lines(rows, lambda r: r.steps, _frechet, look.get("labels")))
+        axes.set_xlabel("S, the steps of the sub-sequence")
+        axes.set_title(_about(rows))
+        finish(axes)
+    return figure
+
+
+def quality_vs_nfe(rows: Sequence[QualityRow], **look: Unpack[Look]) -> Figure:
+    """Error against the ODE's solution beside distance to data, both against evaluations.
+
+    The lines are named in the left panel.
     """
     from flowsolve.study.quality import QualityRow
 
-    rows = check_rows(rows, QualityRow)
-    figure, axes = new(7.5, 5)
-    _distances(axes, rows, lambda row: row.steps, labels or {})
-    axes.set_xlabel("S, the steps of the sub-sequence")
-    axes.set_title(_about(rows))
-    finish(axes)
-    return figure
-
-
-def quality_vs_nfe(rows: Sequence[QualityRow]) -> Figure:
-    """Error against the ODE's solution beside distance to data, both against evaluations."""
-    from flowsolve.study.quality import QualityRow
-
-    rows = check_rows(rows, QualityRow)
-    figure = Figure(figsize=(11, 4.6), layout="constrained")
-    left, right = figure.subplots(1, 2)
-    for (solver, some), marker in zip(_series(rows), cycle(MARKERS), strict=False):
-        points = [r for r in some if not math.isnan(r.rmse)]
-        left.loglog(
-            [r.nfe for r in points], [r.rmse for r in points], marker=marker, ms=5, label=solver
+    rows, labels = check_rows(rows, QualityRow), look.get("labels")
+    with canvas(look, 9, 4.2, columns=2) as (figure, (left, right)):
+        lines = _lines(rows, lambda r: r.nfe, lambda r: (r.rmse, r.stderr), labels)
+        draw_errors(left, lines, [r.scale for r in rows])
+        left.set_title("distance to the ODE's solution")
+        left.set_ylabel("RMS error")
+        named = _lines(rows, lambda r: r.nfe, _frechet, labels)
+        _distances(
+            right, rows, [line._replace(stroke={**line.stroke, "label": None}) for line in named]
         )
-    left.set_ylabel("RMS error against the solution of the ODE")
-    _distances(right, rows, lambda row: row.nfe, {})
-    for axes in (left, right):
-        axes.set_xlabel("network evaluations (NFE)")
-        finish(axes)
-    figure.suptitle(_about(rows))
+        right.set_title(f"distance to data: {_about(rows)}")
+        for axes in (left, right):
+            axes.set_xlabel("network evaluations (NFE)")
+            finish(axes)
     return figure
 
 
-def _series(rows: Iterable[QualityRow]) -> list[tuple[str, list[QualityRow]]]:
+def _lines(
+    rows: Sequence[QualityRow],
+    at: Callable[[QualityRow], float],
+    value: Callable[[QualityRow], tuple[float, float]],
+    labels: Labels,
+) -> list[Line]:
+    """A line for each solver and spacing, of (value, standard error) where there is a value."""
     groups: dict[tuple[str, str], list[QualityRow]] = {}
     for row in rows:
         if row.asked and not row.error:
             groups.setdefault((row.solver, row.spacing), []).append(row)
-    several = len({spacing for _, spacing in groups}) > 1
-    return [
-        (f"{solver}, {spacing}" if several else solver, sorted(some, key=lambda r: r.nfe))
-        for (solver, spacing), some in groups.items()
-    ]
+    lines = []
+    for some, name, stroke in zip(
+        groups.values(), line_names([*groups], labels), strokes(), strict=False
+    ):
+        points = sorted((at(r), *value(r)) for r in some if not math.isnan(value(r)[0]))
+        x, y, error = zip(*points, strict=True) if points else repeat((), 3)
+        lines.append(Line(x, y, error, {**stroke, "label": name}))
+    return lines
 
 
-def _distances(
-    axes: Axes,
-    rows: Sequence[QualityRow],
-    at: Callable[[QualityRow], float],
-    labels: dict[str, str],
-) -> None:
+def _frechet(row: QualityRow) -> tuple[float, float]:
+    return row.frechet, row.frechet_error
+
+
+def _distances(axes: Axes, rows: Sequence[QualityRow], lines: Sequence[Line]) -> None:
+    limit = common_size(lines)
+    draw_lines(axes, lines, limit, f"above {limit:.2g}, beyond the axis")
+    plain(axes.yaxis)
     for row in rows:
         if not row.asked and not row.error:
             low, high = row.frechet - row.frechet_error, row.frechet + row.frechet_error
-            axes.axhspan(low, high, color="0.85", label=f"{row.samples} real ones, ± 1 s.d.")
-    for (solver, some), marker in zip(_series(rows), cycle(MARKERS), strict=False):
-        axes.errorbar(
-            [at(r) for r in some], [r.frechet for r in some], [r.frechet_error for r in some],
-            marker=marker, ms=5, capsize=3, label=labels.get(solver, solver),
-        )  # fmt: skip
-    axes.set_xscale("log")
-    axes.set_yscale("log")
+            axes.axhspan(
+                low, high, color="0.85", zorder=0, label=f"{row.samples} real ones, ± 1 s.d."
+            )
     features = next((r.features for r in rows), "")
     axes.set_ylabel(f"Fréchet distance of {features}")
 

@@ -5,15 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 import numpy as np
-from matplotlib import color_sequences
 from matplotlib.figure import Figure
 
 from flowsolve._arguments import instance, shown
 from flowsolve.errors import StateError
 from flowsolve.plot.axes import density
+from flowsolve.plot.look import COLORS, Look, canvas, heading
+from flowsolve.study.names import readable
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 PIECES = 12  # that a step is drawn in
 
 
-def paths_1d(problem: Mixture1D, solution: Solution) -> Figure:
+def paths_1d(problem: Mixture1D, solution: Solution, **look: Unpack[Look]) -> Figure:
     """Paths of a 1-D problem over its density, in x_t (left) and in x̄ (right), down to the last σ > 0.
 
     Dots at the nodes, lines by `Solution.at` between them; straight ones where it has no answer: a
@@ -39,45 +40,44 @@ def paths_1d(problem: Mixture1D, solution: Solution) -> Figure:
     seen = [k for k, s in enumerate(levels) if s >= lowest]
     levels, states = [levels[k] for k in seen], states[seen]
     sigmas = np.geomspace(max(levels), lowest, 200)
-    figure = Figure(figsize=(9, 4), layout="constrained")
-    for axes, scaled in zip(figure.subplots(1, 2), (True, False), strict=True):
-        drawn = _in_x_t(problem, levels, states) if scaled else states
-        reach = float(np.abs(drawn).max()) * 1.05
-        y = np.linspace(-reach, reach, 400)
-        columns = []
-        for s in sigmas:
-            alpha = problem.alpha(float(s)) if scaled else 1.0
-            p = problem.log_density(torch.as_tensor(y / alpha), float(s)).exp().numpy() / alpha
-            columns.append(p / p.max())
-        axes.pcolormesh(sigmas, y, np.array(columns).T, cmap="Greys", shading="auto", vmax=1.6,
-                        rasterized=True)  # fmt: skip
-        axes.set_prop_cycle(
-            color=[c for k, c in enumerate(color_sequences["tab10"]) if k != 7]
-        )  # grey
-        axes.plot(levels, drawn, lw=0.9, marker=".", ms=4, markevery=pieces)
-        axes.set(xscale="log", xlabel="σ", ylabel="x_t" if scaled else "x̄")
-        axes.invert_xaxis()
-        axes.set_title("x_t = α x̄" if scaled else "x̄ = x_t/α")
-    figure.suptitle(f"{solution.solver!r}, {solution.nfe} evaluations")
+    with canvas(look, 9, 3.8, columns=2) as (figure, panels):
+        for axes, scaled in zip(panels, (True, False), strict=True):
+            drawn = _in_x_t(problem, levels, states) if scaled else states
+            reach = float(np.abs(drawn).max()) * 1.05
+            y = np.linspace(-reach, reach, 400)
+            made = []
+            for s in sigmas:
+                alpha = problem.alpha(float(s)) if scaled else 1.0
+                p = problem.log_density(torch.as_tensor(y / alpha), float(s)).exp().numpy() / alpha
+                made.append(p / p.max())
+            axes.pcolormesh(sigmas, y, np.array(made).T, cmap="Greys", shading="auto", vmax=1.6,
+                            rasterized=True)  # fmt: skip
+            axes.set_prop_cycle(color=COLORS)
+            axes.plot(levels, drawn, lw=0.9, marker=".", ms=4, markevery=pieces)
+            axes.set(xscale="log", xlabel="σ", ylabel="x_t" if scaled else "x̄")
+            axes.invert_xaxis()
+            axes.set_title("x_t = α x̄" if scaled else "x̄ = x_t/α")
+        heading(figure, look, f"{readable(repr(solution.solver))}, {solution.nfe} evaluations")
     return figure
 
 
-def paths_2d(problem: Mixture, solution: Solution) -> Figure:
+def paths_2d(problem: Mixture, solution: Solution, **look: Unpack[Look]) -> Figure:
     """Paths of a 2-D problem over the density of the data, in x_t (left) and in x̄ (right).
 
     As `paths_1d`; black dots are the ends.
     """
     levels, states, pieces = trail(solution)
     check_axes(problem, states, 2)
-    figure = Figure(figsize=(10, 5), layout="constrained")
-    for axes, scaled in zip(figure.subplots(1, 2), (True, False), strict=True):
-        drawn = _in_x_t(problem, levels, states) if scaled else states
-        density(axes, problem, problem.sigma_min, float(np.abs(drawn).max()) * 1.05)
-        for path in drawn.swapaxes(0, 1):
-            axes.plot(*path.T, lw=0.9, marker=".", ms=4, markevery=pieces)
-        axes.scatter(*drawn[-1].T, s=12, color="k", zorder=3)
-        axes.set_title("x_t = α x̄" if scaled else "x̄ = x_t/α")
-    figure.suptitle(f"{solution.solver!r}, {solution.nfe} evaluations")
+    with canvas(look, 9, 4.7, columns=2) as (figure, panels):
+        for axes, scaled in zip(panels, (True, False), strict=True):
+            drawn = _in_x_t(problem, levels, states) if scaled else states
+            density(axes, problem, problem.sigma_min, float(np.abs(drawn).max()) * 1.05)
+            axes.set_prop_cycle(color=COLORS)
+            for path in drawn.swapaxes(0, 1):
+                axes.plot(*path.T, lw=0.9, marker=".", ms=4, markevery=pieces)
+            axes.scatter(drawn[-1, :, 0], drawn[-1, :, 1], s=12, color="k", zorder=3)
+            axes.set_title("x_t = α x̄" if scaled else "x̄ = x_t/α")
+        heading(figure, look, f"{readable(repr(solution.solver))}, {solution.nfe} evaluations")
     return figure
 
 

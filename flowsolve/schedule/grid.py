@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import overload
 
-from flowsolve._arguments import real, reals, shown, whole
+from flowsolve._arguments import html_table, real, reals, shown, whole
 from flowsolve.errors import GridError, StateError
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Grid(Sequence[float]):
     """Noise levels σ₀ > σ₁ > ... > σ_N as Python floats, immutable. Grids are equal if their levels are.
 
@@ -25,7 +25,7 @@ class Grid(Sequence[float]):
 
     levels: tuple[float, ...]
     name: str = field(default="custom", compare=False)
-    rising: bool = field(default=False, repr=False)
+    rising: bool = False
 
     def __init__(self, levels: Iterable[float], name: str = "custom") -> None:
         values = _numbers(levels)
@@ -49,6 +49,17 @@ class Grid(Sequence[float]):
 
     def __str__(self) -> str:
         return f"{self.name}, {self.steps} steps, σ {self[0]:.4g} to {self[-1]:.4g}"
+
+    def __repr__(self) -> str:
+        texts = [f"{s:.4g}" for s in self.levels]
+        some = texts if len(texts) <= 9 else [*texts[:4], "...", *texts[-4:]]
+        return f"Grid({self.name}, {self.steps} steps: σ = {', '.join(some)})"
+
+    def _repr_html_(self) -> str | None:
+        if self.steps > 60:  # notebooks then show the repr
+            return None
+        steps = [[str(k), f"{s:.6g}"] for k, s in enumerate(self.levels)]
+        return html_table(["k", "σ"], steps, f"{self.name}, {self.steps} steps")
 
     @property
     def steps(self) -> int:

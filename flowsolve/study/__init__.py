@@ -1,6 +1,7 @@
 """Measurements: one row each, on the disk before the next begins.
 
-    studies      Study; convergence and work_precision: error against steps and against evaluations
+    studies      convergence and work_precision: error against steps and against evaluations
+    series       Study: their rows;  pooling: one row for several blocks;  names: what lines are called
     certificate  what solvers claim, measured
     error        one row of a study: the error of a solver on a grid, for a block of seeds
     references   the certified answers that errors are measured against; cache: where they are kept
@@ -51,9 +52,9 @@ from flowsolve.study.runner import Task as Task
 from flowsolve.study.runner import collect as collect
 from flowsolve.study.samples import Drawn as Drawn
 from flowsolve.study.samples import draw as draw
+from flowsolve.study.series import Study as Study
 from flowsolve.study.settings import Settings as Settings
 from flowsolve.study.settings import Setup as Setup
-from flowsolve.study.studies import Study as Study
 from flowsolve.study.studies import convergence as convergence
 from flowsolve.study.studies import work_precision as work_precision
 from flowsolve.study.studies import work_precision_tasks as work_precision_tasks

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class ConsistencyRow(Row):
     """The samples x_i of one solver in S steps, compared with samples y_i of the same noises x_T.
 

@@ -41,7 +41,7 @@ EDITS: tuple[Edit | OtherDigit, ...] = (
 )
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class EditRow(Row):
     """One way to edit, on all images, each measure with its standard error.
 

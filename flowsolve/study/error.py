@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from flowsolve.problems.base import Problem
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class ErrorRow(Row):
     """One solver on one grid for one block of seeds.
 
@@ -150,7 +150,7 @@ def _measure(row: ErrorRow, case: Case, problem: Problem, x: Tensor, truth: Trut
         nfe=round(solution.per_sample),
         forwards=solution.forwards,
         rmse=rms(errors),
-        stderr=_stderr(each),
+        stderr=root_error(each),
         geometric=float(each.log().mean().exp()),
         median=float(each.median()),
         p90=float(each.quantile(0.9)),
@@ -162,7 +162,7 @@ def _measure(row: ErrorRow, case: Case, problem: Problem, x: Tensor, truth: Trut
     )
 
 
-def _stderr(each: Tensor) -> float:
+def root_error(each: Tensor) -> float:
     """The standard error of √mean e² over samples e: that of the mean of e², over 2 √mean e²."""
     squares = each.square()
     if len(each) < 2 or not float(squares.mean()):

@@ -17,6 +17,7 @@ from flowsolve.problems.base import Problem, check_problem
 from flowsolve.schedule.grid import Grid
 from flowsolve.solver.base import Solver, check_solver
 from flowsolve.study.door import door
+from flowsolve.study.error import root_error
 from flowsolve.study.results import Row
 from flowsolve.study.runner import Task
 from flowsolve.study.settings import Settings, Setup
@@ -28,12 +29,12 @@ if TYPE_CHECKING:
 Curve = Callable[["Tensor", "Tensor", float], "Tensor"]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class InterpolationRow(Row):
     """The samples from the noises at t between the two of each pair.
 
     path       "slerp", the arc, or "line"
-    deviation  the root mean square of those noises; 1 for unit noise
+    deviation  the root mean square of those noises, with its standard error; 1 for unit noise
     energy     the energy distance of the samples to the data, with its standard error
     """
 
@@ -47,6 +48,7 @@ class InterpolationRow(Row):
     pairs: int
     nfe: int = 0
     deviation: float = math.nan
+    deviation_error: float = math.nan
     energy: float = math.nan
     energy_error: float = math.nan
 
@@ -122,10 +124,11 @@ def interpolation(
 
     def measure(row: InterpolationRow) -> InterpolationRow:
         noise, x, nfe = between(problem, solver, grid, run, path=row.path, t=row.t)
-        far, wide = metrics.energy(x, data), noise.double().square().mean().sqrt()
+        far, each = metrics.energy(x, data), noise.double().square().flatten(1).mean(1)
         return replace(
-            row, nfe=nfe, deviation=float(wide), energy=far.value, energy_error=far.error
-        )
+            row, nfe=nfe, deviation=float(each.mean().sqrt()), deviation_error=root_error(each.sqrt()),
+            energy=far.value, energy_error=far.error,
+        )  # fmt: skip
 
     blank = partial(
         InterpolationRow, **run.stamp(problem), solver=repr(solver), grid=grid.name,

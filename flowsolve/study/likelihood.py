@@ -21,7 +21,7 @@ from flowsolve.study.runner import Task
 from flowsolve.study.settings import Settings, Setup
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class LikelihoodRow(Row):
     """The mean of log p over some of the data, by one solver on one grid.
 

@@ -15,7 +15,7 @@ from flowsolve.metrics.estimate import Estimate, random_order
 from flowsolve.problems.base import Problem, check_problem
 from flowsolve.study.cases import Case, check_cases
 from flowsolve.study.door import door
-from flowsolve.study.error import Truth
+from flowsolve.study.error import Truth, root_error
 from flowsolve.study.references import rms
 from flowsolve.study.results import Row
 from flowsolve.study.runner import Task
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 REAL = "real data"
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class QualityRow(Row):
     """The samples of one solver on one grid, compared with real data.
 
@@ -39,7 +39,8 @@ class QualityRow(Row):
     samples   how many were drawn;  real: with how many real ones they were compared
     features  what the Fréchet distance looks at; the other distances look at the values
     frechet, energy, precision, recall  each with its standard error; the Fréchet distance with its bias
-    rmse      error against the ODE's solution from the same noise, NaN where it was not asked for
+    rmse      error against the ODE's solution from the same noise, NaN where it was not asked for;  stderr: its
+              standard error over the samples
     scale     the RMS of that solution;  ref_err: its own error
 
     The row of the solver "real data" is the floor: some of the real data compared with the rest. Its
@@ -69,6 +70,7 @@ class QualityRow(Row):
     recall: float = math.nan
     recall_error: float = math.nan
     rmse: float = math.nan
+    stderr: float = math.nan
     scale: float = math.nan
     ref_err: float = math.nan
 
@@ -175,14 +177,18 @@ def _fields(found: dict[str, Estimate]) -> dict[str, Any]:
 
 def _error(problem: Problem, x: Tensor, grid: Grid, run: Setup) -> dict[str, Any]:
     """Against a reference for each block of seeds, as the samples were drawn."""
+    import torch
+
     s, t, found, first = grid[0], grid[-1], [], 0
     for part in run.blocks():
         start = part.noise(problem.event) * run.start(s)
         truth = Truth(problem.for_seeds(part.seeds, part.device), start, s, t, run.cached)
         found.append((*truth.of(x[first : first + len(start)]), len(start)))
         first += len(start)
+    each = torch.cat([errors.square().mean(1).sqrt() for _, errors, _ in found])
     return {
         "rmse": math.sqrt(math.fsum(n * rms(errors) ** 2 for _, errors, n in found) / first),
+        "stderr": root_error(each),
         "scale": math.sqrt(math.fsum(n * rms(truth.x) ** 2 for truth, _, n in found) / first),
         "ref_err": max(truth.err for truth, _, _ in found),
     }

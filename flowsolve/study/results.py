@@ -12,13 +12,13 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
-from flowsolve._arguments import file_path
+from flowsolve._arguments import file_path, html_table
 from flowsolve.errors import ResultsError
 
 R = TypeVar("R", bound="Row")
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Row:
     """One measurement. What it measured is in the fields of its class; these say of what, and on what.
 
@@ -38,6 +38,13 @@ class Row:
     python: str
     seconds: float = math.nan
     error: str = ""
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.problem}: {self.name}: {self.error or self.result})"
+
+    def _repr_html_(self) -> str:
+        body = [[f.name, str(getattr(self, f.name))] for f in fields(self)]
+        return html_table([], body, type(self).__name__)
 
     @property
     def key(self) -> tuple[Any, ...]:

@@ -64,7 +64,7 @@ class Way:
         return encode if up is None else lambda ode, x, grid, _: encode(ode, x, grid, up)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class RoundTripRow(Row):
     """Table 2 of the DDIM paper, for one way up and down.
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Unpack
 
-from flowsolve._arguments import file_path, several
-from flowsolve.analysis.order import Slope, observed_order
-from flowsolve.errors import BudgetError, FlowsolveError, ResultsError
+from flowsolve._arguments import several
+from flowsolve.errors import BudgetError, FlowsolveError
 from flowsolve.problems.base import Problem, check_problem
 from flowsolve.schedule.grid import Spacing
 from flowsolve.schedule.spacings import karras
@@ -25,135 +23,11 @@ from flowsolve.study.cases import (
     steps_case,
 )
 from flowsolve.study.error import ErrorRow, error_tasks
-from flowsolve.study.results import read_jsonl, write_csv
 from flowsolve.study.runner import Task, collect
-from flowsolve.study.settings import Settings, Setup, seeds_of
+from flowsolve.study.series import Study
+from flowsolve.study.settings import Settings, Setup
 
 TOLERANCES = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
-
-
-@dataclass(frozen=True)
-class Study:
-    """The rows of a study, and what can be read from them."""
-
-    rows: tuple[ErrorRow, ...]
-
-    @classmethod
-    def load(cls, path: str | Path) -> Study:
-        """Read a JSON Lines file. Of a measurement that was tried again, the last try counts."""
-        path = file_path(path)
-        if not path.exists():
-            raise ResultsError(f"there is no file {path}: a study writes it, with path=.")
-        return cls(tuple({row.key: row for row in read_jsonl(path, ErrorRow)}.values()))
-
-    def save_csv(self, path: str | Path) -> None:
-        """Write all rows as CSV."""
-        write_csv(self.rows, file_path(path), ErrorRow)
-
-    @property
-    def series(self) -> dict[tuple[str, str], list[ErrorRow]]:
-        """The measured rows of each (solver, spacing), by evaluations; blocks of seeds pooled.
-
-        Raises ResultsError for rows that cannot be: of one seed twice, or of two problems, dtypes or versions.
-        """
-        groups: dict[tuple[str, str], dict[str, list[ErrorRow]]] = {}
-        for row in self.rows:
-            if not row.error:
-                points = groups.setdefault((row.solver, row.spacing), {})
-                points.setdefault(row.asked, []).append(row)
-        return {
-            name: sorted(
-                (_pool(block) for block in points.values()), key=lambda r: (r.nfe, r.steps)
-            )
-            for name, points in groups.items()
-        }
-
-    @property
-    def failures(self) -> list[ErrorRow]:
-        """The rows that say why they hold no measurement."""
-        return [row for row in self.rows if row.error]
-
-    def slope(self, solver: str | None = None, spacing: str | None = None) -> Slope:
-        """The observed order in steps of one series (of the only one, if the study has one).
-
-        Errors within ten times their reference's own, or within round-off of the dtype, are left out. A
-        network of a lower dtype than the study's is in the reference's own.
-        """
-        names = [k for k in self.series if solver in (None, k[0]) and spacing in (None, k[1])]
-        if len(names) != 1:
-            raise ValueError(
-                f"the study has {len(names)} such series; name one of {[*self.series]}."
-            )
-        rows = self.series[names[0]]
-        unit = {"float64": 2.0**-52, "float32": 2.0**-23}.get(rows[0].dtype, 2.0**-8)
-        clean = [r for r in rows if r.rmse > max(10 * r.ref_err, 100 * unit * r.scale)]
-        by_steps = {r.steps: r.rmse for r in clean if r.fixed}
-        return observed_order([*by_steps], [*by_steps.values()])
-
-    def order(self, solver: str | None = None, spacing: str | None = None) -> float:
-        return self.slope(solver, spacing).order
-
-    def __str__(self) -> str:
-        lines = []
-        for (solver, spacing), rows in self.series.items():
-            lines += [f"{solver} on {rows[0].problem}, {spacing}", " steps    nfe      rmse  slope"]
-            for before, row in zip([None, *rows], rows, strict=False):
-                local = "" if before is None or before.steps == row.steps else (
-                    f"{math.log(before.rmse / row.rmse) / math.log(row.steps / before.steps):7.2f}"
-                )  # fmt: skip
-                mark = "" if row.certified else "  reference reached"
-                lines.append(f"{row.steps:6d} {row.nfe:6d} {row.rmse:9.2e}{local}{mark}")
-        lines += [f"{r.solver} {r.asked}: {r.error}" for r in self.failures]
-        return "\n".join(lines)
-
-
-def _pool(block: Sequence[ErrorRow]) -> ErrorRow:
-    """One row for several blocks of seeds: median and p90 are averages, the others exact."""
-    n = sum(r.samples for r in block)
-
-    def mean(value: Callable[[ErrorRow], float]) -> float:
-        return math.fsum(r.samples * value(r) for r in block) / n
-
-    if len(block) == 1:
-        return block[0]
-    _check_blocks(block)
-    rmse = math.sqrt(mean(lambda r: r.rmse**2))
-    spread = math.fsum((r.samples * r.rmse * r.stderr) ** 2 for r in block)  # of mean e², over 2 n
-    return replace(
-        block[0],
-        samples=n,
-        seeds=", ".join(r.seeds for r in block),
-        rmse=rmse,
-        stderr=math.sqrt(spread) / (n * rmse) if rmse else math.nan,
-        geometric=math.exp(mean(lambda r: math.log(r.geometric))) if rmse else 0.0,
-        scale=math.sqrt(mean(lambda r: r.scale**2)),
-        ref_err=math.sqrt(mean(lambda r: r.ref_err**2)),
-        median=mean(lambda r: r.median),
-        p90=mean(lambda r: r.p90),
-        max=max(r.max for r in block),
-        nfe=round(mean(lambda r: r.nfe)),
-        certified=all(r.certified for r in block),
-        seconds=math.fsum(r.seconds for r in block),
-    )
-
-
-def _check_blocks(block: Sequence[ErrorRow]) -> None:
-    """Raise ResultsError unless the rows differ in their seeds alone, and share none."""
-    row = block[0]
-    what = f"the rows of {row.solver}, {row.spacing}, {row.asked} cannot be pooled"
-    for name in (n for n in row.KEY if n != "seeds"):
-        found = sorted({str(getattr(r, name)) for r in block})
-        if len(found) > 1:
-            raise ResultsError(
-                f"{what}: their {name} is {' and '.join(found)}. Take those of one: "
-                f"Study(tuple(r for r in study.rows if r.{name} == {getattr(row, name)!r}))."
-            )
-    seeds = [seed for r in block for seed in seeds_of(r.seeds)]
-    if len(set(seeds)) < len(seeds):
-        raise ResultsError(
-            f"{what}: some seeds of {' and '.join(r.seeds for r in block)} are the same, and would count "
-            f"twice. Take one block: Study(tuple(r for r in study.rows if r.seeds == {row.seeds!r}))."
-        )
 
 
 def convergence(

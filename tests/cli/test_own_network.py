@@ -12,7 +12,7 @@ import torch
 from rich.console import Console
 from torch import Tensor
 
-from flowsolve.cli import tables
+from flowsolve.cli import row_progress
 from flowsolve.cli.reference_progress import reference_progress
 from flowsolve.problems import Mixture
 from flowsolve.study import reference
@@ -106,6 +106,6 @@ class Slow(Mixture):
 def test_a_terminal_shows_it_in_the_bar() -> None:
     problem, out = Slow(), io.StringIO()
     x = problem.start(range(2), torch.float64)
-    with tables.progress(Console(file=out, force_terminal=True, width=120), "Mixture()"):
+    with row_progress.progress(Console(file=out, force_terminal=True, width=120), "Mixture()"):
         reference(problem, x, 10.0, 0.05, cached=False)
     assert re.search(r"reference: \d+ evaluations", out.getvalue())

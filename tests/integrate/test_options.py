@@ -14,7 +14,7 @@ from tests.helpers import Asked, says
 from tests.integrate.helpers import GRID, PROBLEM, X
 
 MASK = torch.tensor([True, False])
-RUN = "keep, keep_on, grad, check"
+RUN = "keep, keep_on, grad, check, on_step"
 RUNS: dict[str, Callable[..., object]] = {
     "solve": lambda ode, **options: solve(ode, X, GRID, Euler(), **options),
     "sample": lambda ode, **options: sample(ode, X / 10, GRID, Euler(), **options),

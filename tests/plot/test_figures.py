@@ -85,6 +85,7 @@ def made_consistency() -> list[ConsistencyRow]:
 
 
 NAMES = {"Euler()": 1, "Heun()": 2, "DPMSolver3()": 3}
+READ = ["Euler", "Heun", "DPMSolver3"]
 
 
 def row(solver: str, order: int, n: int, **options: Any) -> ErrorRow:
@@ -143,7 +144,7 @@ FIGURES: dict[str, Callable[[], Figure]] = {
     "table": lambda: plot.coefficients(tabulate(Heun(), karras(4, 10, 0.1))),
     "paths_1d": path_1d,
     "paths_2d": path_2d,
-    "table1": lambda: plot.table1(made_quality(), {"Heun()": "η = 0"}),
+    "table1": lambda: plot.table1(made_quality(), labels={"Heun()": "η = 0"}),
     "quality": lambda: plot.quality_vs_nfe(made_quality()),
     "quality, nothing": lambda: plot.quality_vs_nfe(()),
     "consistency": lambda: plot.consistency_vs_steps(made_consistency()),
@@ -206,15 +207,15 @@ def test_a_line_is_a_series_with_its_numbers_and_its_name(
     study = made_up()
     axes = draw(study).axes[0]
     lines = series(axes)
-    assert [*lines] == [*NAMES]
-    for name, p in NAMES.items():
+    assert [*lines] == READ
+    for name, p in zip(READ, NAMES.values(), strict=True):
         x, y = lines[name].get_data()
         assert [*x] == [4, 8, 16, 32]
         assert np.allclose(y, np.array([4, 8, 16, 32.0]) ** -p, rtol=1e-14)
     assert (axes.get_xscale(), axes.get_yscale()) == ("log", "log")
     legend = axes.get_legend()
     assert legend is not None
-    assert [t.get_text() for t in legend.get_texts()] == [*NAMES]
+    assert [t.get_text() for t in legend.get_texts()] == READ
     assert len({line.get_marker() for line in lines.values()}) == 3
     assert len({line.get_color() for line in lines.values()}) == 3
 
@@ -230,27 +231,26 @@ def test_the_axes_say_what_they_hold() -> None:
 
 def test_evaluations_and_steps_are_not_confused() -> None:
     study = Study(tuple(replace(r, nfe=2 * r.steps) for r in made_up().rows))
-    x = [*series(plot.error_vs_nfe(study).axes[0])["Heun()"].get_xdata()]
+    x = [*series(plot.error_vs_nfe(study).axes[0])["Heun"].get_xdata()]
     assert x == [8, 16, 32, 64]
-    assert [*series(plot.convergence([study]).axes[0])["Heun()"].get_xdata()] == [4, 8, 16, 32]
+    assert [*series(plot.convergence([study]).axes[0])["Heun"].get_xdata()] == [4, 8, 16, 32]
 
 
 def test_triangles_have_the_slope_of_the_declared_order_and_stand_clear_of_the_lines() -> None:
     axes = plot.error_vs_nfe(made_up()).axes[0]
     found = triangles(axes)
     assert len(found) == 3
-    labels = {t.get_text(): t.xy for t in axes.texts}  # type: ignore[attr-defined]
+    labels = {t.get_text(): t.get_position() for t in axes.texts}
     assert {*labels} == {"1", "2", "3"}
     slopes = []
     for x, y in found:
         (left, top), (right, bottom) = (x[0], y[0]), (x[1], y[1])
         assert left > 32
-        assert y[2] == bottom
         slopes.append(-math.log(bottom / top) / math.log(right / left))
         order = round(slopes[-1])
         assert top == pytest.approx(32.0**-order)  # at the height where its line ends
         at = labels[str(order)]
-        assert left < at[0] < right
+        assert right < at[0]
         assert bottom < at[1] < top
     assert slopes == pytest.approx([1, 2, 3], abs=1e-9)
 
@@ -260,24 +260,24 @@ def test_one_triangle_an_order_and_none_for_what_has_no_line_or_adapts() -> None
     study = Study((*made_up().rows, *twice, row("Lone()", 4, 4), adaptive(99, "0.1"),
                    adaptive(199, "0.01")))  # fmt: skip
     axes = plot.error_vs_nfe(study).axes[0]
-    assert {*series(axes)} == {*NAMES, "Other()", "Lone()", "Torchdiffeq()"}
+    assert {*series(axes)} == {*READ, "Other", "Lone", "Torchdiffeq"}
     assert [t.get_text() for t in axes.texts] == ["1", "2", "3"]
-    assert all(x[0] < 40 for x, _ in triangles(axes))
+    assert all(x[0] < 50 for x, _ in triangles(axes))
 
 
 def test_spacings_are_named_where_there_are_several_and_not_for_adaptive_methods() -> None:
     rows = (*made_up().rows, *made_up(spacing="log_snr").rows, adaptive(99, "0.1"))
     assert {*series(plot.error_vs_nfe(Study(rows)).axes[0])} == {
-        *(f"{n}, {g}" for n in NAMES for g in ("karras", "log_snr")), "Torchdiffeq()",
+        *(f"{n}, {g}" for n in READ for g in ("karras", "log_snr")), "Torchdiffeq",
     }  # fmt: skip
     only = Study((*made_up().rows, adaptive(99, "0.1")))
-    assert {*series(plot.error_vs_nfe(only).axes[0])} == {*NAMES, "Torchdiffeq()"}
+    assert {*series(plot.error_vs_nfe(only).axes[0])} == {*READ, "Torchdiffeq"}
 
 
 def test_failed_rows_are_not_drawn() -> None:
     failed = row("Euler()", 1, 64, rmse=math.nan, error="it fell")
     lines = series(plot.error_vs_nfe(Study((*made_up().rows, failed))).axes[0])
-    assert [*lines["Euler()"].get_xdata()] == [4, 8, 16, 32]
+    assert [*lines["Euler"].get_xdata()] == [4, 8, 16, 32]
 
 
 def test_the_reference_is_shown_where_it_is_reached_and_only_there() -> None:
@@ -346,7 +346,7 @@ def test_a_table_is_drawn_with_its_numbers_in_their_cells(solver: Any) -> None:
     assert rows[-1] == "answer"
     assert rows[0] == "probe 1: σ = 10"
     assert len(rows) == len(made.sigmas) + 1
-    assert axes.get_title().startswith(repr(solver))
+    assert axes.get_title() == f"{type(solver).__name__}: weights on the ε"
 
 
 def test_large_tables_leave_the_numbers_out() -> None:
@@ -369,7 +369,7 @@ def test_paths_are_drawn_in_both_scales(figure: Callable[[], Figure]) -> None:
             alpha = 1 / np.hypot(1, states[0])
             assert np.allclose(states[-1], plain[-1] * alpha)
         assert np.allclose(states[-1][nodes], plain[-1][nodes] / np.hypot(1, sigma))
-    assert made.get_suptitle() == "Heun(), 18 evaluations"
+    assert made.get_suptitle() == "Heun, 18 evaluations"
     if figure is path_1d:
         assert (scaled.get_xscale(), scaled.xaxis_inverted()) == ("log", True)
         assert scaled.get_xlabel() == "σ"

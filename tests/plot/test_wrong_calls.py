@@ -66,7 +66,7 @@ def test_texts(tmp_path: Path) -> None:
     figure = plot.grid_levels(GRID)  # one grid is a list of one
     text = "study must be a Study such as work_precision(...), not 'rows.jsonl'."
     says(StateError, text, lambda: plot.error_vs_nfe("rows.jsonl"))  # type: ignore[arg-type]
-    text = "rows[0] must be a QualityRow, not ErrorRow(problem='mixture'"
+    text = "rows[0] must be a QualityRow, not ErrorRow(mixture: Euler() nfe=4: rmse"
     says(StateError, text, lambda: plot.table1(STUDY.rows))  # type: ignore[arg-type]
     missing = tmp_path / "none" / "x.png"
     text = f"cannot write {missing}: No such file or directory."

@@ -18,7 +18,8 @@ from flowsolve.problems import Mixture1D
 from flowsolve.schedule.spacings import log_snr
 from flowsolve.study.error import ErrorRow
 from flowsolve.study.results import RowFile, read_jsonl, write_csv
-from flowsolve.study.studies import Study, work_precision
+from flowsolve.study.series import Study
+from flowsolve.study.studies import work_precision
 from flowsolve_solvers import Euler
 
 

@@ -21,7 +21,8 @@ from flowsolve.solver.base import OneStep, Solver
 from flowsolve.solver.rule import default_rule
 from flowsolve.study.error import ErrorRow
 from flowsolve.study.references import Reference, reference
-from flowsolve.study.studies import Study, convergence, work_precision
+from flowsolve.study.series import Study
+from flowsolve.study.studies import convergence, work_precision
 from flowsolve_solvers import DPMSolver3, DPMSolverPP2M, Euler, Heun, Torchdiffeq
 
 STEPS = (10, 20, 40, 80, 160, 320)
@@ -245,8 +246,6 @@ def test_a_failing_method_leaves_a_row_that_says_why() -> None:
 
 
 def test_a_study_whose_errors_reach_the_reference_says_so() -> None:
-    from flowsolve.cli import tables
-
     class Coarse(Mixture):
         tolerance = 1e-3  # so that the reference's own error is large
 
@@ -259,11 +258,11 @@ def test_a_study_whose_errors_reach_the_reference_says_so() -> None:
     assert best.rmse < 10 * best.ref_err
     assert by_budget["Heun()", "nfe=6"].certified
     assert "reference reached" in str(study)
-    notes = [*tables.notes(study)]
+    notes = [*study.notes()]
     assert any("reference's own error" in note for note in notes)
     assert 600 not in study.slope("DPMSolver3()").steps
     honest = work_precision([Heun()], Mixture1D(), [6, 60], seeds=range(4), dtype=torch.float64)
-    assert not any("reference's own" in note for note in tables.notes(honest))
+    assert not any("reference's own" in note for note in honest.notes())
 
 
 @pytest.mark.parametrize(("part", "certified"), [(9, False), (11, True)])

@@ -9,20 +9,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flowsolve.cli import options
+from flowsolve.cli.comparison import NFE, SOLVERS
 from flowsolve.errors import WrongUse
 
 if TYPE_CHECKING:
     from flowsolve.cli.output import Folder
-    from flowsolve.study.studies import Study
+    from flowsolve.study.series import Study
 
 GROWS = ("solvers", "nfe", "tolerances", "spacing", "seeds")
 
 
 def add(c: argparse.ArgumentParser) -> None:
     c.add_argument("problem", nargs="?", default="digits", help="default: digits, a real network")
-    c.add_argument("--solvers", nargs="+", default=options.SOLVERS, metavar="SOLVER")
-    budgets = [5, 6, 8, 10, 12, 16, 24, 40]
-    c.add_argument("--nfe", nargs="+", type=int, default=budgets, metavar="N", help="budgets")
+    c.add_argument("--solvers", nargs="+", default=SOLVERS.split(), metavar="SOLVER")
+    c.add_argument("--nfe", nargs="+", type=int, default=[*NFE], metavar="N", help="budgets")
     tolerances = [1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6]
     c.add_argument("--tolerances", nargs="+", type=float, default=tolerances, metavar="TOL",
                    help="of adaptive solvers")  # fmt: skip
@@ -45,14 +45,15 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _study(args: argparse.Namespace, folder: Folder) -> int:
-    from flowsolve.cli import show, tables
+    from flowsolve.cli import show
     from flowsolve.cli.experiment import finish, measured
 
     problem = options.find_problem(args)
     methods = options.find_methods(args.solvers, args.spacing, problem)
 
-    from flowsolve.plot.error import error_vs_nfe
-    from flowsolve.study.studies import Study, work_precision_tasks
+    from flowsolve.cli.comparison import Comparison
+    from flowsolve.study.series import Study
+    from flowsolve.study.studies import work_precision_tasks
 
     ends = [0, *folder.cuts, args.seeds]
     tasks = [
@@ -64,14 +65,15 @@ def _study(args: argparse.Namespace, folder: Folder) -> int:
         )
     ]  # fmt: skip
     study = Study(measured(folder, tasks, f"{problem!r}: reference"))
+    made = Comparison(study, options.find_names(args.solvers))
     with folder.part("orders.csv"):
         folder.file("orders.csv", partial(_write_orders, study))
-    folder.figure("error_vs_nfe", error_vs_nfe, study)
+    folder.figure("error_vs_nfe", made.draw)
     notes: list[str] = []
     with folder.part("the table"):
-        notes += tables.notes(study)
+        notes += made.table.notes
         if args.format == "table":
-            for table in tables.errors(study):
+            for table in made.table.tables:
                 show.table(table)
     return finish(folder, study.rows, "error_vs_nfe.png", ".svg", ".pdf", "orders.csv", notes=notes)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from functools import partial
 from typing import TYPE_CHECKING
 
 from flowsolve.cli import options
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def add(c: argparse.ArgumentParser) -> None:
-    solvers = ["ddim", "dpmsolverpp2m", "ddimeta"]
+    solvers = ["ddim", "dpmsolverpp2m", "ddpm"]
     c.add_argument("problem", nargs="?", default="digits")
     c.add_argument("--solvers", nargs="+", default=solvers, metavar="SOLVER")
     c.add_argument("--samples", type=int, default=64, metavar="N", help="x_T (default 64)")
@@ -51,7 +52,7 @@ def _study(args: argparse.Namespace, folder: Folder) -> int:
     from flowsolve.study.samples import draw
     from flowsolve.study.settings import Setup
 
-    kept = folder.path / "samples"
+    kept, names = folder.path / "samples", options.find_names(args.solvers)
 
     def images() -> Figure:
         columns = [(s, n) for s in shown for n in sorted(args.steps)]
@@ -60,23 +61,23 @@ def _study(args: argparse.Namespace, folder: Folder) -> int:
         ]
         return sheet(
             torch.stack(drawn, 1), [f"x_T {i}" for i in range(len(drawn[0]))],
-            [str(n) for _, n in columns], "S:   " + "   |   ".join(map(repr, shown)), len(args.steps),
+            [str(n) for _, n in columns], groups=[f"{names[repr(s)]} in S steps" for s in shown],
         )  # fmt: skip
 
     tasks = consistency(solvers, problem, args.steps, grids, folder=kept, **settings)
     rows = measured(folder, tasks, f"{problem!r}: the most steps")
-    folder.figure("consistency", consistency_vs_steps, rows)
+    folder.figure("consistency", partial(consistency_vs_steps, labels=names), rows)
     files = ["consistency.png", ".svg", ".pdf"]
     shown = [s for s in solvers if repr(s) not in {r.solver for r in rows if r.error}]
     if len(problem.event) == 3 and shown:
         folder.figure("images", images)
         files = ["images.png", *files]
     with folder.part("the table"):
-        names = [*map(repr, solvers)]
+        order = [*map(repr, solvers)]
         body = [
             [r.solver, str(r.S), str(Estimate(r.own, r.own_error, 0)),
              str(Estimate(r.first, r.first_error, 0)), f"{r.identified * r.samples:.0f} of {r.samples}"]
-            for r in sorted(rows, key=lambda r: (names.index(r.solver), r.S))
+            for r in sorted(rows, key=lambda r: (order.index(r.solver), r.S))
             if not r.error
         ]  # fmt: skip
         most = f"to its own S = {max(args.steps)}"

@@ -65,7 +65,7 @@ def _study(args: argparse.Namespace, folder: Folder) -> int:
         drawn = [between(problem, solver, grid, few, path=path, t=t)[1] for path, t in parts]
         return sheet(
             torch.stack(drawn, 1), [f"{2 * i}, {2 * i + 1}" for i in range(args.shown)],
-            [f"{t:.2g}" for _, t in parts], "t:   " + "   |   ".join(PATHS), args.points,
+            [f"{t:.2g}" for _, t in parts], groups=[f"{path}, at t" for path in PATHS],
         )  # fmt: skip
 
     def corners() -> Figure:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+from functools import partial
 from typing import TYPE_CHECKING
 
 from flowsolve.cli import options
@@ -55,7 +56,8 @@ def _study(args: argparse.Namespace, folder: Folder) -> int:
         cases, problem, samples=args.samples, probes=args.probes or None, levels=levels, **settings
     )
     rows = measured(folder, tasks, repr(problem))
-    folder.figure("likelihood", likelihood_vs_nfe, rows)
+    draw = partial(likelihood_vs_nfe, labels=options.find_names(args.solvers))
+    folder.figure("likelihood", draw, rows)
     with folder.part("the table"):
         body = [
             [r.solver, str(r.nfe), str(r.backwards), str(r.estimate), f"{r.probes_error:.2g}",

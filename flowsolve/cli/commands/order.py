@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from flowsolve.cli import options
 
 if TYPE_CHECKING:
     from flowsolve.cli.output import Folder
-    from flowsolve.study.studies import Study
+    from flowsolve.study.series import Study
 
 GROWS = ("solvers", "steps", "spacing")
 
@@ -36,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _study(args: argparse.Namespace, folder: Folder | None) -> int:
-    from flowsolve.cli import show, tables
+    from flowsolve.cli import row_progress, show
     from flowsolve.cli.spacings import find_spacing
 
     solvers = options.find_solvers(args.solvers)
@@ -52,13 +53,13 @@ def _study(args: argparse.Namespace, folder: Folder | None) -> int:
         folder.begin()
     path = folder.path / "rows.jsonl" if folder else None
     pairs = [(solver, spacing) for solver in solvers for spacing in spacings]
-    out = tables.console(stderr=True)
+    out = row_progress.console(stderr=True)
     studies: list[Study] = []
 
     def on_row(row: ErrorRow, done: int, total: int) -> None:
         advance(row, total * len(studies) + done, total * len(pairs))
 
-    with tables.progress(out, f"{problem!r}: reference", args.quiet) as advance:
+    with row_progress.progress(out, f"{problem!r}: reference", args.quiet) as advance:
         for solver, spacing in pairs:
             study = convergence(
                 solver, problem, steps=args.steps, spacing=spacing, path=path, on_row=on_row, **settings
@@ -74,7 +75,8 @@ def _study(args: argparse.Namespace, folder: Folder | None) -> int:
     with folder.part("rows.csv"):
         rows = [row for study in studies for row in study.rows]
         write_csv(rows, folder.path / "rows.csv", ErrorRow)
-    folder.figure("convergence", error.convergence, studies, f"convergence on {problem.name}")
+    draw = partial(error.convergence, labels=options.find_names(args.solvers))
+    folder.figure("convergence", draw, studies, f"convergence on {problem.name}")
     return folder.code()
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from flowsolve.cli import options
+from flowsolve.cli.comparison import SOLVERS
 
 if TYPE_CHECKING:
     from flowsolve.cli.output import Folder
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
 
 def add(c: argparse.ArgumentParser) -> None:
     c.add_argument("problem", nargs="?", default="digits")
-    c.add_argument("--solvers", nargs="+", default=options.SOLVERS, metavar="SOLVER")
+    c.add_argument("--solvers", nargs="+", default=SOLVERS.split(), metavar="SOLVER")
     c.add_argument("--nfe", nargs="+", type=int, default=[5, 6, 8, 10, 16, 24], metavar="N")
     options.add_samples(c, 500)
     options.add_spacing(c, "own")
@@ -49,7 +51,8 @@ def _study(args: argparse.Namespace, folder: Folder) -> int:
         folder=folder.path / "samples", **settings,
     )  # fmt: skip
     rows = measured(folder, tasks, f"{problem!r}: the floor and the reference")
-    folder.figure("quality", quality_vs_nfe, rows)
+    draw = partial(quality_vs_nfe, labels=options.find_names(args.solvers))
+    folder.figure("quality", draw, rows)
     with folder.part("the table"):
         found = {(r.solver, r.asked): r for r in rows}
         names = [*dict.fromkeys(r.solver for r in rows[1:])]

@@ -58,7 +58,7 @@ def _study(args: argparse.Namespace, folder: Folder) -> int:
     )  # fmt: skip
     rows = measured(folder, tasks, f"{problem!r}: the floor")
     labels = {repr(s): _letter(eta) for s, eta in zip(etas, args.etas, strict=True)}
-    folder.figure("table1", figures.table1, rows, labels)
+    folder.figure("table1", partial(figures.table1, labels=labels), rows)
     with folder.part("the table"):
         found = {(r.solver, r.asked): r for r in rows}
         for name, title in (
