@@ -9,8 +9,6 @@ adaptive ones pay for the error they estimate and for steps that they reject, an
 knowing that the ODE is nearly linear in log σ. What they save is that nobody has to choose a grid.
 """
 
-from matplotlib.figure import Figure
-
 import flowsolve_solvers as S
 from flowsolve import plot, problems, study
 
@@ -20,7 +18,6 @@ ADAPTIVE = {
     "dopri5": S.Torchdiffeq("dopri5"),
     "bosh3": S.Torchdiffeq("bosh3"),
 }
-COLORS = ("#000000", "#0072B2", "#009E73", "#D55E00", "#CC79A7", "#E69F00")
 
 result = study.work_precision(
     [*FIXED.values(), *ADAPTIVE.values()],
@@ -32,24 +29,13 @@ result = study.work_precision(
 )
 series = {solver: rows for (solver, _), rows in result.series.items()}
 
-figure = Figure(figsize=(7.5, 5), layout="constrained")
-axes = figure.subplots()
-for (name, solver), color in zip((FIXED | ADAPTIVE).items(), COLORS, strict=True):
-    rows = series[repr(solver)]
-    style = ":s" if name in ADAPTIVE else "-o"
-    label = f"{name}, adaptive" if name in ADAPTIVE else name
-    axes.loglog([r.nfe for r in rows], [r.rmse for r in rows], style, color=color, label=label)
-    print(f"{name:18}", ", ".join(f"{r.rmse:.0e} at {r.nfe}" for r in rows))
-axes.set(xlabel="network evaluations (NFE), rejected steps included", ylabel="RMS error")
-axes.set_title("a mixture of three Gaussians, 64 samples")
-axes.set_xticks([5, 10, 20, 50, 100], ["5", "10", "20", "50", "100"])
-axes.grid(color="0.9")
-axes.legend(fontsize=9)
+methods = FIXED | ADAPTIVE
+for name, solver in methods.items():
+    print(f"{name:18}", ", ".join(f"{r.rmse:.0e} at {r.nfe}" for r in series[repr(solver)]))
+labels = {repr(s): f"{name}, adaptive" if name in ADAPTIVE else name for name, s in methods.items()}
+figure = plot.error_vs_nfe(result, labels=labels)
 plot.save(figure, "adaptive_or_fixed.png")
 print("drawn: adaptive_or_fixed.png")
 
-few = {
-    name: min(r.rmse for r in series[repr(s)] if r.nfe <= 25)
-    for name, s in (FIXED | ADAPTIVE).items()
-}
+few = {name: min(r.rmse for r in series[repr(s)] if r.nfe <= 25) for name, s in methods.items()}
 assert min(few, key=lambda name: few[name]) in FIXED, "within 25 evaluations a fixed grid is best"

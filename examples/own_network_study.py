@@ -4,8 +4,8 @@ A study of your own network, with error bars
 
 An ε-network is trained on two moons in seconds; its error against NFE says which sampler it wants.
 
-`NetworkProblem` says where it starts and ends. `work_precision` measures every solver against a reference
-that two integrations agree on, on the same 128 noises, and each point has its standard error.
+`fs.compare` measures every solver on the same 128 noises, against a reference that two integrations agree on.
+Each point has its standard error.
 """
 
 import math
@@ -14,11 +14,8 @@ import torch
 from torch import Tensor, nn
 
 import flowsolve as fs
-import flowsolve_solvers as S
 from flowsolve import plot
 from flowsolve.ode import Objective
-from flowsolve.problems import NetworkProblem
-from flowsolve.study import work_precision
 
 # %%
 # A network that predicts ε
@@ -56,15 +53,14 @@ for _ in range(1500):
 # Error against evaluations
 # -------------------------
 # `fs.scales` measures the data's scales with two evaluations, from which the default chooses its steps.
+layers.requires_grad_(False)
 ode = fs.DiffusionODE(network, fs.EpsPrediction(clock))
-problem = NetworkProblem(ode, (2,), sigma_max=80.0, sigma_min=0.02, name="two moons")
-fs.scales(problem, fs.unit_noise(range(256), (2,)))
-solvers = [S.TwoScales(), S.DDIM(), S.Heun(), S.DPMSolverPP2M(), S.UniPC(3)]
-with torch.no_grad():
-    study = work_precision(solvers, problem, nfe=[6, 8, 12, 20, 32], seeds=range(128))
-for name, rows in study.series.items():
-    print(f"{name[0]:16}", *(f"{r.rmse:.3f} ± {r.stderr:.3f}" for r in rows))
-assert not study.failures
+fs.scales(ode, fs.unit_noise(range(256), (2,)))
+solvers = "default ddim@karras heun@karras dpmsolverpp2m@karras unipc:points=3@karras"
+result = fs.compare(ode, event=(2,), solvers=solvers, nfe=[6, 8, 12, 20, 32], seeds=range(128))
+print(result.table)
+assert not result.study.failures
 
-plot.save(plot.error_vs_nfe(study), "own_network_study.png")
+figure = plot.error_vs_nfe(result.study, "two moons, 128 samples", labels=result.labels)
+plot.save(figure, "own_network_study.png")
 print("drawn: own_network_study.png")
