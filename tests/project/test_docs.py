@@ -141,14 +141,14 @@ NAMES = DOCS / "coming-from.md"
 
 
 def test_every_entry_of_the_table_of_names_runs() -> None:
-    """The last column, in the namespace of the page's own code."""
+    """The column of this package, in the namespace of the page's own code."""
     space: dict[str, Any] = {}
     for _, code, _ in blocks(NAMES):
         exec(code, space)
     rows = [
         line for line in NAMES.read_text(encoding="utf-8").splitlines() if line.startswith("| ")
     ]
-    cells = [line.strip("| ").split(" | ")[-1] for line in rows]
+    cells = [line.removeprefix("| ").split("|")[1] for line in rows]
     codes = [c for cell in cells for c in re.findall(r"(?<!\[)`([^`]+\))`", cell)]
     assert len(codes) > 25
     for code in codes:
