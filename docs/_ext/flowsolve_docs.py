@@ -93,7 +93,7 @@ def explorer(app: Sphinx, error: Exception | None) -> None:
     if error is None and app.builder.format == "html" and has_explorer():
         from flowsolve.explorer import write
 
-        write(Path(app.outdir) / "_static" / "explorer.html")
+        write(Path(app.outdir) / "_static" / "explorer.html", docs="../")
 
 
 def smaller(app: Sphinx, error: Exception | None) -> None:

@@ -67,7 +67,7 @@ assert abs(posterior / math.sqrt(b) - up_and_down(s, t, 1)[0]) < 1e-12
 # Six lines, and the library's
 # ----------------------------
 # A sample's noise is made of its seed, so the two runs draw the same numbers.
-problem, seeds = problems.Mixture1D(), range(2000)
+problem, seeds = problems.Mixture1D(), range(1000)
 noise = fs.unit_noise(seeds, problem.event, torch.float64)
 ode = fs.WithNoise(problem, fs.SeededNoise(seeds))
 
@@ -90,13 +90,13 @@ assert (ours - theirs).abs().max() < 1e-9
 # ------------------------------------------------
 # The marginals agree for exact steps. A finite step assumes that ε stays as it is, and the noisy
 # members step further: down lies below t. With 10 steps η = 1 is farthest from the density; with
-# 100 all agree with it to what 2000 draws can tell. This is Table 1 of the DDIM paper in one
+# 100 all agree with it to what 1000 draws can tell. This is Table 1 of the DDIM paper in one
 # dimension, where we need no FID: the exact density is a curve.
 x_axis = torch.linspace(-2.2, 1.8, 400, dtype=torch.float64)
 density = problem.log_density(x_axis, problem.sigma_min).exp()
 fig, axes = plt.subplots(2, 3, figsize=(10, 4.6), layout="constrained", sharex=True, sharey=True)
 away = {}
-level = (torch.arange(2000, dtype=torch.float64) + 0.5) / 2000
+level = (torch.arange(1000, dtype=torch.float64) + 0.5) / 1000
 normal = problem.sigma_max * torch.special.ndtri(level)  # quantiles, which the flow carries along
 quantiles = problem.flow(normal, problem.sigma_max, problem.sigma_min)
 for row, steps in zip(axes, (10, 100)):
@@ -115,12 +115,12 @@ assert away[10, 0.0] < away[10, 0.5] < away[10, 1.0]
 # --------------
 # DDIM is an ODE: :math:`x_T` determines the sample. Change the number of steps and the sample
 # moves by the error of the method, no more. Under η = 1 :math:`x_T` is forgotten. Here are eight
-# :math:`x_T` of the digits network, each sampled in 5 to 80 steps.
+# :math:`x_T` of the digits network, each sampled in 5 to 40 steps.
 digits = problems.Digits()
 chosen = range(8)
 x_T = fs.unit_noise(chosen, digits.event)
 with_noise = fs.WithNoise(digits, fs.SeededNoise(chosen))
-COUNTS = (5, 10, 20, 40, 80)
+COUNTS = (5, 10, 20, 40)
 fig, panels = plt.subplots(1, 2, figsize=(9, 3.2), layout="constrained")
 alike = {}
 for panel, eta in zip(panels, (0.0, 1.0)):
@@ -139,7 +139,7 @@ for panel, eta in zip(panels, (0.0, 1.0)):
     alike[eta] = float(torch.corrcoef(pair)[0, 1])
 plt.show()
 for eta, value in alike.items():
-    print(f"η = {eta:g}: samples in 20 steps and in 80 have correlation {value:.2f}")
+    print(f"η = {eta:g}: samples in 20 steps and in 40 have correlation {value:.2f}")
 assert alike[0.0] > 0.9 > alike[1.0] + 0.2
 
 # %%

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 SCRIPT = Path(__file__).parents[2] / "docs" / "check_site.py"
-PAGE = '<h1 id="top">One</h1><a href="two.html#here">two</a><a href="#top">up</a>'
+PAGE = (
+    '<h1 id="top">One</h1><a href="two.html#here">two</a><a href="#top">up</a><a href="#n=1">1</a>'
+)
 OTHER = '<p id="here">Two</p><img src="a.png"><a href="https://example.org">out</a>'
 
 
@@ -38,6 +40,7 @@ def test_a_whole_site_passes(problems: Callable[[Path], list[str]], tmp_path: Pa
         ('<a href="two.html#gone">x</a>', "one.html: two.html#gone has no such anchor"),
         ('<a href="#gone">x</a>', "one.html: #gone has no such anchor"),
         ('<img src="b.png">', "one.html: b.png is not there"),
+        ('<a data-page="gone.html">x</a>', "one.html: ../gone.html is not there"),
         (
             '<script src="https://cdn.example/x.js"></script>',
             "one.html: script needs a network: https://cdn.example/x.js",
