@@ -61,6 +61,5 @@ result = fs.compare(ode, event=(2,), solvers=solvers, nfe=[6, 8, 12, 20, 32], se
 print(result.table)
 assert not result.study.failures
 
-figure = plot.error_vs_nfe(result.study, "two moons, 128 samples", labels=result.labels)
-plot.save(figure, "own_network_study.png")
+plot.save(result.draw("two moons, 128 samples"), "own_network_study.png")
 print("drawn: own_network_study.png")

@@ -45,12 +45,12 @@ class Comparison:
     def figure(self) -> Figure:
         return self.draw()
 
-    def draw(self, **look: Unpack[Look]) -> Figure:
-        """The figure, with the options of every figure."""
+    def draw(self, title: str = "", **look: Unpack[Look]) -> Figure:
+        """The figure, with a title and the options of every figure."""
         from flowsolve.plot.error import error_vs_nfe
 
         named: Look = {"labels": self.labels, **look}
-        return error_vs_nfe(self.study, **named)
+        return error_vs_nfe(self.study, title, **named)
 
     @property
     def table(self) -> Report:
@@ -106,8 +106,8 @@ def compare(
     solvers     as on the command line, "default euler@log_snr heun@karras", or a sequence of such names,
                 solvers (on karras), rules and pairs (solver, spacing)
     nfe         budgets of evaluations
-    path        a file of rows that is continued;  on_row: called with each row, how many are done and how many
-                there will be
+    path        a file of rows, which is continued if the network has a digest (`NetworkProblem`)
+    on_row      called with each row, how many are done and how many there will be
     settings    the seeds 0 to 63 and float32 unless told otherwise
 
     It goes between the levels that the network was trained on (`ode.sigma_range`), at most from 999 to 1/999.

@@ -32,9 +32,16 @@ def draw_lines(axes: Axes, lines: Sequence[Line], limit: float, why: str) -> Non
     if not shown:
         return
     beyond = shown[-1] > limit > shown[len(shown) // 2]
-    inside = [y for y in shown if y <= limit] if beyond else shown
-    room = (inside[-1] / inside[0]) ** 0.06 * 1.15
-    axes.set_ylim(inside[0] / room, limit if beyond else inside[-1] * room)
+    inside = [
+        (y, error if error > 0 else 0.0)
+        for line in lines
+        for y, error in zip(line.y, line.error, strict=True)
+        if 0 < y < math.inf and not (beyond and y > limit)
+    ]
+    # the bars too, but a long one must not stretch the axis either
+    ends = [end for y, e in inside for end in (max(y - e, y / 3), min(y + e, 3 * y))]
+    room = (max(ends) / min(ends)) ** 0.05 * 1.1
+    axes.set_ylim(min(ends) / room, limit if beyond else max(ends) * room)
     if not beyond:
         return
     marked: dict[float, int] = {}

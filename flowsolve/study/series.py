@@ -104,7 +104,7 @@ class Study:
 
     def _repr_html_(self) -> str:
         notes = "".join(f"<p>{escape(note)}</p>" for note in self.notes())
-        return "".join(html_table(*table) for table in self.tables()) + notes
+        return "".join(html_table(*table) for table in self.tables({})) + notes
 
     def tables(self, labels: Labels = None) -> Iterator[Cells]:
         """RMS errors by budget (rows) and solver (columns), slopes below; then the adaptive runs.

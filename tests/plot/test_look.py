@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import combinations, islice
 from pathlib import Path
 from typing import Any
@@ -152,6 +153,29 @@ def test_every_point_has_its_standard_error() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("draw", "lines"),
+    [
+        (lambda: plot.convergence(made_up(stderr=1e-6)), [3]),
+        (lambda: plot.table1(made_quality()), [3]),
+        (lambda: plot.quality_vs_nfe([replace(r, stderr=0.01) for r in made_quality()]), [3, 3]),
+        (lambda: plot.consistency_vs_steps(made_consistency()), [3]),
+        (lambda: plot.likelihood_vs_nfe(made_likelihood()), [3]),
+        (lambda: plot.along_interpolation(
+            [replace(r, deviation_error=0.01) for r in made_interpolation()]), [2, 2]),
+        (lambda: plot.round_trips_vs_steps(
+            [replace(r, mse_error=1e-4) for r in made_round_trips()]), [6]),
+    ],
+    ids=["convergence", "table1", "quality", "consistency", "likelihood", "interpolation", "round trips"],
+)  # fmt: skip
+def test_all_lines_of_all_figures_have_bars(draw: Callable[[], Figure], lines: list[int]) -> None:
+    for axes, count in zip(draw().axes, lines, strict=True):
+        found = bars(axes)
+        assert len(found) == count
+        assert all(len(b) == 3 or len(b) == 4 for b in found)
+        assert all((high > low).all() for low, high in (b.T for b in found))
+
+
 DRAWN: dict[str, tuple[Callable[..., Figure], int]] = {
     # the figure, and how many panels it has
     "error_vs_nfe": (lambda **look: plot.error_vs_nfe(made_up(), **look), 1),
@@ -293,6 +317,16 @@ def test_a_figure_shows_itself() -> None:
     assert png.startswith(b"\x89PNG\r\n")
     assert len(png) > 2000
     assert "matplotlib.pyplot" not in sys.modules or "pyplot" not in Path(plot.__file__).read_text()
+
+
+def test_ipython_shows_it() -> None:
+    reason = "IPython, whose cells show pictures, is no part of .[test]"
+    formatters = pytest.importorskip("IPython.core.formatters", reason=reason)
+    formats, _ = formatters.DisplayFormatter().format(plot.grid_levels(karras(4, 10, 1)))
+    assert formats["image/png"].startswith(b"\x89PNG\r\n")
+    formats, _ = formatters.DisplayFormatter().format(karras(4, 10, 1))
+    assert formats["text/html"].startswith("<table>")
+    assert formats["text/plain"].startswith("Grid(karras, 4 steps")
 
 
 def test_a_pdf_is_twice_the_same(tmp_path: Path) -> None:

@@ -58,6 +58,15 @@ def test_where_most_is_wild_all_is_shown() -> None:
     assert axes.get_ylim()[1] > 60
 
 
+def test_the_axis_holds_the_bars_of_its_points_unless_they_are_longer_than_it() -> None:
+    low, high = plot.error_vs_nfe(made_up(stderr=1e-5)).axes[0].get_ylim()
+    assert low < 32.0**-3 - 1e-5
+    assert high > 0.25 + 1e-5
+    long = plot.error_vs_nfe(made_up(stderr=100.0)).axes[0].get_ylim()
+    assert long[0] > 32.0**-3 / 9
+    assert long[1] < 2
+
+
 def test_a_distance_far_above_the_other_lines_is_beyond_the_axis() -> None:
     from dataclasses import replace
 

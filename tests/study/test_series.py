@@ -88,10 +88,9 @@ def test_tables_of_steps_say_steps() -> None:
     assert [line[0] for line in body] == ["2", "4", "8"]
 
 
+@pytest.mark.parity
 def test_a_frame_has_a_row_for_each_row() -> None:
-    pandas = pytest.importorskip(
-        "pandas", reason="Study.frame() needs pandas, which is no part of .[test]"
-    )
+    pandas = pytest.importorskip("pandas", reason="make parity has pandas")
     frame = STUDY.frame()
     assert isinstance(frame, pandas.DataFrame)
     assert [*frame.columns] == [f.name for f in fields(ErrorRow)]
