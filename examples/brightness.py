@@ -6,7 +6,7 @@ What "Common Diffusion Noise Schedules and Sample Steps are Flawed" (Lin et al. 
 
 Pictures of 64 x 64 values: brightness 0.5 ± 0.25, a wave, texture. The network is exact and its schedule is
 Stable Diffusion's, so all that is wrong is what the paper says: the ends, the labels, the guidance.
-Each row of points are the brightnesses of 256 samples; the grey band is the data's mean ± deviation.
+Each row of points are the brightnesses of 128 samples; the grey band is the data's mean ± deviation.
 """
 
 import math
@@ -62,7 +62,7 @@ def samples(noise: Tensor, n: int) -> dict[str, Tensor]:
     return {k: fs.sample(ode, noise, *how, start=fs.vp_start).x for k, (ode, *how) in runs.items()}
 
 
-found = samples(fs.unit_noise(range(256), (SIDE, SIDE), torch.float64), 25)
+found = samples(fs.unit_noise(range(128), (SIDE, SIDE), torch.float64), 25)
 figure = Figure(figsize=(10, 5.4), layout="constrained")
 for k, (name, x) in enumerate(found.items()):
     bright, over = x.mean((1, 2)), float((x > 1).double().mean())

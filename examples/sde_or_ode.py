@@ -54,7 +54,7 @@ def grid(n: int) -> fs.Grid:
     return fs.log_snr(n, problem.sigma_max, problem.sigma_min).to_zero()
 
 
-fresh = fs.unit_noise(range(1000, 4000), problem.event, torch.float64)
+fresh = fs.unit_noise(range(1000, 2500), problem.event, torch.float64)
 data = fs.sample(problem, fresh, grid, S.DPMSolver3(), nfe=151).x
 
 figure = Figure(figsize=(10, 4.4), layout="constrained")
