@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -83,6 +84,19 @@ class Solutions(SphinxTransform):
                 )
 
 
+def closed(app: Sphinx) -> None:
+    """In notebooks too: the code of a solution is hidden until it is opened."""
+    for file in sorted((Path(app.srcdir) / "learn").glob("*.ipynb")):
+        notebook, solution = json.loads(file.read_text(encoding="utf-8")), False
+        for cell in notebook["cells"]:
+            first = "".join(cell["source"]).strip().partition("\n")[0]
+            if cell["cell_type"] == "markdown":
+                solution = first == "### Solution"
+            elif solution:
+                cell["metadata"] = {"jupyter": {"source_hidden": True}, "collapsed": False}
+        file.write_text(json.dumps(notebook, indent=1), encoding="utf-8")
+
+
 def has_explorer() -> bool:
     """Whether this flowsolve has the page of the explorer."""
     return importlib.util.find_spec("flowsolve.explorer") is not None
@@ -113,6 +127,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     """Connect all of it."""
     app.connect("autodoc-process-docstring", as_written)
     app.connect("missing-reference", by_last_part)
+    app.connect("builder-inited", closed, priority=900)  # after the gallery
     app.connect("build-finished", explorer)
     app.connect("build-finished", smaller, priority=900)  # after the copy
     app.add_transform(Solutions)

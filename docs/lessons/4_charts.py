@@ -66,6 +66,11 @@ for ax in axes:
 plt.show()
 
 # %%
+# Six paths. Left: what a textbook method in log σ must follow, an exponential over three decades.
+# Middle and right: what is left for a polynomial once the exponential is integrated exactly. Both
+# stay between -2 and 2, and are flat where σ is far above or far below the scales of the data.
+
+# %%
 # DPM-Solver-2 in ten lines
 # -------------------------
 # For order 2 we need the slope of ε in λ. Ask the network once more, in the middle of the step
