@@ -2,7 +2,7 @@
 Error against network evaluations
 =================================
 
-What samplers are compared by, with a certified reference; on any problem of the package.
+What samplers are compared by, with a certified reference; on any problem of the package::
 
     python examples/error_vs_nfe.py --problem digits
 

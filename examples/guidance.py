@@ -31,7 +31,7 @@ SOLVERS = {
 # %%
 # One wrapper, any solver
 # -----------------------
-# `batched=True` asks the network for both sides in one call. The reference is RK4 with 25 steps.
+# ``batched=True`` asks the network for both sides in one call. The reference is RK4 with 25 steps.
 
 
 def spacing(n: int) -> fs.Grid:

@@ -4,7 +4,7 @@ A study of your own network, with error bars
 
 An ε-network is trained on two moons in seconds; its error against NFE says which sampler it wants.
 
-`fs.compare` measures every solver on the same 128 noises, against a reference that two integrations agree on.
+``fs.compare`` measures every solver on the same 128 noises, against a reference that two integrations agree on.
 Each point has its standard error.
 """
 
@@ -52,7 +52,7 @@ for _ in range(1500):
 # %%
 # Error against evaluations
 # -------------------------
-# `fs.scales` measures the data's scales with two evaluations, from which the default chooses its steps.
+# ``fs.scales`` measures the data's scales with two evaluations, from which the default chooses its steps.
 layers.requires_grad_(False)
 ode = fs.DiffusionODE(network, fs.EpsPrediction(clock))
 fs.scales(ode, fs.unit_noise(range(256), (2,)))

@@ -44,7 +44,7 @@ class Wrong(fs.Wrapped):
 # %%
 # Noise is the ODE's, by seed
 # ---------------------------
-# `WithNoise` gives a solver its draws. A sample is its seed: in every batch it gets the same noise.
+# ``WithNoise`` gives a solver its draws. A sample is its seed: in every batch it gets the same noise.
 problem, seeds = problems.Mixture(sigma_max=20.0, sigma_min=0.02), range(1000)
 noise = fs.unit_noise(seeds, problem.event, torch.float64)
 

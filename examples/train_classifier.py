@@ -2,7 +2,7 @@
 Train the classifier of digits
 ==============================
 
-Train the classifier of the `digits` problem, whose features and classes measure samples, on a CPU.
+Train the classifier of the ``digits`` problem, whose features and classes measure samples, on a CPU::
 
     python examples/train_classifier.py     # --in-order holds out the last images instead of random ones
 

@@ -2,7 +2,7 @@
 Train the ε-network of digits
 =============================
 
-Train the ε-network of the `digits` problem: DDPM on 8x8 handwritten digits, on a CPU.
+Train the ε-network of the ``digits`` problem: DDPM on 8x8 handwritten digits, on a CPU::
 
     python examples/train_digits.py --figure digits.png     # --steps 0 draws the weights that exist
 

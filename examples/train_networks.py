@@ -2,7 +2,7 @@
 Train the networks of photos, signals and letters
 =================================================
 
-Train the network of `photos`, `signals` or `letters`, on one core of a CPU.
+Train the network of ``photos``, ``signals`` or ``letters``, on one core of a CPU::
 
     python examples/train_networks.py photos
 

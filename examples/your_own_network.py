@@ -4,9 +4,9 @@ Your own network, and its samples
 
 A small network is trained in seconds; then every solver runs on it.
 
-The network is EDM's F(c_in x̄, ln(σ)/4). `DiffusionODE` needs to know what a network predicts and
+The network is EDM's F(c_in x̄, ln(σ)/4). ``DiffusionODE`` needs to know what a network predicts and
 which clock its labels follow; then every solver runs on it. An ε-network would be
-`DiffusionODE(net, EpsPrediction(clock))`.
+``DiffusionODE(net, EpsPrediction(clock))``.
 """
 
 import math
@@ -58,7 +58,7 @@ train(layers, 1500)
 # %%
 # The network as an ODE
 # ---------------------
-# `net(x, t)` gets c_in x̄ and the label; what it predicts and how its labels follow σ is `EDMPrediction`.
+# ``net(x, t)`` gets c_in x̄ and the label; what it predicts and how its labels follow σ is ``EDMPrediction``.
 net = lambda x, t: layers(torch.cat([x, t[:, None]], 1))  # noqa: E731
 ode = fs.DiffusionODE(net, fs.EDMPrediction(sigma_data=0.5))
 noise = fs.unit_noise(range(1000), event=(2,))
