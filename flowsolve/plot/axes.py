@@ -53,11 +53,17 @@ def check_rows(rows: Any, kind: type) -> list[Any]:
     return found
 
 
-def finish(axes: Axes, loc: Literal["best", "center right"] = "best") -> None:
-    """Plain numbers on a logarithmic x axis, a light grid, the legend at `loc`."""
+def finish(axes: Axes, loc: Literal["best", "center right", "below"] = "best") -> None:
+    """Plain numbers on a logarithmic x axis, a light grid, the legend at `loc`; below it covers nothing."""
     plain(axes.xaxis)
     axes.grid(which="both", color="0.9", lw=0.6)
-    if axes.get_legend_handles_labels()[1]:
+    names = axes.get_legend_handles_labels()[1]
+    if not names:
+        return
+    if loc == "below":
+        columns = 2 if max(map(len, names)) <= 44 else 1
+        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=columns, frameon=False)
+    else:
         axes.legend(loc=loc)
 
 

@@ -16,7 +16,6 @@ from flowsolve.study.names import line_names
 
 if TYPE_CHECKING:
     from flowsolve.study.error import ErrorRow
-    from flowsolve.study.names import Labels
     from flowsolve.study.series import Study
 
 
@@ -28,8 +27,8 @@ def error_vs_nfe(study: Study, title: str = "", **look: Unpack[Look]) -> Figure:
     from flowsolve.study.series import Study
 
     instance("study", study, Study, "work_precision(...)")
-    with canvas(look, 6.5, 4.4) as (figure, (axes,)):
-        _lines(axes, study, lambda row: row.nfe, look.get("labels"))
+    with canvas(look, 6.5, _height(study)) as (figure, (axes,)):
+        _lines(axes, study, lambda row: row.nfe, look)
         axes.set_xlabel("network evaluations (NFE)")
         first = next(iter(study.series.values()), [])
         axes.set_title(
@@ -41,11 +40,16 @@ def error_vs_nfe(study: Study, title: str = "", **look: Unpack[Look]) -> Figure:
 def convergence(studies: Study | Sequence[Study], title: str = "", **look: Unpack[Look]) -> Figure:
     """RMS error against steps, log-log, with a triangle of the declared order beside each line."""
     study = _joined(studies)
-    with canvas(look, 6.5, 4.4) as (figure, (axes,)):
-        _lines(axes, study, lambda row: row.steps, look.get("labels"))
+    with canvas(look, 6.5, _height(study)) as (figure, (axes,)):
+        _lines(axes, study, lambda row: row.steps, look)
         axes.set_xlabel("steps")
         axes.set_title(title or "convergence")
     return figure
+
+
+def _height(study: Study) -> float:
+    """With room for the legend under the axes."""
+    return 4.4 + 0.085 * len(study.series)
 
 
 def _joined(studies: Study | Sequence[Study]) -> Study:
@@ -57,13 +61,13 @@ def _joined(studies: Study | Sequence[Study]) -> Study:
     return Study(tuple(row for study in found for row in study.rows))
 
 
-def _lines(axes: Axes, study: Study, at: Callable[[ErrorRow], float], labels: Labels) -> None:
+def _lines(axes: Axes, study: Study, at: Callable[[ErrorRow], float], look: Look) -> None:
     series = study.series
     lines = [
         Line([at(r) for r in rows], [r.rmse for r in rows], [r.stderr for r in rows],
              {**stroke, "label": name})
         for rows, name, stroke in zip(
-            series.values(), line_names([*series], labels), strokes(), strict=False
+            series.values(), line_names([*series], look.get("labels")), strokes(), strict=False
         )
     ]  # fmt: skip
     every = [row for rows in series.values() for row in rows]
@@ -77,7 +81,7 @@ def _lines(axes: Axes, study: Study, at: Callable[[ErrorRow], float], labels: La
         triangles(axes, start, end, ends)
     _floor(axes, every)
     axes.set_ylabel("RMS error against the reference")
-    finish(axes)
+    finish(axes, "below" if look.get("ax") is None else "best")
 
 
 def _reached(row: ErrorRow) -> bool:

@@ -277,6 +277,24 @@ def test_lines_are_called_as_they_are_told() -> None:
         assert names(draw(["a", "b", "c"])) == ["a", "b", "c"]
 
 
+@pytest.mark.parametrize(
+    ("count", "long"), [(1, ""), (3, "(points=3, chart=DATA, start=Heun())"), (20, "")]
+)
+def test_the_legend_covers_nothing_and_is_within_the_figure(count: int, long: str) -> None:
+    study = Study(tuple(
+        row(f"Solver{i}{long or '()'}", 1, k, rmse=(i + 1) / (99 * k)) for i in range(count) for k in (4, 8)
+    ))  # fmt: skip
+    figure = plot.error_vs_nfe(study)
+    figure.draw_without_rendering()
+    (axes,) = figure.axes
+    legend = axes.get_legend()
+    assert legend is not None
+    box, inside = legend.get_window_extent(), axes.get_window_extent()
+    assert 0 < box.x0 < box.x1 < figure.bbox.x1
+    assert 0 < box.y0 < box.y1 < axes.xaxis.label.get_window_extent().y0
+    assert inside.height > 0.5 * figure.bbox.y1
+
+
 def test_options_that_cannot_be_are_said() -> None:
     study: Any = made_up()
     text = "there is no option 'axes'. The options are ax, labels, style."

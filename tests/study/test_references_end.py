@@ -292,7 +292,8 @@ def test_the_default_comparison_takes_at_most_60_percent_of_what_it_took(
     """1134 evaluations for the reference and 718 for the solves, of other solvers. Of fewer samples one or two
     errors may be very small by chance, and their reference expensive.
     """
-    from flowsolve.cli.options import SOLVERS, find_methods
+    from flowsolve.cli.comparison import SOLVERS
+    from flowsolve.cli.options import find_methods
 
     calls = [0]
 
@@ -302,7 +303,7 @@ def test_the_default_comparison_takes_at_most_60_percent_of_what_it_took(
             return super()._combine(*args)
 
     problem = Counted()
-    methods = find_methods(SOLVERS, ["own"], problem)
+    methods = find_methods(SOLVERS.split(), ["own"], problem)
     study = work_precision(
         methods, problem, [5, 6, 8, 10, 12, 16, 24, 40], seeds=range(16), cached=False
     )
