@@ -60,7 +60,7 @@ def accuracy(net: DigitsClassifier, images: Tensor, classes: Tensor) -> float:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[1])
     parser.add_argument("--epochs", type=int, default=100)
     parser.add_argument("--out", type=Path, default=WEIGHTS, help="the weights")
     parser.add_argument("--in-order", action="store_true", help="hold out the last 360 images")

@@ -56,7 +56,7 @@ def train(net: nn.Module, steps: int, batch: int = 128) -> nn.Module:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[1])
     parser.add_argument("--steps", type=int, default=10000, help="0 keeps the weights in --out")
     parser.add_argument("--out", type=Path, default=WEIGHTS, help="the weights")
     parser.add_argument("--figure", type=Path, help="real digits beside sampled ones")

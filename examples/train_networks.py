@@ -66,7 +66,7 @@ def train(net: nn.Module, objective: Objective, name: str, steps: int) -> nn.Mod
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[1])
     parser.add_argument("problem", choices=[*RECIPES])
     parser.add_argument("--steps", type=int, help="fewer than its weights were made with")
     parser.add_argument("--out", type=Path, help="the weights; those of the package unless given")

@@ -151,8 +151,8 @@ assert (
 # Euler's step is made once, so its local error is not multiplied by n; but it is never undone
 # either. A path that starts :math:`O(h^2)` beside the exact one stays :math:`O(h^2)` beside it.
 # More points cannot help: **with an Euler start every multistep method has order 2 at most.**
-# With one step of order 2 in front, whose local error is :math:`O(h^3)`, three points keep their
-# order 3, four points need a start of order 3, and so on.
+# When the first steps are of order 2, with a local error :math:`O(h^3)`, three points keep their
+# order 3; four points need first steps of order 3, and so on.
 #
 # The claim can be checked directly: run the three-point method from the *exact* states at the
 # first two levels, and the error that remains is its own; the difference is the start's.
