@@ -7,6 +7,7 @@ import json
 import shutil
 from pathlib import Path
 from typing import Any
+from zipfile import ZIP_DEFLATED, ZipFile
 
 from docutils import nodes
 from sphinx.application import Sphinx
@@ -85,8 +86,9 @@ class Solutions(SphinxTransform):
 
 
 def closed(app: Sphinx) -> None:
-    """In notebooks too: the code of a solution is hidden until it is opened."""
-    for file in sorted((Path(app.srcdir) / "learn").glob("*.ipynb")):
+    """In notebooks and their archives too, the code of a solution is hidden until it is opened."""
+    learn, written = Path(app.srcdir) / "learn", dict[str, str]()
+    for file in sorted(learn.glob("*.ipynb")):
         notebook, solution = json.loads(file.read_text(encoding="utf-8")), False
         for cell in notebook["cells"]:
             first = "".join(cell["source"]).strip().partition("\n")[0]
@@ -94,7 +96,14 @@ def closed(app: Sphinx) -> None:
                 solution = first == "### Solution"
             elif solution:
                 cell["metadata"] = {"jupyter": {"source_hidden": True}, "collapsed": False}
-        file.write_text(json.dumps(notebook, indent=1), encoding="utf-8")
+        written[file.name] = json.dumps(notebook, indent=1)
+        file.write_text(written[file.name], encoding="utf-8")
+    for archive in sorted(learn.glob("*.zip")):
+        with ZipFile(archive) as old:
+            parts = {name: old.read(name) for name in old.namelist()}
+        with ZipFile(archive, "w", ZIP_DEFLATED) as new:
+            for name, data in parts.items():
+                new.writestr(name, written.get(Path(name).name, data))
 
 
 def has_explorer() -> bool:
