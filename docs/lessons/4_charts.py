@@ -73,9 +73,10 @@ plt.show()
 # %%
 # DPM-Solver-2 in ten lines
 # -------------------------
-# For order 2 we need the slope of ε in λ. Ask the network once more, in the middle of the step
-# *in λ*: at :math:`m = \sqrt{st}`. With :math:`h = \lambda_t - \lambda_s`, replace ε by its value
-# at m plus an error linear in :math:`\lambda - \lambda_m`. Lu et al. (2022) keep the value only,
+# A constant gave order 1. For order 2, ask the network once more, in the middle of the step *in
+# λ*: at :math:`m = \sqrt{st}`. Over a step of length :math:`h = \lambda_t - \lambda_s`, ε is its
+# value at m, plus a term linear in :math:`\lambda - \lambda_m`, plus :math:`O(h^2)`. Lu et al.
+# (2022) keep the value only,
 #
 # .. math::
 #
@@ -84,8 +85,10 @@ plt.show()
 #
 # because the linear term contributes
 # :math:`\int e^{-\lambda}(\lambda - \lambda_m)\,d\lambda = O(h^3)`: it is odd around the middle,
-# up to the slope of the exponential. A local error :math:`O(h^3)` is order 2. That is the whole
-# of DPM-Solver-2: the midpoint rule, with the *geometric* mean as its midpoint.
+# up to the slope of the exponential. And :math:`\bar x_m`, a step of DDIM, is off by
+# :math:`O(h^2)`, which the length of the step turns into :math:`O(h^3)`. A local error
+# :math:`O(h^3)` is order 2. That is the whole of DPM-Solver-2: the midpoint rule, with the
+# *geometric* mean as its midpoint.
 
 
 def dpm_solver_2(eps, x, levels):
