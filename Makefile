@@ -36,9 +36,10 @@ lint: $(STAMP)  ## format, lint, types, import contracts
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-docs: $(STAMP)  ## HTML in docs/_build/html
+docs: $(STAMP)  ## HTML in docs/_build/html: executes the lessons and the gallery, then checks links and anchors
 	$(BIN)/python -m pip install -q -c constraints.txt -e ".[docs]"
-	$(BIN)/python -m sphinx -W -b html docs docs/_build/html
+	OMP_NUM_THREADS=1 $(BIN)/python -m sphinx -q -W --keep-going -b html docs docs/_build/html
+	$(BIN)/python docs/check_site.py docs/_build/html
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -56,4 +57,4 @@ $(DRIVER)/.installed: $(STAMP) constraints-browser.txt
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(PEERS) $(DRIVER) docs/_build dist build
+	rm -rf $(VENV) $(PEERS) $(DRIVER) docs/_build docs/learn docs/gallery dist build

@@ -1,15 +1,13 @@
-"""A sampler is a table of numbers: the weights of Heun and of DPM-Solver++(2M), side by side.
+"""
+A sampler is a table of numbers
+===============================
 
-    python examples/coefficient_table.py --out coefficient_table.png
+Heun and DPM-Solver++(2M) at six evaluations: the weights of each state on the answers of the network.
 
 Row k holds the state at which evaluation k is made, as weights on the ε seen before; the last row is
-the answer. In every row the weights sum to σ_k - σ_T, which is what consistency means.
+the answer. In every row the weights sum to σ_k - σ_T, which is what consistency means. Heun's rows go
+forth and back: every second one is Euler's guess, which only the next evaluation uses.
 """
-
-from __future__ import annotations
-
-import argparse
-from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -18,38 +16,31 @@ import flowsolve as fs
 import flowsolve_solvers as S
 from flowsolve import plot
 
+tables = []
+for solver, steps in ((S.Heun(), 3), (S.DPMSolverPP2M(), 6)):
+    grid = fs.karras(steps, 10.0, 0.05)
+    table = fs.tabulate(solver, grid)
+    tables.append(table)
+    total, length = table.row_sums[-1], grid[-1] - grid[0]
+    print(f"{table.solver}: the weights of the answer sum to {total:.6f} = σ_end - σ_T")
+    assert abs(total - length) < 1e-12
 
-def heat_map(tables: list[fs.Table]) -> Figure:
-    """One panel for each table: colour is sign(w) √|w|, so that the small weights show."""
-    out = Figure(figsize=(5.6 * len(tables), 4.6), layout="constrained")
-    for axes, table in zip(out.subplots(1, len(tables)), tables, strict=True):
-        weights = table.matrix[:, 1:]  # without the first column, the weight 1 on x̄_T
-        colour = np.ma.masked_equal(np.sign(weights) * np.sqrt(np.abs(weights)), 0)
-        top = np.abs(colour).max()
-        axes.imshow(colour, cmap="RdBu_r", vmin=-top, vmax=top, aspect="auto")
-        for (i, j), w in np.ndenumerate(weights):
-            if w:
-                white = abs(colour[i, j]) > 0.6 * top
-                axes.text(j, i, f"{w:.2g}", ha="center", va="center", fontsize=7,
-                          color="w" if white else "k")  # fmt: skip
-        n = len(table.sigmas)
-        axes.set_xticks(range(n), [f"ε{k}" for k in range(1, n + 1)])
-        axes.set_yticks(range(n + 1), [*(f"σ = {s:.3g}" for s in table.sigmas), "answer"])
-        axes.set_title(f"{table.solver}, {n} evaluations")
-    return out
-
-
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, default=Path("coefficient_table.png"))
-    args = parser.parse_args()
-    tables = []
-    for solver, steps in ((S.Heun(), 5), (S.DPMSolverPP2M(), 10)):
-        grid = fs.karras(steps, 10.0, 0.05)
-        table = fs.tabulate(solver, grid)
-        tables.append(table)
-        print(
-            f"{table.solver}: the weights of the answer sum to {table.row_sums[-1]:.6f}, and "
-            f"σ_end - σ_T = {grid[-1] - grid[0]:.6f}"
-        )
-    plot.save(heat_map(tables), args.out)
+# %%
+# Colour is sign(w) √\|w\|, so that small weights show. White cells hold no weight at all: an explicit
+# method cannot use what it has not yet asked for, so tables are triangular.
+figure = Figure(figsize=(11, 4.4), layout="constrained")
+for axes, table in zip(figure.subplots(1, 2), tables, strict=True):
+    weights = table.matrix[:, 1:]  # without the first column, the weight 1 on x̄_T
+    colour = np.ma.masked_equal(np.sign(weights) * np.sqrt(np.abs(weights)), 0)
+    axes.imshow(colour, cmap="RdBu_r", vmin=-3, vmax=3, aspect="auto")
+    for (i, j), w in np.ndenumerate(weights):
+        if w:
+            color = "w" if abs(colour[i, j]) > 2.1 else "k"
+            axes.text(j, i, f"{w:.3g}", ha="center", va="center", color=color)
+    n = len(table.sigmas)
+    axes.set_xticks(range(n), [f"$ε_{k}$" for k in range(1, n + 1)])
+    axes.set_yticks(range(n + 1), [*(f"asked at σ = {s:.3g}" for s in table.sigmas), "answer"])
+    axes.axhline(n - 0.5, color="k", lw=1)
+    axes.set_title(f"{table.solver}, {n} evaluations")
+plot.save(figure, "coefficient_table.png")
+print("drawn: coefficient_table.png")

@@ -1,10 +1,15 @@
-"""Train the classifier of the `digits` problem, whose features and classes measure samples, on a CPU.
+"""
+Train the classifier of digits
+==============================
+
+Train the classifier of the ``digits`` problem, whose features and classes measure samples, on a CPU::
 
     python examples/train_classifier.py     # --in-order holds out the last images instead of random ones
 
 Cross-entropy on 1437 of the images; it prints how many of the other 360 it reads right.
 """
 
+# sphinx_gallery_thumbnail_path = 'figures/digits.png'
 import argparse
 from pathlib import Path
 
@@ -55,7 +60,7 @@ def accuracy(net: DigitsClassifier, images: Tensor, classes: Tensor) -> float:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[1])
     parser.add_argument("--epochs", type=int, default=100)
     parser.add_argument("--out", type=Path, default=WEIGHTS, help="the weights")
     parser.add_argument("--in-order", action="store_true", help="hold out the last 360 images")

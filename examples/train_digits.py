@@ -1,10 +1,15 @@
-"""Train the ε-network of the `digits` problem: DDPM on 8x8 handwritten digits, on a CPU.
+"""
+Train the ε-network of digits
+=============================
+
+Train the ε-network of the ``digits`` problem: DDPM on 8x8 handwritten digits, on a CPU::
 
     python examples/train_digits.py --figure digits.png     # --steps 0 draws the weights that exist
 
 L_simple of Ho, Jain, Abbeel 2020, eq. 14, t uniform over 0, 1/16, ..., 999. Needs scikit-learn's data.
 """
 
+# sphinx_gallery_thumbnail_path = 'figures/digits.png'
 import argparse
 import math
 from pathlib import Path
@@ -51,7 +56,7 @@ def train(net: nn.Module, steps: int, batch: int = 128) -> nn.Module:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[1])
     parser.add_argument("--steps", type=int, default=10000, help="0 keeps the weights in --out")
     parser.add_argument("--out", type=Path, default=WEIGHTS, help="the weights")
     parser.add_argument("--figure", type=Path, help="real digits beside sampled ones")

@@ -1,10 +1,15 @@
-"""Train the network of `photos`, `signals` or `letters`, on one core of a CPU.
+"""
+Train the networks of photos, signals and letters
+=================================================
+
+Train the network of ``photos``, ``signals`` or ``letters``, on one core of a CPU::
 
     python examples/train_networks.py photos
 
-The loss is E |F - F*|², F* as the problem's precondition says; each batch is new data.
+The loss is E (F - F*)², F* as the problem's precondition says; each batch is new data.
 """
 
+# sphinx_gallery_thumbnail_path = 'figures/letters.png'
 import argparse
 import math
 from pathlib import Path
@@ -61,7 +66,7 @@ def train(net: nn.Module, objective: Objective, name: str, steps: int) -> nn.Mod
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[1])
     parser.add_argument("problem", choices=[*RECIPES])
     parser.add_argument("--steps", type=int, help="fewer than its weights were made with")
     parser.add_argument("--out", type=Path, help="the weights; those of the package unless given")

@@ -110,10 +110,17 @@ def test_links_between_files_resolve(page: Path) -> None:
         if "://" in target or target.startswith("mailto:"):
             continue
         path, _, anchor = target.partition("#")
-        file = page.parent / path if path else page
+        file = executed(path) or (page.parent / path if path else page)
         assert file.exists(), f"{page.name} links to {target}"
         if anchor and file.suffix == ".md":
             assert anchor in anchors(file), f"{page.name} links to {target}"
+
+
+def executed(path: str) -> Path | None:
+    """The script that a page of the lessons or of the gallery is made from."""
+    folder, _, name = path.rpartition("/")
+    source = {"learn": DOCS / "lessons", "gallery": ROOT / "examples"}.get(folder)
+    return source / (f"{name}.py" if name != "index" else "GALLERY_HEADER.rst") if source else None
 
 
 def anchors(page: Path) -> set[str]:
@@ -125,9 +132,27 @@ def anchors(page: Path) -> set[str]:
 def test_every_page_is_in_the_index() -> None:
     index = (DOCS / "index.md").read_text(encoding="utf-8")
     pages = {p.stem for p in DOCS.glob("*.md")} - {"index", TABLE.stem}
-    listed = re.search(r"```\{toctree\}\n(.*?)```", index, re.DOTALL)
-    assert listed
-    assert pages == {x for x in listed[1].split() if not x.startswith(":")}
+    trees = re.findall(r"```\{toctree\}\n(.*?)```", index, re.DOTALL)
+    listed = {x for tree in trees for x in tree.splitlines() if x and not x.startswith(":")}
+    assert pages | {"learn/index", "gallery/index"} == {x for x in listed if "upstream" not in x}
+
+
+NAMES = DOCS / "coming-from.md"
+
+
+def test_every_entry_of_the_table_of_names_runs() -> None:
+    """The column of this package, in the namespace of the page's own code."""
+    space: dict[str, Any] = {}
+    for _, code, _ in blocks(NAMES):
+        exec(code, space)
+    rows = [
+        line for line in NAMES.read_text(encoding="utf-8").splitlines() if line.startswith("| ")
+    ]
+    cells = [line.removeprefix("| ").split("|")[1] for line in rows]
+    codes = [c for cell in cells for c in re.findall(r"(?<!\[)`([^`]+\))`", cell)]
+    assert len(codes) > 25
+    for code in codes:
+        eval(code, space)
 
 
 def test_every_solver_has_its_words() -> None:
