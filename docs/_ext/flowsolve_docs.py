@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import shutil
 from pathlib import Path
@@ -106,14 +105,9 @@ def closed(app: Sphinx) -> None:
                 new.writestr(name, written.get(Path(name).name, data))
 
 
-def has_explorer() -> bool:
-    """Whether this flowsolve has the page of the explorer."""
-    return importlib.util.find_spec("flowsolve.explorer") is not None
-
-
 def explorer(app: Sphinx, error: Exception | None) -> None:
     """Write the explorer's page into the site."""
-    if error is None and app.builder.format == "html" and has_explorer():
+    if error is None and app.builder.format == "html":
         from flowsolve.explorer import write
 
         write(Path(app.outdir) / "_static" / "explorer.html", docs="../")
@@ -140,6 +134,4 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("build-finished", explorer)
     app.connect("build-finished", smaller, priority=900)  # after the copy
     app.add_transform(Solutions)
-    if has_explorer():
-        app.tags.add("explorer")
     return {"parallel_read_safe": True, "parallel_write_safe": True}

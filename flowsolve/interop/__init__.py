@@ -5,6 +5,7 @@ edm          networks of EDM
 k_diffusion  denoisers D(x, σ); solvers as k-diffusion samplers
 comfyui      every solver as a sampler node of ComfyUI
 score_sde    scores
+sbi          estimators of posteriors
 flow         velocities of flow matching, in either direction of time
 fid          Inception features for FID
 """
@@ -14,4 +15,5 @@ from flowsolve.interop.fid import inception_features as inception_features
 from flowsolve.interop.flow import from_velocity as from_velocity
 from flowsolve.interop.k_diffusion import as_k_sampler as as_k_sampler
 from flowsolve.interop.k_diffusion import from_denoiser as from_denoiser
+from flowsolve.interop.sbi import from_sbi as from_sbi
 from flowsolve.interop.score_sde import from_score as from_score

@@ -78,6 +78,34 @@ def test_clip_sample_is_theirs(used: bool | None) -> None:
     assert (far - images[1]).abs().max() > 0.1
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"clip_sample": False},
+        {"clip_sample_range": 0.5},
+        {"thresholding": True, "sample_max_value": 1.5},
+        {"set_alpha_to_one": False, "steps_offset": 1},
+        {"timestep_spacing": "trailing"},
+        {"beta_schedule": "squaredcos_cap_v2"},
+        {"beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012},
+        {"prediction_type": "v_prediction"},
+        {"prediction_type": "sample"},
+        {
+            "prediction_type": "v_prediction",
+            "rescale_betas_zero_snr": True,
+            "timestep_spacing": "trailing",
+        },
+    ],
+    ids=lambda options: ", ".join(map(str, options.values())) or "default",
+)
+def test_ddim_in_ddim_s_place(options: dict[str, Any]) -> None:
+    """Every kind of DDIM config but linspace, whose DDIM steps to labels that are not the next ones."""
+    theirs = diffusers.DDIMScheduler(**options)
+    images = [ddim_pipeline(s) for s in (as_scheduler(DDIM(), theirs), theirs)]
+    torch.testing.assert_close(*images, rtol=0, atol=3 * CLOSE)
+
+
 def test_clip_sample_of_another_method_changes_eps_too() -> None:
     theirs = diffusers.DDIMScheduler()
     mine = ddim_pipeline(as_scheduler(DPMSolverPP2M(), theirs))

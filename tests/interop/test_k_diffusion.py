@@ -58,6 +58,18 @@ def test_a_denoiser_is_an_ode() -> None:
     )
 
 
+def test_a_denoiser_of_deepinv_is_an_ode() -> None:
+    """deepinv.models.Denoiser: a module, forward(x, sigma, **kwargs), σ a number or (B,)."""
+
+    class Exact(torch.nn.Module):
+        def forward(self, x: Tensor, sigma: float | Tensor, **kwargs: Any) -> Tensor:
+            assert isinstance(sigma, Tensor)
+            assert sigma.shape == (len(x),)
+            return PROBLEM.x0(x, float(sigma[0]))
+
+    same_ode(from_denoiser(Exact()))
+
+
 def test_an_eps_of_x_bar_is_one_too() -> None:
     same_ode(
         DiffusionODE(lambda x, s: PROBLEM.eps(x, float(s[0])), EpsPrediction(SigmaClock(), VE))

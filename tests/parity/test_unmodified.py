@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor
 
 import flowsolve as fs
@@ -144,6 +145,47 @@ def sdxl(scheduler: Any) -> Any:
     )
 
 
+def inpainting(scheduler: Any) -> Any:
+    """Stable Diffusion's network of nine channels: the state, the mask, the masked picture."""
+    net = model(
+        "UNet2DConditionModel", sample_size=8, layers_per_block=1, block_out_channels=(8, 8),
+        norm_num_groups=4, in_channels=9, out_channels=4, cross_attention_dim=8, attention_head_dim=4,
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
+    )  # fmt: skip
+    vae = model(
+        "AutoencoderKL", block_out_channels=(8, 8), norm_num_groups=4, latent_channels=4,
+        down_block_types=("DownEncoderBlock2D",) * 2, up_block_types=("UpDecoderBlock2D",) * 2,
+    )  # fmt: skip
+    return diffusers.StableDiffusionInpaintPipeline(
+        vae, None, None, net, scheduler, None, None, requires_safety_checker=False
+    )
+
+
+def video(scheduler: Any) -> Any:
+    """Stable Video Diffusion: v at the label ln(σ)/4, a picture beside the state, a scale for each frame."""
+    transformers = pytest.importorskip("transformers")
+    torch.manual_seed(0)
+    seen = transformers.CLIPVisionConfig(
+        hidden_size=16, intermediate_size=16, num_attention_heads=2, num_hidden_layers=1, image_size=224,
+        patch_size=112, projection_dim=8,
+    )  # fmt: skip
+    net = model(
+        "UNetSpatioTemporalConditionModel", sample_size=8, in_channels=8, out_channels=4,
+        block_out_channels=(32, 32), layers_per_block=1, num_attention_heads=(2, 2), cross_attention_dim=8,
+        addition_time_embed_dim=8, projection_class_embeddings_input_dim=24,
+        down_block_types=("CrossAttnDownBlockSpatioTemporal", "DownBlockSpatioTemporal"),
+        up_block_types=("UpBlockSpatioTemporal", "CrossAttnUpBlockSpatioTemporal"),
+    )  # fmt: skip
+    vae = model(
+        "AutoencoderKLTemporalDecoder", block_out_channels=(32, 32), latent_channels=4,
+        down_block_types=("DownEncoderBlock2D",) * 2,
+    )  # fmt: skip
+    encoder = transformers.CLIPVisionModelWithProjection(seen).eval()
+    processor = transformers.CLIPImageProcessor()
+    return diffusers.StableVideoDiffusionPipeline(vae, encoder, net, scheduler, processor)
+
+
 class Case(NamedTuple):
     """A pipeline, its scheduler, the arguments of its call, and the solver that is its scheduler's method."""
 
@@ -194,6 +236,20 @@ CASES = {
     ),
     "Stable Diffusion XL": Case(
         sdxl, lambda: diffusers.EulerDiscreteScheduler(**SD15), {**TWO, **POOLED, "height": 64, "width": 64},
+    ),
+    "Stable Diffusion, inpainting": Case(
+        inpainting, lambda: diffusers.DDIMScheduler(**SD15, clip_sample=False),
+        {**TWO, "image": words(1, 3, 16, 16).sigmoid(), "height": 16, "width": 16,
+         "mask_image": (torch.arange(16) < 8).float().expand(1, 1, 16, 16)},
+    ),
+    "Stable Video Diffusion": Case(
+        video,
+        lambda: diffusers.EulerDiscreteScheduler(
+            use_karras_sigmas=True, sigma_min=0.002, sigma_max=700.0, timestep_type="continuous",
+            prediction_type="v_prediction",
+        ),
+        {"image": Image.new("RGB", (16, 16), (200, 90, 30)), "height": 16, "width": 16, "num_frames": 2},
+        "frames",
     ),
     "IF": Case(
         deep_floyd,

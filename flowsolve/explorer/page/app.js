@@ -10,6 +10,7 @@
     document.querySelectorAll("a[data-page]").forEach((a) => {
       if (base) a.href = base.replace(/\/?$/, "/") + a.dataset.page;
       else a.hidden = true;
+      a.target = "_top"; // where the page stands in a frame of another
     });
   }
   function start(data) {

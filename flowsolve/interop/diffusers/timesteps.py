@@ -92,17 +92,17 @@ def shifted(
 
 
 def is_euler(method: Recurrence) -> bool:
-    """Whether every step is x_t = x_s + (t - s) ε."""
+    """Whether every step is x_t = x_s + (t - s) ε, and from σ = ∞ x_t = x₀ + t z, z the unit noise."""
     if method.start.weights or len(method.stages) != len(method.levels) - 1:
         return False
-    return all(
-        not stage.data
-        and stage.mix == (0.0, 1.0)
-        and math.isclose(stage.scale, 1.0)
-        and [(j, math.isclose(c, t - stage.sigma)) for j, c in stage.weights]
-        == [(stage.number, True)]
-        for stage, t in zip(method.stages, method.levels[1:], strict=True)
-    )
+    for stage, t in zip(method.stages, method.levels[1:], strict=True):
+        first = math.isinf(stage.sigma)
+        scale, weight = (t, 1.0) if first else (1.0, t - stage.sigma)
+        if stage.data != first or stage.mix != (0.0, 1.0) or not math.isclose(stage.scale, scale):
+            return False
+        if [(j, math.isclose(c, weight)) for j, c in stage.weights] != [(stage.number, True)]:
+            return False
+    return True
 
 
 def prediction(answer: Tensor, x: Tensor) -> Tensor:
