@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -22,7 +22,6 @@ from flowsolve_solvers import (
     DPMSolverPP2M,
     Euler,
     PseudoRK4,
-    PublishedDPMSolver,
 )
 from tests.parity.pipelines import (
     NOISE,
@@ -31,10 +30,12 @@ from tests.parity.pipelines import (
     SOLVERS,
     difference,
     diffusers,
+    row_difference,
     theirs,
     unet,
     worst,
 )
+from tests.parity.rows import ROWS, Row, published
 
 pytestmark = [
     pytest.mark.parity,
@@ -42,17 +43,6 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::FutureWarning"),
     pytest.mark.filterwarnings("ignore::UserWarning"),
 ]
-ZERO_SNR = {
-    "prediction_type": "v_prediction",
-    "rescale_betas_zero_snr": True,
-    "timestep_spacing": "trailing",
-}
-COSXL = {
-    "sigma_schedule": "exponential",
-    "sigma_max": 120.0,
-    "sigma_data": 1.0,
-    "prediction_type": "v_prediction",
-}
 CIFAR = {"beta_schedule": "linear", "timestep_spacing": "leading"}
 
 
@@ -118,34 +108,9 @@ def test_the_rest_of_the_page_s_table(name: str, config: dict[str, Any], solver:
     assert difference(mine.x_t, theirs(scheduler, 20, unet()), f"{name}, as named") < 1e-5
 
 
-def _third(n: int) -> Solver:
-    return PublishedDPMSolver(3, fs.DATA, lower_order_final=n < 15)
-
-
-@pytest.mark.parametrize("n", [8, 20])
-@pytest.mark.parametrize(
-    ("name", "config", "solver"),
-    [
-        ("CogVideoXDDIM", {"prediction_type": "v_prediction"}, lambda n: Euler()),
-        (
-            "CogVideoXDDIM",
-            {**ZERO_SNR, "snr_shift_scale": 1.0},
-            lambda n: Euler(),
-        ),  # its 5B model's
-        ("EDMEuler", {}, lambda n: Euler()),
-        ("EDMEuler", COSXL, lambda n: Euler()),
-        ("EDMDPMSolverMultistep", {}, lambda n: DPMSolverPP2M(guard=None)),  # Playground 2.5
-        ("EDMDPMSolverMultistep", {"solver_order": 3}, _third),
-    ],
-    ids=lambda v: v if isinstance(v, str) else "",
-)
-def test_classes_with_levels_of_their_own(
-    name: str, config: dict[str, Any], solver: Callable[[int], Solver], n: int
-) -> None:
-    scheduler = getattr(diffusers, f"{name}Scheduler")(**config)
-    m = from_diffusers(unet(), scheduler)
-    mine = fs.sample(m.ode, NOISE, m.spacing(n), solver(n), start=m.start)
-    assert difference(mine.x_t, theirs(scheduler, n, unet()), name) < 1e-5
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row.config['_class_name']}, {row.what}")
+def test_the_rows_of_the_page_s_table(row: Row) -> None:
+    assert max(row_difference(row, n) for n in (8, 20)) < 1e-5
 
 
 @pytest.mark.parametrize("name", ["EDMEuler", "EDMDPMSolverMultistep"])
@@ -162,7 +127,9 @@ def test_edm_dpm_to_sigma_min_ends_with_a_step_of_no_length() -> None:
     scheduler = diffusers.EDMDPMSolverMultistepScheduler(**config)
     m = from_diffusers(unet(), scheduler)
     assert m.spacing(20)[-1] == 0.002
-    assert fs.sample(m.ode, NOISE, m.spacing(20), _third(20), start=m.start).x.isfinite().all()
+    assert (
+        fs.sample(m.ode, NOISE, m.spacing(20), published(3)(20), start=m.start).x.isfinite().all()
+    )
     assert not theirs(scheduler, 20, unet()).isfinite().all()
 
 
