@@ -10,7 +10,6 @@ from torch import Tensor
 
 import flowsolve as fs
 from flowsolve import Solver
-from flowsolve.interop.diffusers import from_diffusers, read_config
 from flowsolve_solvers import (
     LMS,
     PLMS,
@@ -79,18 +78,6 @@ def difference(mine: Tensor, peer: Tensor, title: str) -> float:
     value = float((mine - peer).abs().max() / peer.abs().max())
     worst[title] = max(worst.get(title, 0.0), value)
     return value
-
-
-def row_difference(row: Any, n: int) -> float:
-    """Between the loop of its scheduler and `sample`, of a Row of rows.py."""
-    name, keys = (
-        row.config["_class_name"],
-        {k: v for k, v in row.config.items() if k != "_class_name"},
-    )
-    scheduler = getattr(diffusers, name)(**keys)
-    m = from_diffusers(unet(), read_config(row.config, as_shipped=row.as_shipped))
-    mine = fs.sample(m.ode, NOISE, m.spacing(n), row.solver(n), start=m.start)
-    return difference(mine.x_t, theirs(scheduler, n, unet()), name)
 
 
 def published(n: int) -> Solver:

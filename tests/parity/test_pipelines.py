@@ -30,12 +30,11 @@ from tests.parity.pipelines import (
     SOLVERS,
     difference,
     diffusers,
-    row_difference,
     theirs,
     unet,
     worst,
 )
-from tests.parity.rows import ROWS, Row, published
+from tests.parity.rows import published
 
 pytestmark = [
     pytest.mark.parity,
@@ -106,11 +105,6 @@ def test_the_rest_of_the_page_s_table(name: str, config: dict[str, Any], solver:
     m = from_diffusers(unet(), read_config(scheduler, as_shipped=True))
     mine = fs.sample(m.ode, NOISE, m.spacing(20), solver, start=m.start)
     assert difference(mine.x_t, theirs(scheduler, 20, unet()), f"{name}, as named") < 1e-5
-
-
-@pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row.config['_class_name']}, {row.what}")
-def test_the_rows_of_the_page_s_table(row: Row) -> None:
-    assert max(row_difference(row, n) for n in (8, 20)) < 1e-5
 
 
 @pytest.mark.parametrize("name", ["EDMEuler", "EDMDPMSolverMultistep"])
