@@ -89,7 +89,6 @@ def test_ends_and_dtype_reach_the_rows(tmp_path: Path) -> None:
     assert [r.seeds for r in rows] == ["0-4", "0-4", "5-7", "5-7"]
 
 
-@pytest.mark.alone
 def test_the_default_comparison_is_done_in_three_minutes_and_again_in_one(tmp_path: Path) -> None:
     """Of two cores: in CPU time, which other work on the machine stretches less than the clock.
 
