@@ -338,8 +338,8 @@ def test_a_figure_shows_itself() -> None:
 
 
 def test_ipython_shows_it() -> None:
-    reason = "IPython, whose cells show pictures, is no part of .[test]"
-    formatters = pytest.importorskip("IPython.core.formatters", reason=reason)
+    from IPython.core import formatters
+
     formats, _ = formatters.DisplayFormatter().format(plot.grid_levels(karras(4, 10, 1)))
     assert formats["image/png"].startswith(b"\x89PNG\r\n")
     formats, _ = formatters.DisplayFormatter().format(karras(4, 10, 1))
