@@ -55,6 +55,15 @@ def test_the_report_in_words() -> None:
     assert text.endswith("\nassumed: timestep_spacing = 'leading'")
 
 
+@pytest.mark.parametrize(
+    ("other", "name"), [("quad", "scaled_linear"), ("cosine", "squaredcos_cap_v2")]
+)
+def test_schedules_by_the_names_of_other_codes(other: str, name: str) -> None:
+    a, b = (read_config(config("DDIM", beta_schedule=s)) for s in (other, name))
+    assert a.clock == b.clock
+    assert "beta_schedule" in a.report.used
+
+
 def test_scales_of_the_data_stand_in_a_config() -> None:
     r = read_config({**SD15, "_data_scales": [0.5, 4]})
     assert r.scales == fs.Scales(0.5, 4)

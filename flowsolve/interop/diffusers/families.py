@@ -150,6 +150,8 @@ FAMILIES = {
     "FlowMatchHeunDiscreteScheduler": Family("flow", {"num_train_timesteps": 1000, "shift": 1.0}),
 }
 
+# what other codes call them: DDPM's and ADM's
+OTHER_NAMES = {"beta_schedule": {"quad": "scaled_linear", "cosine": "squaredcos_cap_v2"}}
 CHOICES: dict[str, tuple[str, ...]] = {
     "beta_schedule": ("linear", "scaled_linear", "squaredcos_cap_v2", "sigmoid", "laplace", "exp"),
     "prediction_type": ("epsilon", "v_prediction", "sample", "flow_prediction"),

@@ -8,7 +8,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from flowsolve.errors import ScheduleError
-from flowsolve.interop.diffusers.families import CHOICES, FAMILIES, IGNORED, SCALES, family_of
+from flowsolve.interop.diffusers.families import (
+    CHOICES,
+    FAMILIES,
+    IGNORED,
+    OTHER_NAMES,
+    SCALES,
+    family_of,
+)
 
 LEVEL_KEYS = ("use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas", "use_lu_lambdas")
 
@@ -43,7 +50,7 @@ def checked(name: str, given: Mapping[str, Any]) -> tuple[dict[str, Any], Report
     """The config with its class's defaults, and the report. Raises ScheduleError for impossible values."""
     family = family_of(name)
     keys = {**family.keys, **({SCALES: None} if SCALES in given else {})}
-    known = {key: value for key, value in given.items() if key in keys}
+    known = {key: _named(key, value) for key, value in given.items() if key in keys}
     for key, value in known.items():
         _check_value(name, key, value, keys[key])
     c = {**keys, **known}
@@ -101,6 +108,12 @@ def _check_value(name: str, key: str, value: Any, default: object) -> None:
         good, wanted = number or (default is None and value is None), "a number"
     if not good:
         raise ScheduleError(f"{name}: {key} = {value!r} is not {wanted}.")
+
+
+def _named(key: str, value: Any) -> Any:
+    """The value by diffusers' name for it."""
+    others = OTHER_NAMES.get(key, {})
+    return others.get(value, value) if isinstance(value, str) else value
 
 
 def _positive(value: object) -> bool:
