@@ -111,14 +111,19 @@ def cogvideox(scheduler: Any) -> Any:
     return diffusers.CogVideoXPipeline(None, None, None, transformer, scheduler)
 
 
-def deep_floyd(scheduler: Any) -> Any:
-    """IF: pixels, and a variance of its own beside ε."""
-    net = model(
-        "UNet2DConditionModel", sample_size=8, layers_per_block=1, block_out_channels=(8, 16),
-        norm_num_groups=4, in_channels=3, out_channels=6, cross_attention_dim=8, attention_head_dim=4,
-        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
+def text_unet(**more: Any) -> Any:
+    """A U-Net that is given a text, as Stable Diffusion's."""
+    usual = {"block_out_channels": (8, 16), "attention_head_dim": 4}
+    return model(
+        "UNet2DConditionModel", **usual | more, sample_size=8, layers_per_block=1, norm_num_groups=4,
+        cross_attention_dim=8, down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
         up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
     )  # fmt: skip
+
+
+def deep_floyd(scheduler: Any) -> Any:
+    """IF: pixels, and a variance of its own beside ε."""
+    net = text_unet(in_channels=3, out_channels=6)
     return diffusers.IFPipeline(
         None, None, net, scheduler, None, None, None, requires_safety_checker=False
     )
@@ -133,12 +138,9 @@ def pixart(scheduler: Any) -> Any:
 
 
 def sdxl(scheduler: Any) -> Any:
-    net = model(
-        "UNet2DConditionModel", sample_size=8, layers_per_block=1, block_out_channels=(8, 16),
-        norm_num_groups=4, cross_attention_dim=8, attention_head_dim=2, addition_embed_type="text_time",
-        addition_time_embed_dim=4, projection_class_embeddings_input_dim=32,
-        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
-        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
+    net = text_unet(
+        attention_head_dim=2, addition_embed_type="text_time", addition_time_embed_dim=4,
+        projection_class_embeddings_input_dim=32,
     )  # fmt: skip
     return diffusers.StableDiffusionXLPipeline(
         None, None, None, None, None, net, scheduler, add_watermarker=False
@@ -147,12 +149,7 @@ def sdxl(scheduler: Any) -> Any:
 
 def inpainting(scheduler: Any) -> Any:
     """Stable Diffusion's network of nine channels: the state, the mask, the masked picture."""
-    net = model(
-        "UNet2DConditionModel", sample_size=8, layers_per_block=1, block_out_channels=(8, 8),
-        norm_num_groups=4, in_channels=9, out_channels=4, cross_attention_dim=8, attention_head_dim=4,
-        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
-        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
-    )  # fmt: skip
+    net = text_unet(block_out_channels=(8, 8), in_channels=9, out_channels=4)
     vae = model(
         "AutoencoderKL", block_out_channels=(8, 8), norm_num_groups=4, latent_channels=4,
         down_block_types=("DownEncoderBlock2D",) * 2, up_block_types=("UpDecoderBlock2D",) * 2,
