@@ -13,7 +13,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from flowsolve.interop.k_diffusion import as_k_sampler
-from flowsolve.solver.base import Solver
 from flowsolve.solver.plugins import make_solver, provided
 from flowsolve.solver.reversible import TwoState
 
@@ -23,17 +22,8 @@ if TYPE_CHECKING:
 
 def solver_names() -> list[str]:
     """The names of the solvers that need no argument and have one state, as `flowsolve solvers` has them."""
-    found = []
-    for name, one in provided().items():
-        required = [p for p in _parameters(one.make) if p.default is p.empty]
-        if not required and not isinstance(one.make(), TwoState):
-            found.append(name)
-    return found
-
-
-def _parameters(make: Callable[..., Solver]) -> list[inspect.Parameter]:
-    kinds = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-    return [p for p in inspect.signature(make).parameters.values() if p.kind not in kinds]
+    free = ((name, one) for name, one in provided().items() if not one.needs)
+    return [name for name, one in free if not isinstance(one.make(), TwoState)]
 
 
 def sampler(text: str) -> Callable[..., Tensor]:

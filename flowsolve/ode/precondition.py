@@ -193,6 +193,15 @@ class FlowPrediction(Precondition):
         return Coefs(alpha, alpha, -sigma * alpha, alpha, alpha, t)
 
 
+def negated(inner: Precondition) -> Scaled:
+    """F = -F', F' what `inner` predicts."""
+    return Scaled(inner, _minus_one)
+
+
+def _minus_one(sigma: float) -> float:
+    return -1.0
+
+
 @dataclass(frozen=True, init=False)
 class Scaled(Precondition):
     """F = factor(σ) · F', F' what `inner` predicts: for example the score -ε/s, or the velocity -u."""

@@ -40,6 +40,13 @@ class Provided:
     make: Callable[..., Solver]
     provider: str
 
+    @property
+    def needs(self) -> list[str]:
+        """The arguments without a default: GaussianStart is given data."""
+        kinds = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+        options = inspect.signature(self.make).parameters.values()
+        return [p.name for p in options if p.default is p.empty and p.kind not in kinds]
+
 
 def _entries() -> list[EntryPoint]:
     from importlib.metadata import entry_points

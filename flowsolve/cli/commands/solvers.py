@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import inspect
 
 from flowsolve.cli import options
 
@@ -21,14 +20,10 @@ def run(args: argparse.Namespace) -> int:
     rows = []
     for p in sorted(provided().values(), key=lambda p: p.name.lower()):
         formula, source = formula_and_source(p.make)
-        needs = [
-            name for name, option in inspect.signature(p.make).parameters.items()
-            if option.default is option.empty and option.kind is not option.VAR_KEYWORD
-        ]  # fmt: skip
         order: object = "-" if args.format == "table" else None
         cost = order
-        if needs:  # it has no default: GaussianStart is given data
-            formula += f"  Needs {', '.join(needs)}."
+        if p.needs:
+            formula += f"  Needs {', '.join(p.needs)}."
         else:
             solver = p.make()
             order, cost = solver.order, per_step(solver)

@@ -39,10 +39,8 @@ PREDICTIONS: dict[str, type[Precondition]] = {
 }
 
 
-NAME, OURS = (
-    "FlowsolveScheduler",
-    "_flowsolve",
-)  # of as_scheduler, and the key that it adds to a config
+NAME = "FlowsolveScheduler"  # the class of as_scheduler
+OURS = "_flowsolve"  # the key that it adds to a config; diffusers passes on keys that begin with _
 NEVER_ZERO = ("DEISMultistepScheduler", "SASolverScheduler")
 
 

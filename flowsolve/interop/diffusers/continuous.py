@@ -11,7 +11,7 @@ from flowsolve.interop.diffusers.grid import FlowSpacing, RangeSpacing, SineSpac
 from flowsolve.interop.diffusers.reading import Limits, Reading, flow_start
 from flowsolve.interop.diffusers.report import Report
 from flowsolve.interop.flow import velocity
-from flowsolve.ode.precondition import EDMPrediction, Precondition, Scaled, VPrediction
+from flowsolve.ode.precondition import EDMPrediction, Precondition, VPrediction, negated
 from flowsolve.schedule.clock import EDMClock
 from flowsolve.schedule.labels import AngleClock
 from flowsolve.schedule.timesteps import Final
@@ -27,7 +27,7 @@ def edm(name: str, c: Mapping[str, Any], limits: Limits, report: Report) -> Read
     clock = AngleClock() if name.startswith("Cosine") else EDMClock()
     f: Precondition = EDMPrediction(clock, c["sigma_data"])
     if c["prediction_type"] == "v_prediction":
-        f = Scaled(f, _minus)
+        f = negated(f)
     final: Final = "zero" if c["final_sigmas_type"] == "zero" else "first"
     ends = (float(c["sigma_max"]), float(c["sigma_min"]))
     spacing = RangeSpacing(c["sigma_schedule"], *ends, c["rho"], final)
@@ -45,7 +45,3 @@ def to_data(name: str, c: Mapping[str, Any], report: Report) -> Reading:
     """u = x₀ - ε at the label 1 - t, t even from 1 to 0 and shifted."""
     flow = velocity(data_at=1, points_to=1)
     return Reading(name, flow, FlowSpacing(c["shift"], "1/n"), flow_start, Limits(), report)
-
-
-def _minus(sigma: float) -> float:
-    return -1.0

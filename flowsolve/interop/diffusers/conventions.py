@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from flowsolve.errors import NetworkError
 from flowsolve.interop.diffusers.reading import Reading
-from flowsolve.ode.precondition import FlowPrediction, Precondition, Scaled
+from flowsolve.ode.precondition import FlowPrediction, Precondition, negated
 from flowsolve.schedule.labels import Reversed
 
 Inputs = Literal["", "lists", "frames"]
@@ -49,11 +49,7 @@ class Convention:
             )
         if self.data_at == 1:
             p = FlowPrediction(Reversed(p.clock, p.clock.t(math.inf)))
-        return Scaled(p, _minus) if self.points_to == self.data_at else p
-
-
-def _minus(sigma: float) -> float:
-    return -1.0
+        return negated(p) if self.points_to == self.data_at else p
 
 
 _ANY, _FLOW, _THOUSANDTH = Convention(), Convention(flow=True), Convention(1e-3, flow=True)

@@ -46,12 +46,13 @@ def load(
             f"{pretrained} has no {part or ' or '.join(DENOISERS)}: its model_index.json lists "
             f"{', '.join(k for k in source.index if not k.startswith('_'))}. Say subfolder=."
         )
-    model = source.model(part)
     given = source.scheduler() if scheduler is None else scheduler
     reading = given if isinstance(given, Reading) else read_config(given)
-    first = from_diffusers(model.to(device or "cpu").eval(), reading, **options)
+
+    def read(part: str) -> Imported:
+        return from_diffusers(source.model(part).to(device or "cpu").eval(), reading, **options)
+
+    first = read(part)
     if subfolder is not None or not source.has(f"{part}_2"):
         return first
-    model = source.model(f"{part}_2")
-    second = from_diffusers(model.to(device or "cpu").eval(), reading, **options)
-    return join(first, second, source.index.get("boundary_ratio"), pretrained)
+    return join(first, read(f"{part}_2"), source.index.get("boundary_ratio"), pretrained)
