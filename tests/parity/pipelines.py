@@ -59,7 +59,8 @@ def theirs(
     scheduler: Any, n: int, model: Any, label: float = 1.0, noise: Tensor = NOISE, **given: Any
 ) -> Tensor:
     """The loop of a pipeline."""
-    mu = given.pop("mu", None)
+    mu, generator = given.pop("mu", None), given.pop("generator", None)
+    drawn = {} if generator is None else {"generator": generator}
     scheduler.set_timesteps(n, **({} if mu is None else {"mu": mu}))
     x = noise * getattr(scheduler, "init_noise_sigma", 1.0)
     with torch.no_grad():
@@ -70,7 +71,7 @@ def theirs(
             answer = model(inside, timestep=(t * label).expand(len(x)), return_dict=False, **given)[
                 0
             ]
-            x = scheduler.step(answer, t, x, return_dict=False)[0]
+            x = scheduler.step(answer, t, x, return_dict=False, **drawn)[0]
     return x
 
 

@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from flowsolve.errors import NetworkError
 from flowsolve.interop.diffusers.config import read_config
-from flowsolve.interop.diffusers.model import DENOISERS, Imported, from_diffusers, join
+from flowsolve.interop.diffusers.model import (
+    DENOISERS,
+    Imported,
+    from_diffusers,
+    join,
+    refuse_beside,
+)
 from flowsolve.interop.diffusers.pretrained import Pretrained
 from flowsolve.interop.diffusers.reading import Reading
 
@@ -37,7 +43,8 @@ def load(
 
     Two experts by timestep (Wan 2.2) are one ODE, `Experts`, from the pipeline's boundary_ratio. Classes are
     taken from diffusers alone, never from the folder. Raises MissingExtra without diffusers, NetworkError for a
-    folder that is no such pipeline, and for quantised weights.
+    folder that is no such pipeline, for one whose steps ask other networks too (ControlNet), and for quantised
+    weights.
     """
     source = Pretrained(pretrained, torch_dtype, variant, allow_pickle)
     part = subfolder or next((p for p in DENOISERS if p in source.index), None)
@@ -46,6 +53,8 @@ def load(
             f"{pretrained} has no {part or ' or '.join(DENOISERS)}: its model_index.json lists "
             f"{', '.join(k for k in source.index if not k.startswith('_'))}. Say subfolder=."
         )
+    if subfolder is None:
+        refuse_beside(pretrained, part, filter(source.has, source.index))
     given = source.scheduler() if scheduler is None else scheduler
     reading = given if isinstance(given, Reading) else read_config(given)
 

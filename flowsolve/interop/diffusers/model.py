@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from flowsolve.schedule.grid import Grid
 
 DENOISERS = ("unet", "transformer")
+# what a step asks beside the denoiser; encoders, VAEs and priors make conditions and pictures
+BESIDE = (
+    "controlnet", "adapter", "unconditional_transformer", "image_unet", "text_unet", "super_res_first",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -160,12 +164,25 @@ def _of_pipeline(
             f"{name} has no {' or '.join(DENOISERS) if part is None else 'scheduler'}, but "
             f"{', '.join(parts)}: give from_diffusers its model and its scheduler."
         )
+    refuse_beside(name, part, [key for key, value in parts.items() if value is not None])
     reading = given if isinstance(given, Reading) else read_config(given)
     first, second = from_diffusers(parts[part], reading, **options), parts.get(f"{part}_2")
     if second is None:
         return first
     ratio = getattr(pipeline.config, "boundary_ratio", None)
     return join(first, from_diffusers(second, reading, **options), ratio, name)
+
+
+def refuse_beside(name: object, denoiser: str, parts: Iterable[str]) -> None:
+    """Raise NetworkError for a pipeline whose steps ask other networks beside the denoiser."""
+    others = [part for part in parts if part in BESIDE]
+    if others:
+        raise NetworkError(
+            f"a step of {name} asks {' and '.join(others)} beside {denoiser}, which only the pipeline knows "
+            f"how to call. For the {denoiser} alone give from_diffusers its model and its scheduler, or load "
+            f'subfolder="{denoiser}"; for all of it, write network(x, t, **condition) that calls them, in a '
+            "DiffusionODE, or put as_scheduler(solver, pipe.scheduler) into the pipeline."
+        )
 
 
 def join(noisy: Imported, clean: Imported, ratio: float | None, name: object) -> Imported:
