@@ -1,4 +1,4 @@
-"""Configs of all schedulers that are read, with the solver that is their method: the table of docs/diffusers.md."""
+"""Configs of all schedulers that are read, with the solver of their method: the table of docs/diffusers.md."""
 
 from __future__ import annotations
 
