@@ -146,8 +146,8 @@ def budget_cases(
 ) -> Iterator[Case]:
     """A fixed-grid solver within each budget of evaluations, an adaptive one at each tolerance.
 
-    An adaptive solver that has no rtol and atol to set is one case, as it is given. Raises StateError and
-    BudgetError for what cannot be asked of any method.
+    An adaptive solver without a tol, or rtol and atol, to set is one case, as it is given. Raises StateError
+    and BudgetError for what cannot be asked of any method.
     """
     check_solver(solver)
     check_problem(problem)
@@ -159,12 +159,13 @@ def budget_cases(
             yield Case(solver, repr(solver), name, f"nfe={budget}", grid)
         return
     whole = partial(Grid, ends, "adaptive")
-    if not (hasattr(solver, "rtol") and hasattr(solver, "atol")):
+    names = [name for name in ("tol", "rtol", "atol") if hasattr(solver, name)]
+    if not names:
         yield Case(solver, repr(solver), "adaptive", "as given", whole)
         return
     adaptive: Any = solver
     for tol in several("tolerances", tolerances, "tolerances such as [1e-2, 1e-4]", empty=True):
         if not 0 < real("a tolerance", tol) < math.inf:
             raise ValueError(f"a tolerance must be positive and finite, but got {tol!r}.")
-        run = replace(adaptive, rtol=tol, atol=tol)
+        run = replace(adaptive, **dict.fromkeys(names, tol))
         yield Case(run, repr(solver), "adaptive", f"tol={tol:g}", whole)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from flowsolve.ode import Scales
 from flowsolve.schedule import Grid, Phi, TwoPower, Variable, uniform_in
 from flowsolve.solver import Flow, Rule, Solver, Velocity
+from flowsolve_solvers.adaptive_unipc import AdaptiveUniPC
 from flowsolve_solvers.multistep import Adams
 from flowsolve_solvers.starts import CorrectedStart
 from flowsolve_solvers.unipc import UniPC
@@ -47,6 +48,23 @@ class TwoScales(Rule):
             return method, _named(uniform_in(nfe, sigma_max, sigma_min, variable=tau), scales)
         inner = uniform_in(nfe, s, sigma_min, variable=tau)
         return CorrectedStart(method, c), _named(Grid((sigma_max, *inner)), scales)
+
+    def reach(
+        self, tol: float, sigma_max: float, sigma_min: float, scales: Scales, max_nfe: int = 1000
+    ) -> tuple[Solver, Grid]:
+        """AdaptiveUniPC in VELOCITY of scale c, in τ of a = 0.35, from s = top √(std/tol) on.
+
+        What the start neglects is then some tol, as it falls with (top/s)². More points pay for a smaller tol:
+        2 down to std/100, 3 to std/1000, then 4.
+        """
+        std, top = scales.std, scales.top
+        c, points = math.sqrt(std * top), 2 if 100 * tol >= std else 3 if 1000 * tol >= std else 4
+        tau = TwoPower(std, 2 * top, 0.35, 0.35)
+        method = AdaptiveUniPC(tol, points, Velocity(c), max_nfe=max_nfe, variable=tau)
+        s = max(top * math.sqrt(std / tol), top)
+        if s >= 0.9 * sigma_max:
+            return method, _named(Grid((sigma_max, sigma_min)), scales)
+        return CorrectedStart(method, c), _named(Grid((sigma_max, s, sigma_min)), scales)
 
 
 def _named(grid: Grid, scales: Scales) -> Grid:

@@ -6,13 +6,17 @@ import argparse
 from functools import partial
 
 from flowsolve.cli import options
+from flowsolve.errors import WrongUse
 
 
 def add(c: argparse.ArgumentParser) -> None:
     c.add_argument("problem", nargs="?", default="digits")
     c.add_argument("--solver", default="default",
                    help="default chooses a solver and a grid; the others take --spacing")  # fmt: skip
-    c.add_argument("--nfe", type=int, default=20, metavar="N")
+    c.add_argument("--nfe", type=int, metavar="N", help="20; with --tol the most to spend, 1000")
+    c.add_argument(
+        "--tol", type=float, help="the RMS error to reach, instead of a budget; the default only"
+    )
     c.add_argument("--samples", type=int, default=64, metavar="N")
     c.add_argument("--first-seed", type=int, default=0, metavar="SEED")
     options.add_spacing(c, "karras")
@@ -29,8 +33,11 @@ def run(args: argparse.Namespace) -> int:
     from flowsolve.cli.spacings import find_spacing
     from flowsolve.solver.plugins import make_solver
 
-    options.positive(args, "nfe", "samples")
+    options.positive(args, *(["nfe"] if args.nfe is not None else []), "samples")
     solver = None if args.solver == "default" else make_solver(args.solver)
+    if args.tol is not None and solver is not None:
+        raise WrongUse("--tol is for the default; a solver has its tolerance in its own brackets.")
+    budget = args.nfe or (20 if args.tol is None else None)
     problem = options.find_problem(args)
     spacing = find_spacing(args.spacing[0], problem.clock)
     settings = options.find_settings(args)
@@ -53,11 +60,11 @@ def run(args: argparse.Namespace) -> int:
         with busy(f"{args.samples} samples of {problem!r}", args.quiet) as now:
             ode = Counted(problem.for_seeds(seeds, at.device), now)
             if solver is None:
-                done = driver.sample(ode, noise, nfe=args.nfe)
+                done = driver.sample(ode, noise, nfe=budget, tol=args.tol)
             elif solver.adaptive:
                 done = driver.sample(ode, noise, grid(1), solver)
             else:
-                done = driver.sample(ode, noise, grid, solver, nfe=args.nfe)
+                done = driver.sample(ode, noise, grid, solver, nfe=budget)
         folder.begin()
         values = save({"x": done.x.cpu().contiguous()})
         folder.file("samples.safetensors", lambda path: path.write_bytes(values))
