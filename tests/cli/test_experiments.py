@@ -110,7 +110,7 @@ def test_table2(tmp_path: Path) -> None:
 
 def test_edit(tmp_path: Path) -> None:
     text = done(
-        "edit", "--samples", "12", "--steps", "10", "--shown", "3", "--out", "out", cwd=tmp_path
+        "edit", "--samples", "4", "--steps", "5", "--shown", "2", "--out", "out", cwd=tmp_path
     )
     rows = read_jsonl(tmp_path / "out" / "rows.jsonl", EditRow)
     assert len(rows) == 15
