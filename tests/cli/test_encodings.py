@@ -33,7 +33,7 @@ def in_process(encoding: str, *args: str) -> tuple[int, bytes]:
         return code, said.getvalue()
 
 
-@pytest.mark.usefixtures("certified_once")
+@pytest.mark.usefixtures("certified_once", "png_only")
 @pytest.mark.parametrize("command", EVERY)
 def test_every_command_works(
     command: str,

@@ -17,6 +17,8 @@ from flowsolve.study.quality import QualityRow
 from flowsolve.study.round_trip import RoundTripRow
 from tests.cli.helpers import done, progress, table_of
 
+pytestmark = pytest.mark.usefixtures("png_only")
+
 
 def test_table1(tmp_path: Path, request: pytest.FixtureRequest) -> None:
     args = ["table1", "--steps", "5", "10", "--etas", "0", "1", "hat", "--samples", "24",
