@@ -36,6 +36,12 @@ class Rule(Values, ABC):
         """
         raise BudgetError(f"{self!r} chooses for a budget only: give nfe= instead of tol=.")
 
+    def menu(
+        self, nfe: int, sigma_max: float, sigma_min: float, scales: Scales
+    ) -> list[tuple[Solver, Grid]]:
+        """What is worth a trial on a network at this budget, `choose`'s first: by default that alone."""
+        return [self.choose(nfe, sigma_max, sigma_min, scales)]
+
 
 @cache
 def default_rule() -> Rule:
