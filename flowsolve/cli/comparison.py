@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from flowsolve.ode.precondition import Precondition
     from flowsolve.plot.look import Look
     from flowsolve.problems.base import Problem
+    from flowsolve.problems.perturbed import Perturbation
     from flowsolve.study.cases import Method
     from flowsolve.study.error import ErrorRow
     from flowsolve.study.series import Study
@@ -35,7 +36,7 @@ class Comparison:
 
     study   the rows, and orders;  labels: what the solvers were asked for as, by their reprs
     table   errors with their standard errors, orders and notes: text where printed, HTML in a notebook
-    figure  `plot.error_vs_nfe` of it; `draw(style="slides")` draws it in another way
+    figure  `plot.error_vs_nfe` of it, or `plot.error_by_perturbation` if there are several; `draw(style="slides")` draws it in another way
     """
 
     study: Study
@@ -48,9 +49,11 @@ class Comparison:
     def draw(self, title: str = "", **look: Unpack[Look]) -> Figure:
         """The figure, with a title and the options of every figure."""
         from flowsolve.plot.error import error_vs_nfe
+        from flowsolve.plot.perturbed import error_by_perturbation
 
         named: Look = {"labels": self.labels, **look}
-        return error_vs_nfe(self.study, title, **named)
+        draw = error_by_perturbation if len(self.study.perturbations) > 1 else error_vs_nfe
+        return draw(self.study, title, **named)
 
     @property
     def table(self) -> Report:
@@ -94,6 +97,7 @@ def compare(
     solvers: str | Iterable[str | Method] = SOLVERS,
     nfe: Sequence[int] = NFE,
     *,
+    perturb: str | Iterable[str | Perturbation] = (),
     path: str | Path | None = None,
     on_row: Callable[[ErrorRow, int, int], None] | None = None,
     **settings: Unpack[Settings],
@@ -106,6 +110,8 @@ def compare(
     solvers     as on the command line, "default euler@log_snr heun@karras", or a sequence of such names,
                 solvers (on karras), rules and pairs (solver, spacing)
     nfe         budgets of evaluations
+    perturb     the network disturbed, beside the one as it is: "gaussian:0.01, int8, reuse:2", or a sequence
+                of such names and Perturbations
     path        a file of rows, which is continued if the network has a digest (`NetworkProblem`)
     on_row      called with each row, how many are done and how many there will be
     settings    the seeds 0 to 63 and float32 unless told otherwise
@@ -114,6 +120,7 @@ def compare(
     Raises NetworkError, StateError and NameUnknown as those things do elsewhere.
     """
     from flowsolve.cli.options import find_methods, find_names
+    from flowsolve.cli.perturbations import find_perturbations
     from flowsolve.study.runner import collect
     from flowsolve.study.series import Study
     from flowsolve.study.studies import work_precision_tasks
@@ -125,9 +132,17 @@ def compare(
     for one in listed:
         methods += find_methods([one], ["own"], problem) if isinstance(one, str) else [one]
     run: Settings = {"seeds": range(64), **settings}
-    tasks = work_precision_tasks(methods, problem, nfe, **run)
+    problems = with_perturbations(problem, find_perturbations(perturb))
+    tasks = [task for one in problems for task in work_precision_tasks(methods, one, nfe, **run)]
     names = find_names([one for one in listed if isinstance(one, str)])
     return Comparison(Study(collect(tasks, path, on_row)), names)
+
+
+def with_perturbations(problem: Problem, perturbations: Sequence[Perturbation]) -> list[Problem]:
+    """The problem, and the same under each of the perturbations."""
+    from flowsolve.problems.perturbed import PerturbedProblem
+
+    return [problem, *(PerturbedProblem(problem, one) for one in perturbations)]
 
 
 def _problem(network: Any, prediction: Any, event: Sequence[int] | None) -> Problem:
