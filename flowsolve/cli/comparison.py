@@ -36,7 +36,8 @@ class Comparison:
 
     study   the rows, and orders;  labels: what the solvers were asked for as, by their reprs
     table   errors with their standard errors, orders and notes: text where printed, HTML in a notebook
-    figure  `plot.error_vs_nfe` of it, or `plot.error_by_perturbation` if there are several; `draw(style="slides")` draws it in another way
+    figure  `plot.error_vs_nfe` of it, with perturbations `plot.error_by_perturbation`; `draw(style="slides")`
+            draws it in another way
     """
 
     study: Study

@@ -74,7 +74,7 @@ class GaussianError(WithError):
     """
 
     def error(self, eps: Tensor, sigma: float) -> Tensor:
-        size = eps.flatten(1).square().mean(1).sqrt() * self.size
+        size = eps.reshape(len(eps), -1).square().mean(1).sqrt() * self.size
         return self.source(eps, sigma, sigma) * size.reshape(-1, *[1] * (eps.ndim - 1))
 
 
@@ -148,7 +148,7 @@ class Quantised(Disturbed):
 
     def answer(self, ask: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
         out = ask(x)
-        each = out.flatten(1)
+        each = out.reshape(len(out), -1)
         low = each.amin(1, keepdim=True)
         h = (each.amax(1, keepdim=True) - low) / (self.levels - 1)
         return ((each - low) / h).round_().mul_(h).add_(low).where(h != 0, each).reshape(out.shape)
@@ -159,9 +159,9 @@ class Reused(Disturbed):
 
     every  k; 1 asks at every evaluation
 
-    A run begins with an empty memory, and one of its own: `solve` and `sample` take the copy that
-    `with_forward_hook` makes. Outside of a run the network is always asked, and also for a state of another shape
-    than its last one. Evaluations that ask no network are in no count. Raises ValueError for k below 1.
+    A run has a memory of its own, empty at first: `solve` and `sample` take the copy that `with_forward_hook`
+    makes. Outside of a run the network is always asked, as it is for a state of another shape than the last.
+    Evaluations that ask no network are in no count. Raises ValueError for k below 1.
     """
 
     def __init__(self, ode: ODE, every: int) -> None:

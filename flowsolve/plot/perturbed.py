@@ -24,8 +24,8 @@ GREY = {"color": "0.75", "marker": "None", "lw": 0.9}
 def error_by_perturbation(study: Study, title: str = "", **look: Unpack[Look]) -> Figure:
     """RMS error against evaluations, log-log, a panel for each perturbation, all with the same axes.
 
-    In grey, without a marker and with the same dashes: the same solver on the network as it is. Bars are standard
-    errors over the samples.
+    In grey, without a marker: the same solvers on the network as it is. Bars are standard errors over the
+    samples.
     """
     from flowsolve.study.series import UNPERTURBED, Study
 
@@ -51,6 +51,8 @@ def error_by_perturbation(study: Study, title: str = "", **look: Unpack[Look]) -
         for axes in panels[len(parts) :]:
             axes.set_axis_off()
         if look.get("ax") is None:
+            if len(parts) > 1 and "" in parts:
+                panels[0].plot([], [], label=f"grey: {UNPERTURBED}", **GREY)
             handles, labels = panels[0].get_legend_handles_labels()
             figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False)
         first = next(

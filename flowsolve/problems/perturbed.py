@@ -88,9 +88,9 @@ PERTURBATIONS = (gaussian, constant, bfloat16, float16, int8, reuse)
 class PerturbedProblem(Wrapped, Problem):
     """A problem under a perturbation. Studies measure its errors against the trajectories of `problem`.
 
-    The network of a NetworkProblem is disturbed itself. Errors that follow from seeds need `for_seeds(seeds)`, which
-    studies call. Raises StateError unless problem is a Problem, perturbation a Perturbation, and for a problem
-    that is perturbed already: `Perturbation.wrap` can do two things.
+    The network of a NetworkProblem is disturbed itself. Errors that follow from seeds need `for_seeds(seeds)`,
+    which studies call. Raises StateError unless problem is a Problem and perturbation a Perturbation, and for a
+    problem that is perturbed already: `Perturbation.wrap` can do two things.
     """
 
     exact = False

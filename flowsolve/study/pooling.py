@@ -48,7 +48,7 @@ def _check_blocks(block: Sequence[ErrorRow]) -> None:
     """Raise ResultsError unless the rows differ in their seeds alone, and share none."""
     row = block[0]
     what = f"the rows of {row.solver}, {row.spacing}, {row.asked} cannot be pooled"
-    for name in (n for n in row.KEY if n != "seeds"):
+    for name in ("perturb", *(n for n in row.KEY if n != "seeds")):
         found = sorted({str(getattr(r, name)) for r in block})
         if len(found) > 1:
             raise ResultsError(
