@@ -1,10 +1,10 @@
 """Small measurements behind docs/perturbed.md, in float64: gains, orders, and what the network predicts.
 
-    python benchmarks/perturbed_theory.py factors      one step's share of a constant error, and its formula
-    python benchmarks/perturbed_theory.py gains        what errors of size 1 become on data N(0, 1)
-    python benchmarks/perturbed_theory.py orders       slopes under every perturbation: minutes
-    python benchmarks/perturbed_theory.py predictions  bfloat16, int8 and reuse by what the network predicts
-    python benchmarks/perturbed_theory.py half         networks in bfloat16 inside against their rounded answers
+python benchmarks/perturbed_theory.py factors      one step's share of a constant error, and its formula
+python benchmarks/perturbed_theory.py gains        what errors of size 1 become on data N(0, 1)
+python benchmarks/perturbed_theory.py orders       slopes under every perturbation: minutes
+python benchmarks/perturbed_theory.py predictions  bfloat16, int8 and reuse by what the network predicts
+python benchmarks/perturbed_theory.py half         networks in bfloat16 inside against their rounded answers
 """
 
 from __future__ import annotations
@@ -12,13 +12,21 @@ from __future__ import annotations
 import math
 import sys
 from functools import partial
+from itertools import pairwise
 
 import torch
 from perturbed import charts, measured, tau_of
 from torch import Tensor
 
 import flowsolve as fs
-from flowsolve.problems import Digits, Letters, NetworkProblem, PerturbedProblem, Problem, exact_network
+from flowsolve.problems import (
+    Digits,
+    Letters,
+    NetworkProblem,
+    PerturbedProblem,
+    Problem,
+    exact_network,
+)
 from flowsolve.problems.perturbed import bfloat16, constant, gaussian, int8, reuse
 from flowsolve.schedule import uniform_in
 from flowsolve.solver.rule import default_rule
@@ -36,6 +44,7 @@ class Impulses(fs.ODE):
         self.at, self.far = {s: i for i, s in enumerate(grid)}, far
 
     def eps(self, x: Tensor, sigma: float) -> Tensor:
+        """With the error."""
         e = x / sigma if self.far else x * sigma / (1 + sigma**2)
         e = e.clone()
         e[self.at[sigma]] += 1
@@ -68,7 +77,10 @@ def factors() -> None:
         cells, off = [], 0.0
         for k in (1, 2, 3, 4):
             method = Adams(k, fs.DATA, guard=None)
-            shift = [float(response(method, fs.Grid(grid[:n]), True).sum()) / grid[n - 1] for n in (10, 11)]
+            shift = [
+                float(response(method, fs.Grid(grid[:n]), True).sum()) / grid[n - 1]
+                for n in (10, 11)
+            ]
             found = (shift[0] - shift[1]) / math.log(r)
             off = max(off, abs(found - factor(k, r)))
             cells.append(f"{found:.2f}")
@@ -81,13 +93,26 @@ def gains() -> None:
     for name, tau in (("log σ", fs.LOG_SIGMA), ("two powers", TINY)):
         for n in (5, 8, 12, 20, 50):
             grid = uniform_in(n, *ENDS, variable=tau)
-            print(f"{name}, {n}; ratio of the first levels {grid[0] / grid[1]:.2f}, {grid[1] / grid[2]:.2f}")
+            print(
+                f"{name}, {n}; ratio of the first levels {grid[0] / grid[1]:.2f}, {grid[1] / grid[2]:.2f}"
+            )
             for chart, made in charts(1.0).items():
                 each = [response(Adams(k, made, tau, guard=None), grid) for k in (1, 2, 3, 4)]
-                print("   ", chart, *map(_shown, each), "guarded 3:", _shown(response(Adams(3, made, tau), grid)))
+                print(
+                    "   ",
+                    chart,
+                    *map(_shown, each),
+                    "guarded 3:",
+                    _shown(response(Adams(3, made, tau), grid)),
+                )
     for n in (5, 8, 12, 20, 50):
         solver, grid = default_rule().choose(n, *ENDS, fs.Scales(1, 1))
-        print("default", n, f"asked from σ = {grid[0] if n >= 16 else grid[1]:.3g}", _shown(response(solver, grid)))
+        print(
+            "default",
+            n,
+            f"asked from σ = {grid[hasattr(solver, 'method')]:.3g}",
+            _shown(response(solver, grid)),
+        )
 
 
 def _shown(e: Tensor) -> str:
@@ -111,9 +136,19 @@ def orders() -> None:
         for k in (1, 2, 3, 4):
             method = Adams(k, chart, tau, RK4(fs.LOG_SIGMA) if k > 1 else None, guard=None)
             counts = [12 * 2**i for i in range(7)]
-            found = [errors(one, truth, x, method, uniform_in(n, p.sigma_max, p.sigma_min, variable=tau)) for n in counts]
-            slopes = [math.log2(a / b) for a, b in zip(found, found[1:], strict=False)]
-            print(by.name if by else "exact", k, *(f"{e:.1e}" for e in found), "|", *(f"{s:.2f}" for s in slopes), flush=True)
+            found = [
+                errors(one, truth, x, method, uniform_in(n, p.sigma_max, p.sigma_min, variable=tau))
+                for n in counts
+            ]
+            slopes = [math.log2(a / b) for a, b in pairwise(found)]
+            print(
+                by.name if by else "exact",
+                k,
+                *(f"{e:.1e}" for e in found),
+                "|",
+                *(f"{s:.2f}" for s in slopes),
+                flush=True,
+            )
 
 
 def predictions() -> None:
@@ -142,7 +177,9 @@ def predictions() -> None:
 def half() -> None:
     """The RMS error of ε, relative to its RMS: the network run in bfloat16, and only its ends rounded."""
     for p in (Digits(), Letters().for_seeds(range(32))):
-        run = fs.DiffusionODE(p.network, p.precondition, condition=p.condition, dtype=torch.bfloat16)
+        run = fs.DiffusionODE(
+            p.network, p.precondition, condition=p.condition, dtype=torch.bfloat16
+        )
         x = p.start(range(32), torch.float32)
         for sigma in (100.0, 10.0, 1.0, 0.1, 0.02):
             at = fs.solve(p, x, fs.log_snr(30, p.sigma_max, sigma), Adams(3)).x
@@ -153,4 +190,10 @@ def half() -> None:
 
 
 if __name__ == "__main__":
-    {"factors": factors, "gains": gains, "orders": orders, "predictions": predictions, "half": half}[sys.argv[1]]()
+    {
+        "factors": factors,
+        "gains": gains,
+        "orders": orders,
+        "predictions": predictions,
+        "half": half,
+    }[sys.argv[1]]()

@@ -25,6 +25,12 @@ if TYPE_CHECKING:
     from flowsolve.study.series import Study
     from flowsolve.study.settings import Settings
 
+    class Compared(Settings, total=False):
+        """The keywords of `compare`: those of every study, and the perturbations."""
+
+        perturb: str | Iterable[str | Perturbation]
+
+
 SOLVERS = "default euler@log_snr heun@karras dpmsolverpp2m@log_snr unipc:points=3@log_snr"
 NFE = (5, 6, 8, 10, 12, 16, 24, 40)
 FARTHEST = 999.0  # σ of flow matching at t = 0.999, for networks that are trained to σ = ∞ and 0
@@ -98,10 +104,9 @@ def compare(
     solvers: str | Iterable[str | Method] = SOLVERS,
     nfe: Sequence[int] = NFE,
     *,
-    perturb: str | Iterable[str | Perturbation] = (),
     path: str | Path | None = None,
     on_row: Callable[[ErrorRow, int, int], None] | None = None,
-    **settings: Unpack[Settings],
+    **settings: Unpack[Compared],
 ) -> Comparison:
     """RMS error against evaluations of several solvers on a network: study, table and figure.
 
@@ -111,11 +116,10 @@ def compare(
     solvers     as on the command line, "default euler@log_snr heun@karras", or a sequence of such names,
                 solvers (on karras), rules and pairs (solver, spacing)
     nfe         budgets of evaluations
-    perturb     the network disturbed, beside the one as it is: "gaussian:0.01, int8, reuse:2", or a sequence
-                of such names and Perturbations
     path        a file of rows, which is continued if the network has a digest (`NetworkProblem`)
     on_row      called with each row, how many are done and how many there will be
-    settings    the seeds 0 to 63 and float32 unless told otherwise
+    settings    the seeds 0 to 63 and float32 unless told otherwise; and perturb, the network disturbed beside
+                the one as it is: "gaussian:0.01, int8, reuse:2", or a sequence of such names and Perturbations
 
     It goes between the levels that the network was trained on (`ode.sigma_range`), at most from 999 to 1/999.
     Raises NetworkError, StateError and NameUnknown as those things do elsewhere.
@@ -132,8 +136,8 @@ def compare(
     methods: list[Method] = []
     for one in listed:
         methods += find_methods([one], ["own"], problem) if isinstance(one, str) else [one]
-    run: Settings = {"seeds": range(64), **settings}
-    problems = with_perturbations(problem, find_perturbations(perturb))
+    problems = with_perturbations(problem, find_perturbations(settings.pop("perturb", ())))
+    run: Any = {"seeds": range(64), **settings}
     tasks = [task for one in problems for task in work_precision_tasks(methods, one, nfe, **run)]
     names = find_names([one for one in listed if isinstance(one, str)])
     return Comparison(Study(collect(tasks, path, on_row)), names)

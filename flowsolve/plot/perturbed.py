@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from flowsolve.study.error import ErrorRow
     from flowsolve.study.series import Study
 
-GREY = {"color": "0.75", "marker": "None", "lw": 0.9}
+GREY: dict[str, Any] = {"color": "0.75", "marker": "None", "lw": 0.9}
 
 
 def error_by_perturbation(study: Study, title: str = "", **look: Unpack[Look]) -> Figure:

@@ -133,7 +133,7 @@ class PerturbedProblem(Wrapped, Problem):
         other._set(self._plain.for_seeds(seeds, device), seeds)
         return other
 
-    def between(self, sigma_max: float, sigma_min: float) -> PerturbedProblem:  # type: ignore[override]
+    def between(self, sigma_max: float, sigma_min: float) -> PerturbedProblem:
         """The same problem from sigma_max to sigma_min, under the same perturbation."""
         return PerturbedProblem(self._plain.between(sigma_max, sigma_min), self._by)
 
