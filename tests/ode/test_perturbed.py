@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from flowsolve import (
+    DATA,
     LOG_SIGMA,
     ODE,
     VPSDE,
@@ -29,7 +30,7 @@ from flowsolve import (
 )
 from flowsolve.errors import StateError
 from flowsolve.ode import ConstantError, GaussianError, Quantised, Reused, Rounded
-from flowsolve.problems import Digits, Letters, Mixture, exact_network
+from flowsolve.problems import Digits, Gaussian, Letters, Mixture, exact_network
 from flowsolve_solvers import RK4, Adams, Euler, Heun, Torchdiffeq
 from tests.helpers import Asked, says
 
@@ -333,3 +334,40 @@ def test_samples_too() -> None:
     noise = torch.randn(4, 1, 8, 8, generator=torch.Generator().manual_seed(0))
     run = sample(Reused(DIGITS, 2), noise, karras(6, 157.0, 0.02).to_zero(), Euler())
     assert run.nfe == 4
+
+
+# -------------------------------------------------------------- what docs/perturbed.md derives
+
+
+@pytest.mark.parametrize("scale", [0.3, 1.0, 5.0])
+def test_a_constant_error_shifts_the_ends_of_gaussian_data(scale: float) -> None:
+    """By δ c s asinh(σ/s) between two levels, for N(0, s²)."""
+    data = Gaussian((0.0,), ((scale**2,),), sigma_max=80.0, sigma_min=0.002)
+    x = data.start(SEEDS, torch.float64)
+    ode = ConstantError(data, 0.01, SeededNoise(SEEDS))
+    end = solve(ode, x, log_snr(200, 80.0, 0.002), RK4(LOG_SIGMA)).x
+    c = SeededNoise(SEEDS)(x, 0.0, 0.0)
+    # at σ_min the shift is √(s²+σ²) asinh, and σ_min is far below s
+    shift = -0.01 * c * scale * (math.asinh(80 / scale) - math.asinh(0.002 / scale))
+    torch.testing.assert_close(end - data.flow(x, 80.0, 0.002), shift, rtol=1e-4, atol=0)
+
+
+@pytest.mark.parametrize("r", [1.5, 3.0, 5.0])
+def test_far_from_the_data_a_step_of_the_data_chart_has_its_share_of_it(r: float) -> None:
+    """(r-1)/L of one point and (r-1)²(1-L)/L² of two, L = log r, in units of an exact step's."""
+
+    class Point(ODE):
+        def eps(self, x: Tensor, sigma: float) -> Tensor:
+            return x / sigma + 1
+
+    step = math.log(r)
+    shares = ((r - 1) / step, (r - 1) ** 2 * (1 - step) / step**2)
+    grid, x = Grid([r**-i for i in range(7)]), torch.zeros(1, 1, dtype=torch.float64)
+    for points, share in enumerate(shares, 1):
+        path = solve(Point(), x, grid, Adams(points, DATA, guard=None), keep=1).path
+        z = [float(p.x) / p.sigma for p in path[-2:]]
+        assert z[0] - z[1] == pytest.approx(share * step, rel=1e-10)
+    # in the noise chart the exact solution, σ times log σ, is a polynomial of two points: once begun it stays
+    path = solve(Point(), x, Grid([1.2**-i for i in range(40)]), Adams(2, guard=None), keep=1).path
+    z = [float(p.x) / p.sigma for p in path[-2:]]
+    assert z[0] - z[1] == pytest.approx(math.log(1.2), rel=1e-3)
