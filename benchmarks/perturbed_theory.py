@@ -1,10 +1,13 @@
 """Small measurements behind docs/perturbed.md, in float64: gains, orders, and what the network predicts.
 
-python benchmarks/perturbed_theory.py factors      one step's share of a constant error, and its formula
-python benchmarks/perturbed_theory.py gains        what errors of size 1 become on data N(0, 1)
-python benchmarks/perturbed_theory.py orders       slopes under every perturbation: minutes
-python benchmarks/perturbed_theory.py predictions  bfloat16, int8 and reuse by what the network predicts
-python benchmarks/perturbed_theory.py half         networks in bfloat16 inside against their rounded answers
+    python benchmarks/perturbed_theory.py factors      a step's share of a constant error, and its formula
+    python benchmarks/perturbed_theory.py gains        what errors of size 1 become on data N(0, 1)
+    python benchmarks/perturbed_theory.py orders       slopes under every perturbation: minutes
+    python benchmarks/perturbed_theory.py predictions  bfloat16, int8 and reuse by what the network predicts
+    python benchmarks/perturbed_theory.py corrector    UniPC and Adams in bfloat16, with a start and without
+    python benchmarks/perturbed_theory.py half         networks in bfloat16 inside, or only rounded at their ends
+
+An error is the geometric mean of the samples' RMS errors.
 """
 
 from __future__ import annotations
@@ -31,7 +34,7 @@ from flowsolve.problems.perturbed import bfloat16, constant, gaussian, int8, reu
 from flowsolve.schedule import uniform_in
 from flowsolve.solver.rule import default_rule
 from flowsolve.study import reference
-from flowsolve_solvers import RK4, Adams
+from flowsolve_solvers import RK4, Adams, CorrectedStart, UniPC
 
 TINY = fs.TwoPower(1, 2, 0.35, 0.35)  # the default's, for data of scale 1
 ENDS = (157.0, 0.01)
@@ -189,11 +192,26 @@ def half() -> None:
             print(p.name, sigma, *(f"{e:.4f}" for e in found))
 
 
+def corrector() -> None:
+    """20 evaluations of two networks in float32 as they are, and in bfloat16."""
+    for name in ("digits", "letters"):
+        p, seeds = measured(name), range(1000, 1032)
+        x, plain = p.start(seeds, torch.float32), p.for_seeds(seeds)
+        truth = reference(plain, x, p.sigma_max, p.sigma_min, tolerance=1e-5).x.float()
+        rounded = PerturbedProblem(p, bfloat16()).for_seeds(seeds)
+        c = math.sqrt(p.scales.std * p.scales.top)
+        tau = fs.TwoPower(p.scales.std, 2 * p.scales.top, 0.3, 0.3)
+        default, grid = default_rule().choose(20, p.sigma_max, p.sigma_min, p.scales)
+        adams = Adams(3, fs.Flow(c), tau, guard=None)
+        whole = uniform_in(20, p.sigma_max, p.sigma_min, variable=tau)
+        for what, method, at in (
+            ("UniPC, start", default, grid),
+            ("Adams, start", CorrectedStart(adams, c), grid),
+            ("UniPC", UniPC(3, fs.Flow(c), variable=tau, guard=None), whole),
+            ("Adams", adams, whole),
+        ):
+            print(name, what, *(f"{errors(q, truth, x, method, at):.1e}" for q in (plain, rounded)))
+
+
 if __name__ == "__main__":
-    {
-        "factors": factors,
-        "gains": gains,
-        "orders": orders,
-        "predictions": predictions,
-        "half": half,
-    }[sys.argv[1]]()
+    {f.__name__: f for f in (factors, gains, orders, predictions, corrector, half)}[sys.argv[1]]()

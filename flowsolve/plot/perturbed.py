@@ -53,8 +53,14 @@ def error_by_perturbation(study: Study, title: str = "", **look: Unpack[Look]) -
         if look.get("ax") is None:
             if len(parts) > 1 and "" in parts:
                 panels[0].plot([], [], label=f"grey: {UNPERTURBED}", **GREY)
-            handles, labels = panels[0].get_legend_handles_labels()
-            figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False)
+            named = {
+                label: handle
+                for axes in panels
+                for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
+            }
+            figure.legend(
+                [*named.values()], [*named], loc="outside lower center", ncols=2, frameon=False
+            )
         first = next(
             (r for lines in series.values() for some in lines.values() for r in some), None
         )
