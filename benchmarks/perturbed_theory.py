@@ -5,7 +5,8 @@
     python benchmarks/perturbed_theory.py orders       slopes under every perturbation: minutes
     python benchmarks/perturbed_theory.py predictions  bfloat16, int8 and reuse by what the network predicts
     python benchmarks/perturbed_theory.py corrector    UniPC and Adams in bfloat16, with a start and without
-    python benchmarks/perturbed_theory.py half         networks in bfloat16 inside, or only rounded at their ends
+    python benchmarks/perturbed_theory.py half         networks in bfloat16 inside, or rounded at their ends
+    python benchmarks/perturbed_theory.py far          the error in ε of three networks far from the data
 
 An error is the geometric mean of the samples' RMS errors.
 """
@@ -27,7 +28,9 @@ from flowsolve.problems import (
     Letters,
     NetworkProblem,
     PerturbedProblem,
+    Photos,
     Problem,
+    Signals,
     exact_network,
 )
 from flowsolve.problems.perturbed import bfloat16, constant, gaussian, int8, reuse
@@ -213,5 +216,27 @@ def corrector() -> None:
             print(name, what, *(f"{errors(q, truth, x, method, at):.1e}" for q in (plain, rounded)))
 
 
+def far() -> None:
+    """RMS error of ε, where the data's mean and covariance say what it is; the part common to all samples."""
+    for p in (Digits(), Signals(), Photos()):
+        data = p.data().double().flatten(1)
+        mean = data.mean(0)
+        values, vectors = torch.linalg.eigh(torch.cov(data.T))
+        chosen = torch.randint(len(data), (256,), generator=torch.Generator().manual_seed(0))
+        noise = fs.unit_noise(range(256), p.event, torch.float64).flatten(1)
+        for sigma in (0.95 * p.sigma_max, 60.0, 30.0, 15.0):
+            x = data[chosen] + sigma * noise
+            best = mean + ((x - mean) @ vectors * (values / (values + sigma**2))) @ vectors.T
+            found = p.x0(x.float().reshape(256, *p.event), sigma).double().flatten(1)
+            off = (found - best) / sigma
+            print(
+                p.name,
+                f"{sigma:.0f}",
+                *(f"{e.square().mean().sqrt():.4f}" for e in (off, off.mean(0))),
+            )
+
+
 if __name__ == "__main__":
-    {f.__name__: f for f in (factors, gains, orders, predictions, corrector, half)}[sys.argv[1]]()
+    {f.__name__: f for f in (factors, gains, orders, predictions, corrector, half, far)}[
+        sys.argv[1]
+    ]()
