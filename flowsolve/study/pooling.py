@@ -14,7 +14,8 @@ from flowsolve.study.settings import seeds_of
 def pool(block: Sequence[ErrorRow]) -> ErrorRow:
     """One row for several blocks of seeds: median and p90 are averages, the others exact.
 
-    Raises ResultsError for rows that cannot be: of one seed twice, or of two problems, dtypes or versions.
+    Raises ResultsError for rows that cannot be: of one seed twice, or of two problems, perturbations, dtypes or
+    versions.
     """
     n = sum(r.samples for r in block)
 

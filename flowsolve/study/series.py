@@ -58,7 +58,8 @@ class Study:
     def series(self) -> dict[tuple[str, str], list[ErrorRow]]:
         """The measured rows of each (solver, spacing), by evaluations; blocks of seeds pooled.
 
-        Raises ResultsError for rows that cannot be: of one seed twice, or of two problems, dtypes or versions.
+        Raises ResultsError for rows that cannot be: of one seed twice, or of two problems, perturbations,
+        dtypes or versions.
         """
         groups: dict[tuple[str, str], dict[str, list[ErrorRow]]] = {}
         for row in self.rows:

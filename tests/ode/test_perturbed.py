@@ -12,6 +12,7 @@ from torch import Tensor
 
 from flowsolve import (
     DATA,
+    FLOW,
     LOG_SIGMA,
     ODE,
     VPSDE,
@@ -31,7 +32,7 @@ from flowsolve import (
 from flowsolve.errors import StateError
 from flowsolve.ode import ConstantError, GaussianError, Quantised, Reused, Rounded
 from flowsolve.problems import Digits, Gaussian, Letters, Mixture, exact_network
-from flowsolve_solvers import RK4, Adams, Euler, Heun, Torchdiffeq
+from flowsolve_solvers import RK4, Adams, Euler, Heun, Torchdiffeq, UniPC
 from tests.helpers import Asked, says
 
 SEEDS = range(6)
@@ -292,6 +293,26 @@ def test_an_answer_used_again_makes_every_method_first_order(solver: Solver) -> 
         rms(solve(Reused(PROBLEM, 3), X, log_snr(n, 1.0, 0.2), solver).x - fine) for n in (60, 240)
     )
     assert math.log(coarse / finer) / math.log(4) == pytest.approx(1, abs=0.1)
+
+
+@pytest.mark.parametrize("every", [2, 3])
+@pytest.mark.parametrize("solver", [Adams(), Adams(3, FLOW), UniPC(3)], ids=repr)
+def test_a_multistep_method_then_has_this_share_of_the_error_of_ddim(
+    solver: Solver, every: int
+) -> None:
+    """(k - 1)/k, with as many answers."""
+    fine = solve(PROBLEM, X, log_snr(900, 1.0, 0.2), RK4(LOG_SIGMA)).x
+    ddim = solve(PROBLEM, X, log_snr(100, 1.0, 0.2), Euler())
+    again = solve(Reused(PROBLEM, every), X, log_snr(100 * every, 1.0, 0.2), solver)
+    assert again.nfe == ddim.nfe == 100
+    share = rms(again.x - fine) / rms(ddim.x - fine)
+    assert share == pytest.approx((every - 1) / every, rel=0.05)
+
+
+def test_heun_whose_second_answer_is_the_first_again_is_ddim() -> None:
+    grid = log_snr(9, 1.0, 0.2)
+    again = solve(Reused(PROBLEM, 2), X, grid, Heun()).x
+    torch.testing.assert_close(again, solve(PROBLEM, X, grid, Euler()).x, rtol=1e-12, atol=0)
 
 
 # ------------------------------------------------------------------------------------------ wrong
