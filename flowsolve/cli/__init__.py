@@ -4,7 +4,7 @@ parser      what the command accepts, and its exit codes
 commands    one file a command: its options and what it does
 comparison  compare: what the command of that name does, for a network in Python
 options     options that several commands share, made into what they name
-spacings    grids by name
+spacings    grids by name;  perturbations: errors of a network by name
 output      the folder of results: locked, grown, never overwritten unasked
 show        what is printed: tables, CSV, JSON, in any encoding
 progress    signs of life from what has no rows

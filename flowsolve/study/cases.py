@@ -115,7 +115,9 @@ def rule_cases(rule: Rule, problem: Problem, nfe: Sequence[int]) -> Iterator[Cas
     check_problem(problem)
     scales = known_scales(problem, problem.event)
     for budget in counts("nfe", nfe, empty=True):
-        solver, grid = rule.choose(budget, problem.sigma_max, problem.sigma_min, scales)
+        solver, grid = rule.choose(
+            budget * problem.lasts, problem.sigma_max, problem.sigma_min, scales
+        )
         yield Case(solver, repr(rule), grid.name, f"nfe={budget}", partial(Grid, grid, grid.name))
 
 
@@ -155,7 +157,7 @@ def budget_cases(
     if not solver.adaptive:
         name = _name(spacing)
         for budget in nfe:
-            grid = partial(fit, solver, budget, lambda n: spacing(n, *ends))
+            grid = partial(fit, solver, budget * problem.lasts, lambda n: spacing(n, *ends))
             yield Case(solver, repr(solver), name, f"nfe={budget}", grid)
         return
     whole = partial(Grid, ends, "adaptive")
