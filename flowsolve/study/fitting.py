@@ -13,20 +13,19 @@ if TYPE_CHECKING:
 
     from flowsolve.ode.base import ODE
 
-REACH = 3  # answers that a fitted step combines
-RIDGE = 1e-3
+RIDGE = 1e-5
 PASSES = 4
 
 
 def fit(
-    table: Table, ode: ODE, x: Tensor, truth: Mapping[float, Tensor], first: int
+    table: Table, ode: ODE, x: Tensor, truth: Mapping[float, Tensor], first: int, reach: int = 3
 ) -> tuple[Table, Tensor]:
     """Each step's weights by least squares, and the answer: x̄_t = x̄_s + (the method's step) + Σ δ_j d_j.
 
-    The d_j are the differences of the newest three x₀ and of the newest three ε, so that a step stays exact where
-    either is constant. δ minimises Σ |x̄_t - truth|, of the first samples, with a ridge that holds it near 0, by
-    least squares whose weights are 1/|residual| of the pass before. The next step goes on from the fitted state,
-    where the network is asked: `table`'s number of evaluations in all.
+    The d_j are the differences of the newest `reach` x₀ and of the newest `reach` ε, so that a step stays exact
+    where either is constant. δ minimises Σ |x̄_t - truth|, of the first samples, with a ridge that holds it near
+    0, by least squares whose weights are 1/|residual| of the pass before. The next step goes on from the fitted
+    state, where the network is asked: as many evaluations as the table has.
 
     truth  x̄ of the solution by level; a step to a level that it has not, or with one answer, stays as it is
     first  samples that are fitted to; the others only come along
@@ -41,7 +40,7 @@ def fit(
         if before in after and sigma < (before or 0.0):
             made = _sum(states[before], row, after[before])
             if sigma in truth:
-                made = _fitted(made, known, probes, table.sigmas, truth[sigma], first)
+                made = _fitted(made, known, probes, table.sigmas, truth[sigma][:first], reach)
         state = _combined(made, known)
         if len(known) > len(table.sigmas):
             break
@@ -51,7 +50,9 @@ def fit(
         states[sigma] = made if before in after and sigma in after else after.get(sigma, made)
         before = sigma
     nodes = [*(states[level] for level in table.levels[1:-1]), made]
-    ended = replace(table, solver=f"{table.solver}, fitted", probes=tuple(probes), nodes=tuple(nodes))
+    ended = replace(
+        table, solver=f"{table.solver}, fitted", probes=tuple(probes), nodes=tuple(nodes)
+    )
     return ended, state
 
 
@@ -61,25 +62,23 @@ def _fitted(
     probes: Sequence[WeightRow],
     sigmas: Sequence[float],
     truth: Tensor,
-    first: int,
+    reach: int,
 ) -> WeightRow:
     """The row with the δ added that bring its state nearest to the truth."""
     import torch
 
-    k = len(known) - 1
+    k, first = len(known) - 1, len(truth)
+    known = [v[:first].double() for v in known]
     directions: list[WeightRow] = []
-    for i in range(k, max(k - REACH + 1, 1), -1):  # ε_i - ε_{i-1} and D_i - D_{i-1}
-        eps = _unit(i, k) , _unit(i - 1, k)
-        data = [
+    for i in range(k, max(k - reach + 1, 1), -1):
+        newer, older = (
             _sum(probes[j - 1], tuple(-sigmas[j - 1] * w for w in _unit(j, k))) for j in (i, i - 1)
-        ]
-        directions += [_sum(eps[0], (), eps[1]), _sum(data[0], (), data[1])]
+        )
+        directions += [_sum(_unit(i, k), (), _unit(i - 1, k)), _sum(newer, (), older)]
     if not directions:
         return row
-    off = (truth - _combined(row, known).double())[:first].reshape(first, -1)
-    features = torch.stack(
-        [_combined(d, known).double()[:first].reshape(first, -1) for d in directions]
-    )
+    off = (truth.double() - _combined(row, known)).reshape(first, -1)
+    features = torch.stack([_combined(d, known).reshape(first, -1) for d in directions])
     size = features.square().mean((1, 2)).sqrt().clamp_min(1e-300)
     features = features / size[:, None, None]
     delta, weights = features.new_zeros(len(directions)), off.new_ones(first)

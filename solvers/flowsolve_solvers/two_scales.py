@@ -55,13 +55,15 @@ class TwoScales(Rule):
     def menu(
         self, nfe: int, sigma_max: float, sigma_min: float, scales: Scales
     ) -> list[tuple[Solver, Grid]]:
-        """The choice; Adams and UniPC in both charts, for three powers a and two or three starts; classical ones."""
+        """The choice; Adams and UniPC in both charts, for three powers a and some starts; classical ones."""
         found = [self.choose(nfe, sigma_max, sigma_min, scales)]
-        methods = ((Adams, Velocity), (Adams, Flow), (UniPC, Velocity), (UniPC, Flow))
+        methods: tuple[tuple[type[Adams | UniPC], type[Velocity | Flow]], ...] = (
+            (Adams, Velocity), (Adams, Flow), (UniPC, Velocity), (UniPC, Flow),
+        )  # fmt: skip
         for (method, chart), a in product(methods, (0.25, 0.35, 0.5)):
             for start in (2.5, 10.0, math.inf)[: 2 if nfe < 12 else 3]:
                 found.append(_row(method, chart, a, start, nfe, sigma_max, sigma_min, scales))
-        if 0 < sigma_min and sigma_max < math.inf:
+        if sigma_min > 0 and sigma_max < math.inf:
             ends = sigma_max, sigma_min
             found += [(m, karras(nfe, *ends)) for m in (IPNDM(2), IPNDM(3), DPMSolverPP2M())]
             found += [(m, log_snr(nfe, *ends)) for m in (UniPC(2), UniPC(3))]
