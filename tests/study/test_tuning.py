@@ -190,7 +190,8 @@ def test_a_fit_is_exact_where_the_solution_is_in_its_reach(solver: Any) -> None:
     truth, plain = path[0.05], fs.solve(PROBLEM, x, grid, solver).x
     assert (answer - truth)[16:].square().mean() < 0.7 * (plain - truth)[16:].square().mean()
     assert fs.solve(PROBLEM, x, grid, Replay(found)).x.equal(answer)
-    assert found.row_sums == pytest.approx(table.row_sums, abs=1e-9)
+    if not isinstance(solver, CorrectedStart):  # whose first state is not x̄_T
+        assert found.row_sums == pytest.approx(table.row_sums, abs=1e-9)
     nothing, _ = fit(
         table, PROBLEM, x, {}, 16
     )  # no step is fitted: its own steps from its own states

@@ -39,20 +39,27 @@ def _study(args: argparse.Namespace, folder: Folder) -> int:
     from flowsolve.study.tunings import tunings
 
     rows = measured(
-        folder, tunings(problem, args.nfe, partial(_save, folder), **settings), repr(problem)
+        folder, tunings(problem, args.nfe, partial(_save, folder), **settings), problem.name
     )
     with folder.part("the table"):
         body = [
             [str(r.nfe), f"{r.tuned_error:.2e} ±{100 * r.stderr:.0f} %", f"{r.default_error:.2e}",
              "-" if r.refused else f"{r.gain:.2f} ±{100 * r.gain_stderr:.0f} %",
-             "the default" if r.refused else r.solver, str(r.spent)]
+             "the default" if r.refused else _short(r.solver), str(r.spent)]
             for r in rows if not r.error
         ]  # fmt: skip
         head = ["NFE", "error", "of the default", "times better", "solver", "cost"]
-        title = f"tune: {problem!r}, {args.noises} noises; cost in evaluations of that batch"
+        title = f"tune: {problem.name}, {args.noises} noises; cost in evaluations of that batch"
         print_table(args, title, head, body)
     files = [f"tuned-{r.nfe}.json" for r in rows if not r.error]
     return finish(folder, rows, *files)
+
+
+def _short(solver: str) -> str:
+    """The method's class, with "started" after a start and "fitted" after a fit."""
+    method = solver.removeprefix("Replay(").removeprefix("CorrectedStart(method=").split("(")[0]
+    started = ", started" if "CorrectedStart(" in solver else ""
+    return f"{method}{started}{', fitted' if solver.endswith(', fitted)') else ''}"
 
 
 def _save(folder: Folder, found: Tuned) -> None:
