@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Ends = tuple[float, float]
+Shape = tuple[int, int]
 BETA, EDM, LATENT, FLOW = (157.0, 0.01), (80.0, 0.002), (14.6, 0.03), (999.0, 0.001)
 
 
@@ -68,22 +69,23 @@ def _mixture(name: str, seed: int, means: Any, widths: Any, ends: Ends) -> Probl
     a = widths[:, None] * g.normal(size=(k, d, d))
     c = (a @ a.transpose(0, 2, 1) / d + np.diag(widths**2)) / 2
     c = (q @ c @ q.T).round(9)
-    return _Named(w, (m @ q.T).round(9), (c + c.transpose(0, 2, 1)) / 2, *ends, name=name)
+    c = (c + c.transpose(0, 2, 1)) / 2
+    return _Named(w.tolist(), (m @ q.T).round(9).tolist(), c.tolist(), *ends, name=name)
 
 
-def _even(name: str, seed: int, k: int, d: int, spread: float, width: float, ends: Ends) -> Problem:
-    """As far in every direction."""
+def _even(name: str, seed: int, shape: Shape, scale: Ends, ends: Ends) -> Problem:
+    """As far in every direction: deviations of the means, and of the Gaussians."""
     import numpy as np
 
-    return _mixture(name, seed, np.full((k, d), spread), np.full(d, width), ends)
+    return _mixture(name, seed, np.full(shape, scale[0]), np.full(shape[1], scale[1]), ends)
 
 
-def _falling(name: str, seed: int, k: int, d: int, top: float, decay: float, ends: Ends) -> Problem:
-    """Deviations top i^-decay, as those of images fall, the Gaussians half as wide as their means are apart."""
+def _falling(name: str, seed: int, shape: Shape, scale: Ends, ends: Ends) -> Problem:
+    """Means of deviations a i^-p, (a, p) = scale, as those of images fall, and Gaussians half as wide."""
     import numpy as np
 
-    scale = top * np.arange(1.0, d + 1) ** -decay
-    return _mixture(name, seed, np.tile(scale, (k, 1)), scale / 2, ends)
+    along = scale[0] * np.arange(1.0, shape[1] + 1) ** -scale[1]
+    return _mixture(name, seed, np.tile(along, (shape[0], 1)), along / 2, ends)
 
 
 def _ring(name: str, n: int, r: float, width: float, ends: Ends) -> Problem:
@@ -94,32 +96,32 @@ def _ring(name: str, n: int, r: float, width: float, ends: Ends) -> Problem:
     return _Named((1 / n,) * n, tuple(means), (round_one,) * n, *ends, name=name)
 
 
-def _points(name: str, seed: int, n: int, d: int, spread: float, ends: Ends) -> Problem:
-    """n points of N(0, spread²)."""
+def _points(name: str, seed: int, shape: Shape, spread: float, ends: Ends) -> Problem:
+    """Points of N(0, spread²)."""
     import numpy as np
     import torch
 
-    points = np.random.default_rng(seed).normal(size=(n, d)) * spread
+    points = np.random.default_rng(seed).normal(size=shape) * spread
     return _Points(name, torch.from_numpy(points.round(9)), ends)
 
 
 OPEN: dict[str, Callable[[], Problem]] = {
     "line4": lambda: _Line((0.1, 0.4, 0.3, 0.2), (-1.6, -0.5, 0.6, 1.3), (0.1, 0.2, 0.25, 0.08), *EDM,
                            name="line4"),
-    "plane5": lambda: _even("plane5", 101, 5, 2, 0.9, 0.15, BETA),
-    "points24": lambda: _points("points24", 102, 60, 24, 0.7, (80.0, 0.15)),
-    "falling32": lambda: _falling("falling32", 103, 6, 32, 9.0, 0.9, EDM),
-    "latent64": lambda: _even("latent64", 104, 5, 64, 0.8, 0.7, LATENT),
+    "plane5": lambda: _even("plane5", 101, (5, 2), (0.9, 0.15), BETA),
+    "points24": lambda: _points("points24", 102, (60, 24), 0.7, (80.0, 0.15)),
+    "falling32": lambda: _falling("falling32", 103, (6, 32), (9.0, 0.9), EDM),
+    "latent64": lambda: _even("latent64", 104, (5, 64), (0.8, 0.7), LATENT),
 }  # fmt: skip
 HELD: dict[str, Callable[[], Problem]] = {
     "line3": lambda: _Line((0.25, 0.6, 0.15), (-0.9, 0.2, 1.1), (0.06, 0.35, 0.12), *BETA, name="line3"),
     "ring12": lambda: _ring("ring12", 12, 2.0, 0.1, EDM),
-    "large3": lambda: _even("large3", 201, 5, 3, 25.0, 6.0, (80.0, 0.02)),
-    "even6": lambda: _even("even6", 202, 7, 6, 0.6, 0.2, FLOW),
-    "latent16": lambda: _falling("latent16", 203, 6, 16, 5.0, 0.6, LATENT),
-    "points20": lambda: _points("points20", 204, 40, 20, 0.5, (157.0, 0.12)),
+    "large3": lambda: _even("large3", 201, (5, 3), (25.0, 6.0), (80.0, 0.02)),
+    "even6": lambda: _even("even6", 202, (7, 6), (0.6, 0.2), FLOW),
+    "latent16": lambda: _falling("latent16", 203, (6, 16), (5.0, 0.6), LATENT),
+    "points20": lambda: _points("points20", 204, (40, 20), 0.5, (157.0, 0.12)),
     "signals80": lambda: _Points("signals80", signals_data(80, 205).double().flatten(1), (160.0, 0.3)),
-    "falling64": lambda: _falling("falling64", 206, 5, 64, 12.0, 1.0, EDM),
+    "falling64": lambda: _falling("falling64", 206, (5, 64), (12.0, 1.0), EDM),
 }  # fmt: skip
 OPEN_NETWORKS = {"digits": Digits, "signals": Signals, "photos": Photos}
 HELD_NETWORKS = {"letters": Letters}
