@@ -21,8 +21,13 @@ An experiment is a file: its row, and a function of its name that makes the task
     round_trip     data up to noise and down again; Table 2 of the DDIM paper
     likelihood     log p of data by several solvers
     editing        digits made into others; editing_methods: the ways to do it
+
+    benchmark      methods on the problems of the standing benchmark
+    ranking        who is best there, by how much, and who ties
 """
 
+from flowsolve.study.benchmark import BENCH as BENCH
+from flowsolve.study.benchmark import BenchRow as BenchRow
 from flowsolve.study.cases import Case as Case
 from flowsolve.study.cases import budget_cases as budget_cases
 from flowsolve.study.cases import steps_case as steps_case
@@ -39,6 +44,7 @@ from flowsolve.study.interpolation import InterpolationRow as InterpolationRow
 from flowsolve.study.likelihood import LikelihoodRow as LikelihoodRow
 from flowsolve.study.lock import Lock as Lock
 from flowsolve.study.quality import QualityRow as QualityRow
+from flowsolve.study.ranking import Place as Place
 from flowsolve.study.references import Reference as Reference
 from flowsolve.study.references import reference as reference
 from flowsolve.study.results import Row as Row
