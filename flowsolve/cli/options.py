@@ -11,7 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Unpack
 
 from flowsolve.cli.show import FORMATS
-from flowsolve.errors import NameUnknown, WrongUse
+from flowsolve.errors import WrongUse
 
 if TYPE_CHECKING:
     import torch
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from flowsolve.problems.base import Problem
     from flowsolve.schedule.grid import GridFamily
     from flowsolve.solver.base import Solver
-    from flowsolve.solver.rule import Rule
     from flowsolve.study.cases import Method
     from flowsolve.study.settings import Settings
 
@@ -104,30 +103,6 @@ def find_solvers(texts: Sequence[str]) -> list[Solver]:
     from flowsolve.solver.plugins import make_solver
 
     return [*{repr(solver): solver for solver in map(make_solver, texts)}.values()]
-
-
-def find_method(text: str) -> Solver | Rule:
-    """What package.module:Mine is or gives, a solver or a rule; else as `make_solver` reads the text."""
-    from flowsolve.solver.base import Solver
-    from flowsolve.solver.plugins import make_solver
-    from flowsolve.solver.rule import Rule
-
-    module, _, name = text.partition(":")
-    if not all(word.isidentifier() for word in (*module.split("."), name)):
-        return make_solver(text)
-    here()
-    try:
-        found = getattr(import_module(module), name)
-        method: object = found if isinstance(found, Solver | Rule) else found()
-    except (ImportError, AttributeError) as error:
-        raise NameUnknown(f"there is no solver {text!r}: {error}.") from error
-    except TypeError as error:
-        raise NameUnknown(
-            f"{text} must be a Solver, or a class or function without arguments that gives one: {error}."
-        ) from error
-    if not isinstance(method, Solver | Rule):
-        raise NameUnknown(f"{text} is a {type(method).__name__}, not a flowsolve Solver.")
-    return method
 
 
 def check_methods(texts: Sequence[str]) -> None:

@@ -26,7 +26,6 @@ An experiment is a file: its row, and a function of its name that makes the task
     ranking        who is best there, by how much, and who ties
 """
 
-from flowsolve.study.benchmark import BENCH as BENCH
 from flowsolve.study.benchmark import BenchRow as BenchRow
 from flowsolve.study.cases import Case as Case
 from flowsolve.study.cases import budget_cases as budget_cases

@@ -8,10 +8,13 @@ the version BENCH: the problems (`flowsolve.problems.benchmark`), the sizes and 
 from __future__ import annotations
 
 import copy
+import hashlib
+import inspect
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
 from flowsolve import metrics
@@ -41,6 +44,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 BENCH = "1"
+Key = tuple[str, str, str]
 SIDES: dict[str, dict[str, Callable[[], Problem]]] = {
     "open": {**OPEN}, "held": {**HELD},
     "open networks": {**OPEN_NETWORKS}, "held network": {**HELD_NETWORKS},
@@ -76,13 +80,15 @@ SIZES = {
 class BenchRow(ErrorRow):
     """One method at one budget on one problem.
 
-    bench   the version of the benchmark;  each: the RMS error of every sample, three digits
+    bench   the version of the benchmark;  code: of the source of a method that is not on its menu, or ""
+    each    the RMS error of every sample, three digits
     energy  the unbiased energy distance to 1024 of the data, and its standard error, where it was asked for
     """
 
-    KEY = (*ErrorRow.KEY, "bench")
+    KEY = (*ErrorRow.KEY, "bench", "code")
 
     bench: str = BENCH
+    code: str = ""
     each: str = ""
     energy: float = math.nan
     energy_error: float = math.nan
@@ -111,19 +117,27 @@ class Entry:
 
     method   a solver on a spacing, or a rule, which has grids of its own
     scales   those that a rule is given: "measured" by two evaluations, or "guessed" from the shape of a sample
+    code     8 digits of its source, so that rows of a method that was changed are not taken for its own
     """
 
     name: str
     method: Solver | Rule
     spacing: Spacing | None = None
     scales: str = ""
+    code: str = ""
 
     @property
-    def key(self) -> tuple[str, str]:
-        """The solver and the spacing, as rows have them."""
+    def key(self) -> Key:
+        """The solver, the spacing and the code, as rows have them."""
         if self.spacing is None:
-            return f"{self.method!r}, scales {self.scales}", ""
-        return repr(self.method), spacing_name(self.spacing)
+            return f"{self.method!r}, scales {self.scales}", "", self.code
+        return repr(self.method), spacing_name(self.spacing), self.code
+
+    def read(self) -> Entry:
+        """The same with its code, for a method that is not on the menu."""
+        file = inspect.getsourcefile(type(self.method))
+        source = Path(file).read_bytes() if file and Path(file).exists() else b""
+        return replace(self, code=hashlib.sha256(source).hexdigest()[:8])
 
     def cases(self, problem: Problem, nfe: Sequence[int], dtype: torch.dtype) -> Iterator[Case]:
         """What it is at each budget."""
@@ -138,7 +152,7 @@ class Entry:
         found = (_measured if self.scales == "measured" else _guessed)(problem, dtype)
         for n in nfe:
             solver, grid = self.method.choose(n, problem.sigma_max, problem.sigma_min, found)
-            yield Case(solver, *self.key, f"nfe={n}", partial(Grid, grid, grid.name))
+            yield Case(solver, *self.key[:2], f"nfe={n}", partial(Grid, grid, grid.name))
 
 
 @cache
@@ -180,8 +194,13 @@ def bench_tasks(
     settings  the seeds 0 to 63 in one block; float32 on a network, float64 elsewhere
     """
     run = _setup(problem, settings)
-    cases = [case for entry in entries for case in entry.cases(problem, nfe, run.dtype)]
-    return error_tasks_of(BenchRow, cases, problem, run)
+    pairs = [(e, case) for e in entries for case in e.cases(problem, nfe, run.dtype)]
+    run = replace(run, block=len(run.seeds))
+    tasks = error_tasks_of(BenchRow, [case for _, case in pairs], problem, run)
+    return [
+        replace(task, row=replace(task.row, code=entry.code))
+        for (entry, _), task in zip(pairs, tasks, strict=True)
+    ]
 
 
 def energy_tasks(
@@ -200,15 +219,15 @@ def energy_tasks(
             energy=found.corrected, energy_error=found.error,
         )  # fmt: skip
 
-    def task(case: Case) -> Task[BenchRow]:
+    def task(entry: Entry, case: Case) -> Task[BenchRow]:
         row = BenchRow(
             **stamp, solver=case.label, order=case.solver.order, spacing=case.spacing, asked=case.asked,
             sigma_max=problem.sigma_max, sigma_min=problem.sigma_min, seeds=f"energy {run.seeds_text}",
-            samples=len(run.seeds),
+            samples=len(run.seeds), code=entry.code,
         )  # fmt: skip
         return Task(row, partial(measure, case), met)
 
-    return [task(case) for entry in entries for case in entry.cases(problem, nfe, run.dtype)]
+    return [task(entry, case) for entry in entries for case in entry.cases(problem, nfe, run.dtype)]
 
 
 def _setup(problem: Problem, settings: Settings) -> Setup:

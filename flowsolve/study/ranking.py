@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from flowsolve._arguments import file_path
 from flowsolve.errors import ResultsError
-from flowsolve.study.benchmark import SIDE_OF, SIDES, BenchRow
+from flowsolve.study.benchmark import SIDE_OF, SIDES, BenchRow, Key
 from flowsolve.study.results import write_whole
 
 if TYPE_CHECKING:
@@ -56,16 +56,16 @@ class Place:
 
     @property
     def place(self) -> str:
-        """Its rank as it is said: "3" or "3 (ties with 2)"."""
-        return f"{self.rank} (ties with {self.ties})" if self.ties else str(self.rank)
+        """Its rank as it is said: "3 of 30" or "3 of 30, ties with 2"."""
+        return f"{self.rank} of {self.of}" + (f", ties with {self.ties}" if self.ties else "")
 
 
 def places(
-    rows: Iterable[BenchRow], names: Mapping[tuple[str, str], str], menu: Collection[str]
+    rows: Iterable[BenchRow], names: Mapping[Key, str], menu: Collection[str]
 ) -> list[Place]:
     """Of every method that has a row on each problem of a side; by side and budget, best first.
 
-    names  what methods are called, by solver and spacing; other rows are left out
+    names  what methods are called, by solver, spacing and code; other rows are left out
     menu   the names of those that make the best of a problem, so that a score does not depend on who else came
     """
     import numpy as np
@@ -73,7 +73,7 @@ def places(
     cells: dict[tuple[str, int], Errors] = {}
     sizes: dict[str, float] = {}
     for row in rows:
-        name, side = names.get((row.solver, row.spacing)), SIDE_OF.get(row.problem)
+        name, side = names.get((row.solver, row.spacing, row.code)), SIDE_OF.get(row.problem)
         if name is None or side is None or row.error or not row.each:
             continue
         errors = np.log(np.maximum(np.array(row.each.split(), dtype=float), LEAST))

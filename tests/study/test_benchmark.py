@@ -100,7 +100,7 @@ def test_a_rule_is_two_methods() -> None:
         (case,) = entry.cases(RING, [8], torch.float64)
         grids[entry.scales] = case.grid()
         assert case.label == f"TwoScales(), scales {entry.scales}"
-        assert entry.key == (case.label, case.spacing)
+        assert entry.key == (case.label, case.spacing, "")
     known, ends = RING.scales, RING.sigma_range
     assert known
     assert grids["guessed"] == rule.choose(8, *ends, Scales(0.5, 2.0))[1]

@@ -38,7 +38,7 @@ def errors(methods: Mapping[str, float], noise: float, seed: int = 0, n: int = 4
 
 def ranked(made: Made, menu: str = "", **more: object) -> dict[str, Place]:
     rows = [row(m, p, each, **more) for m, by in made.items() for p, each in by.items()]
-    names = {(m, "karras"): m for m in made}
+    names = {(m, "karras", ""): m for m in made}
     return {p.method: p for p in places(rows, names, {*(menu.split() or made)})}
 
 
@@ -92,14 +92,14 @@ def test_pairing_finds_what_samples_apart_would_hide() -> None:
     """The samples differ by e, the methods by a tenth."""
     found = ranked(errors({"a": 0.0, "b": 0.1}, noise=0.05))
     assert [found[m].rank for m in "ab"] == [1, 2]
-    assert [found[m].place for m in "ab"] == ["1", "2"]
+    assert [found[m].place for m in "ab"] == ["1 of 2", "2 of 2"]
 
 
 def test_a_method_that_is_another_ties_with_it() -> None:
     made = errors({"a": 0.0, "b": 1.0}, noise=0.2)
     found = ranked({**made, "copy": made["a"]})
-    assert found["copy"].place == found["a"].place == "1 (ties with 1)"
-    assert found["b"].place == "3"
+    assert found["copy"].place == found["a"].place == "1 of 3, ties with 1"
+    assert found["b"].place == "3 of 3"
 
 
 def test_scores_do_not_depend_on_who_else_came() -> None:
@@ -121,8 +121,8 @@ def test_a_side_needs_all_its_problems_and_so_does_a_method() -> None:
         for m, by in made.items()
         for p, e in by.items()
     ]
-    assert [p.method for p in places(rows, {(m, "karras"): m for m in made}, "ab")] == ["a"]
-    assert not places(rows, {("c", "karras"): "c"}, "c")
+    assert [p.method for p in places(rows, {(m, "karras", ""): m for m in made}, "ab")] == ["a"]
+    assert not places(rows, {("c", "karras", ""): "c"}, "c")
 
 
 def test_an_error_of_zero_has_a_rank() -> None:

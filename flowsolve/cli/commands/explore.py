@@ -43,10 +43,11 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _solver(text: str) -> Solver:
+    from flowsolve.cli.methods import find_method
     from flowsolve.errors import NameUnknown
     from flowsolve.solver.base import Solver
 
-    found = options.find_method(text)
+    found = find_method(text)
     if not isinstance(found, Solver):
         raise NameUnknown(f"{text} is a {type(found).__name__}, not a flowsolve Solver.")
     return found
