@@ -22,11 +22,8 @@ from flowsolve.study.benchmark import BENCH, SIDES, SIZES
 from flowsolve.study.ranking import overall, read_places, write_places
 
 DOCS = Path(__file__).parents[1] / "docs"
-PAGE, PLACES, ENERGY = (
-    DOCS / "which-solver.md",
-    DOCS / "data/bench.csv",
-    DOCS / "data/bench-energy.csv",
-)
+PAGE = DOCS / "which-solver.md"
+PLACES, ENERGY = DOCS / f"data/bench-{BENCH}.csv", DOCS / f"data/bench-{BENCH}-energy.csv"
 FIGURE = DOCS / "figures" / "which-solver.png"
 MEASURED, GUESSED = DEFAULT
 SOME = (5, 8, 12, 20, 50)
