@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
-from flowsolve.cli.benchmark import find_entries, menu
+from flowsolve.cli.bench_menu import find_entries, menu
 from flowsolve.integrate.cost import cost, fit
 from flowsolve.ode import Scales
 from flowsolve.ode.base import ODE
-from flowsolve.problems import Photos, Signals
+from flowsolve.problems import Mixture, NetworkProblem, Photos, Signals
 from flowsolve.problems.benchmark import HELD
 from flowsolve.schedule.spacings import karras, log_snr
 from flowsolve.solver.base import Solver
 from flowsolve.solver.rule import default_rule
-from flowsolve.study import collect, work_precision
+from flowsolve.study import Reference, collect, error, reference, work_precision
 from flowsolve.study.benchmark import (
+    FLOAT32,
     SIDE_OF,
     SIDES,
     SIZES,
@@ -26,7 +28,8 @@ from flowsolve.study.benchmark import (
     bench_tasks,
     energy_tasks,
 )
-from flowsolve_solvers import Heun, TwoScales
+from flowsolve.study.references import LOOSE
+from flowsolve_solvers import RK4, Heun, TwoScales
 
 RING = HELD["ring12"]()
 
@@ -118,6 +121,21 @@ def test_a_network_knows_what_its_precondition_says_and_no_more() -> None:
     signals = Signals()
     [*find_entries("default, scales measured")[0].cases(signals, [8], torch.float32)]
     assert signals.scales is None
+
+
+def test_references_of_networks_end_where_float32_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[float] = []
+
+    def watched(*args: Any, **options: Any) -> Reference:
+        asked.append(options["tolerance"])
+        return reference(*args, **options)
+
+    monkeypatch.setattr(error, "reference", watched)
+    problem = NetworkProblem(Mixture(), (2,), 10.0, 0.05)
+    (row,) = collect(bench_tasks([Entry("", RK4(), log_snr)], problem, [400], seeds=range(2)))
+    assert row.rmse < 1e-5
+    assert (asked[0], asked[-1]) == (LOOSE, pytest.approx(FLOAT32))
+    assert problem.tolerance < FLOAT32
 
 
 def test_energy_distance_is_a_row_of_its_own() -> None:
