@@ -54,9 +54,11 @@ class Ranking:
         from flowsolve.study.benchmark import BENCH
 
         failed = [f"{r.name}: {r.error}" for r in self.rows if r.error]
-        release = {r.flowsolve for r in self.rows}
-        told = f"benchmark {BENCH}, flowsolve {', '.join(sorted(release))}"
-        return Report(tuple(self.tables()), (told, *failed))
+        near = sum(not (r.certified or r.error) for r in self.rows if r.each)
+        told = [f"benchmark {BENCH}, flowsolve {', '.join({r.flowsolve for r in self.rows})}"]
+        if near:
+            told.append(f"{near} errors are within ten times their reference's own")
+        return Report(tuple(self.tables()), (*told, *failed))
 
     def __repr__(self) -> str:
         return repr(self.table)

@@ -15,6 +15,7 @@ from flowsolve.cli.show import SPELLED, Table, columns
 from tests.cli.helpers import COMMAND, done, flowsolve
 
 SMALL = {
+    "bench": ["--problems", "line3", "--solvers", "adams"],
     "certify": ["ddim", "ddimeta"],
     "compare": ["mixture_1d", "--seeds", "4", "--nfe", "4", "--solvers", "heun", "torchdiffeq"],
     "completion": ["bash"],
