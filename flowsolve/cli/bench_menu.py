@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache
 from typing import TYPE_CHECKING
 
 from flowsolve.cli.methods import find_method, is_path
@@ -99,10 +100,11 @@ def texts(size: str, network: bool) -> list[str]:
     return [*short, *WELL_KNOWN, *(f"{m}@{s}" for m in METHODS for s in spacings)]
 
 
-def menu(size: str, network: bool) -> list[Entry]:
+@cache
+def menu(size: str, network: bool) -> tuple[Entry, ...]:
     """The methods of a size, each once."""
     made = [entry for text in texts(size, network) for entry in find_entries(text)]
-    return [*{entry.key: entry for entry in reversed(made)}.values()][::-1]
+    return (*{entry.key: entry for entry in reversed(made)}.values(),)[::-1]
 
 
 def find_entries(text: str, spacings: Sequence[str] = ("own",)) -> list[Entry]:
