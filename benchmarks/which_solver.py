@@ -81,8 +81,8 @@ def budgets(places: Sequence[Place], side: str) -> str:
             ]
         )
     head = [
-        "NFE", "default, scales measured", "scales guessed", "best other method here", "",
-        "best of other programs", "",
+        "NFE", "default, scales measured", "scales guessed", "best other method here", "its score",
+        "best of other programs", "its score",
     ]  # fmt: skip
     return table(head, body)
 
@@ -99,6 +99,32 @@ def single(places: Sequence[Place]) -> str:
         for m in methods
     ]  # fmt: skip
     return table(["method", *sides, "worst"], body)
+
+
+def beaten(places: Sequence[Place]) -> str:
+    """Where the default with measured scales is first or ties for it, and what is better elsewhere."""
+    cells = [*dict.fromkeys((p.side, p.nfe) for p in places)]
+    first, behind, better = 0, 0, []
+    for side, nfe in cells:
+        here = {p.method: p for p in places if (p.side, p.nfe) == (side, nfe)}
+        own = here[MEASURED]
+        first += own.rank == 1
+        ahead = [
+            p
+            for m, p in here.items()
+            if m not in DEFAULT and p.score < own.score and p.rank < own.rank
+        ]
+        behind += own.rank > 1 and not ahead
+        better += [
+            f"- {side}, {nfe} evaluations: {p.method}, {score(p)}, against {score(own)}"
+            for p in ahead[:1]
+        ]
+    text = (
+        f"Of {len(cells)} cells, eleven budgets of four sides, the default with measured scales is first or "
+        f"ties with the first in {first}, and behind itself with guessed scales alone in {behind}. Another "
+        f"method is better in {len(better)}:"
+    )
+    return "\n".join([text, "", *better])
 
 
 def peers(places: Sequence[Place], side: str) -> str:
@@ -130,6 +156,7 @@ def parts(places: Sequence[Place], energies: Energies) -> Iterator[tuple[str, st
         ),
     )
     yield "single", single(places)
+    yield "beaten", beaten(places)
     for side, title in TITLES.items():
         yield side, f"**{title[0].upper()}{title[1:]}**\n\n{budgets(places, side)}"
     yield "peers", "\n\n".join(peers(places, side) for side in ("held", "held network"))

@@ -57,7 +57,7 @@ class Ranking:
         near = sum(not (r.certified or r.error) for r in self.rows if r.each)
         told = [f"benchmark {BENCH}, flowsolve {', '.join({r.flowsolve for r in self.rows})}"]
         if near:
-            told.append(f"{near} errors are within ten times their reference's own")
+            told.append(f"rows within ten times the error of their reference: {near}")
         return Report(tuple(self.tables()), (*told, *failed))
 
     def __repr__(self) -> str:
