@@ -161,7 +161,6 @@ def _spacing(text: str) -> Spacing:
     from flowsolve.schedule.clock import VPSDE, FlowClock
     from flowsolve.schedule.grid import Grid
 
-    find_spacing(text, VPSDE())
     if text not in ("uniform_t", "quadratic_t"):
         return find_spacing(text, VPSDE())
 
@@ -173,12 +172,13 @@ def _spacing(text: str) -> Spacing:
 
 
 def fingerprint() -> str:
-    """12 digits of all that the version of the benchmark stands for: problems, sizes, menus."""
-    from flowsolve.study.benchmark import SIDES, SIZES
+    """12 digits of what the benchmark's version stands for: problems, sides, sizes, menus, what is a tie."""
+    from flowsolve.study.benchmark import FLOAT32, SIDES, SIZES
+    from flowsolve.study.ranking import CLEAR, LEAST
 
-    parts = [f"{name} {make().digest}" for made in SIDES.values() for name, make in made.items()]
-    parts += [f"{name} {size}" for name, size in SIZES.items()]
-    parts += [
-        repr(e.key) for size in SIZES for network in (False, True) for e in menu(size, network)
-    ]
+    parts = [repr((FLOAT32, CLEAR, LEAST, SIZES, WITH_ENERGY))]
+    for side, made in SIDES.items():
+        parts += [f"{side} {name} {make().digest}" for name, make in made.items()]
+    for size in SIZES:
+        parts += [repr(e.key) for network in (False, True) for e in menu(size, network)]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]

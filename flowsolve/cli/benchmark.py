@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -32,11 +32,13 @@ class Ranking:
 
     places  a score, its standard error, a rank and ties for each method, budget and side, best first
     asked   the names of the methods that were asked for;  rows: the measurements
+    names   what methods are called, by what rows have of them
     """
 
     places: tuple[Place, ...]
     asked: tuple[str, ...]
     rows: tuple[BenchRow, ...]
+    names: Mapping[Key, str]
 
     @cached_property
     def figure(self) -> Figure:
@@ -92,6 +94,20 @@ class Ranking:
             head = ["method", "side", "NFE", "score", "rank", "worst"]
             what = "Scores with their standard errors; below 1 is better than the best of the menu"
             yield Table(head, body, what)
+        if found := self.energies():
+            networks = [*dict.fromkeys(problem for _, problem, _ in found)]
+            lines = dict.fromkeys((method, n) for method, _, n in found)
+            body = [[m, str(n), *(found.get((m, p, n), "-") for p in networks)] for m, n in lines]
+            what = "Energy distance to data, unbiased, with its standard error"
+            yield Table(["method", "NFE", *networks], body, what)
+
+    def energies(self) -> dict[tuple[str, str, int], str]:
+        """The energy distances of samples of networks, by method, network and budget."""
+        rows = [r for r in self.rows if r.energy == r.energy]
+        return {
+            (self.names[r.solver, r.spacing, r.code], r.problem, r.budget):
+            f"{r.energy:.3f} ± {r.energy_error:.3f}" for r in rows
+        }  # fmt: skip
 
 
 def _cell(place: Place | None) -> str:
@@ -132,7 +148,7 @@ def ranking(rows: tuple[BenchRow, ...], asked: Sequence[Entry], size: str) -> Ra
     listed = {e.key: e.name for network in (True, False) for e in menu(size, network)}
     names: dict[Key, str] = {**{e.key: e.name for e in asked}, **listed}
     found = places(rows, names, {*listed.values()})
-    return Ranking(tuple(found), tuple(names[e.key] for e in asked), rows)
+    return Ranking(tuple(found), tuple(names[e.key] for e in asked), rows, names)
 
 
 def found_entries(

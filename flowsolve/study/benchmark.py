@@ -12,6 +12,7 @@ import hashlib
 import inspect
 import math
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
@@ -144,10 +145,8 @@ class Entry:
         """What it is at each budget."""
         if isinstance(self.method, Solver):
             assert self.spacing is not None
-            for n, case in zip(
-                nfe, budget_cases(self.method, problem, self.spacing, nfe), strict=True
-            ):
-                ends = problem.sigma_max, problem.sigma_min
+            ends, made = problem.sigma_range, budget_cases(self.method, problem, self.spacing, nfe)
+            for n, case in zip(nfe, made, strict=True):
                 yield replace(case, grid=partial(_fitted, self.method, self.spacing, n, ends))
             return
         found = (_measured if self.scales == "measured" else _guessed)(problem, dtype)
@@ -165,10 +164,11 @@ def _steps(method: Solver, nfe: int) -> tuple[int, int]:
 
 def _fitted(method: Solver, spacing: Spacing, nfe: int, ends: tuple[float, float]) -> Grid:
     """`fit`, which most methods need once for all grids."""
-    steps, spent = _steps(method, nfe)
-    grid = spacing(steps, *ends)
-    if grid.steps == steps and cost(method, grid) == spent:
-        return grid
+    with suppress(TypeError):  # a method that has no hash
+        steps, spent = _steps(method, nfe)
+        grid = spacing(steps, *ends)
+        if grid.steps == steps and cost(method, grid) == spent:
+            return grid
     return fit(method, nfe, lambda n: spacing(n, *ends))
 
 
@@ -213,8 +213,8 @@ def energy_tasks(
     entries: Sequence[Entry], problem: Problem, nfe: Sequence[int], **settings: Unpack[Settings]
 ) -> list[Task[BenchRow]]:
     """Tasks that draw samples and measure their unbiased energy distance to the first 1024 of the data."""
-    run, met = _setup(problem, settings), door(problem, _setup(problem, settings))
-    stamp, data = run.stamp(problem), cache(lambda: problem.data()[:1024])
+    run = _setup(problem, settings)
+    met, stamp, data = door(problem, run), run.stamp(problem), cache(lambda: problem.data()[:1024])
 
     def measure(case: Case, row: BenchRow) -> BenchRow:
         grid = case.grid()

@@ -23,7 +23,7 @@ from flowsolve.cli.commands import bench as command
 from flowsolve.errors import NameUnknown, StateError
 from flowsolve.solver.plugins import make_solver, provided
 from flowsolve.study.benchmark import BENCH, SIDES, SIZES, BenchRow
-from flowsolve.study.ranking import read_places
+from flowsolve.study.ranking import Place, read_places
 from flowsolve.study.results import read_jsonl
 from flowsolve_solvers import DPMSolverPP2M, Euler
 from tests.cli.helpers import done, flowsolve, outside, progress, table_of
@@ -61,7 +61,7 @@ class SlowStart(OneStep):
         return x + 0.9 * (t - s) * ode.eps(x, s)
 '''
 # of all that a number depends on; where it changes, BENCH does, and the pages are made again
-FINGERPRINTS = {"1": "4b90e3c66bd8"}
+FINGERPRINTS = {"1": "b6c6568b7727"}
 
 
 def test_the_version_changes_with_what_it_stands_for() -> None:
@@ -187,6 +187,38 @@ def test_in_python(tmp_path: Path) -> None:
     assert repr(own).startswith(f"benchmark {BENCH}")
     same = fs.bench("euler@karras", problems=["line3"])
     assert same.asked == ("k-diffusion sample_euler, karras",)
+
+
+def test_tables_of_ranks_and_of_samples() -> None:
+    """Those asked for stand below the best too, and alone with all that is said of them."""
+    blank = {
+        "side": "held",
+        "nfe": 8,
+        "spread": 0.04,
+        "of": 15,
+        "worst": 9.0,
+        "on": "ring12",
+        "error": 0.1,
+    }
+    found = tuple(
+        Place(**blank, method=f"m{i}", score=1.5 * i, rank=i, ties=int(i == 15))  # type: ignore[arg-type]
+        for i in range(1, 16)
+    )
+    row = BenchRow(
+        problem="letters", problem_digest="", dtype="float32", device="cpu", flowsolve="1", torch="", python="",
+        solver="M()", order=1, spacing="karras", asked="nfe=5", energy=0.1234, energy_error=0.01,
+    )  # fmt: skip
+    made = fs.Ranking(found, ("m15",), (row,), {("M()", "karras", ""): "m15"})
+    side, own, energy = made.tables()
+    assert [line[0] for line in side.body] == [*(f"m{i}" for i in range(1, 13)), "m15"]
+    assert side.body[-1] == ["m15", "22.50 (15=)", "22.50"]
+    assert own.body == [
+        ["m15", "held", "8", "22.50 ± 4%", "15 of 15, ties with 1", "9.00 on ring12"]
+    ]
+    assert energy.body == [["m15", "5", "0.123 ± 0.010"]]
+    assert "22.50 ± 4%" in repr(made)
+    assert made._repr_html_().count("<table>") == 4
+    assert len(made.figure.axes) == 1
 
 
 def test_spacings_of_its_own() -> None:

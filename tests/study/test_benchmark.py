@@ -83,6 +83,17 @@ def test_every_method_of_the_menu_spends_its_budget(budget: int) -> None:
                 assert grid == found
 
 
+class NoHash(Heun):
+    """As a method that holds a list."""
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def test_a_method_without_a_hash_is_measured() -> None:
+    (row,) = collect(bench_tasks([Entry("", NoHash(), karras)], RING, [8], seeds=range(2)))
+    assert (row.error, row.nfe) == ("", 8)
+
+
 class Careful(Heun):
     """Euler where the grid goes below 0.1: its cost depends on the levels."""
 
