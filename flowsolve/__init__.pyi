@@ -109,3 +109,5 @@ from flowsolve.solver import Point as Point
 from flowsolve.solver import Solver as Solver
 from flowsolve.solver import TwoState as TwoState
 from flowsolve.solver import Velocity as Velocity
+from flowsolve.study import Tuned as Tuned
+from flowsolve.study import tune as tune

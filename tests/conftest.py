@@ -42,6 +42,22 @@ def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
+def png_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Figures are drawn once, not once for each format. tests/plot draws all of all figures."""
+    from matplotlib.figure import Figure
+
+    save = Figure.savefig
+
+    def once(self: Figure, path: Path, **options: object) -> None:
+        if Path(path).suffix == ".png":
+            save(self, path, **options)
+        else:
+            Path(path).write_bytes(b"a figure")
+
+    monkeypatch.setattr(Figure, "savefig", once)
+
+
+@pytest.fixture
 def k_sampling() -> Iterator[ModuleType]:
     """k-diffusion's sampling.py in float64: its levels are torch.tensor(σ)."""
     try:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 from flowsolve.analysis.order import Slope, observed_order
 from flowsolve.analysis.step_response import noise_levels
@@ -13,10 +15,26 @@ from flowsolve.schedule.grid import Grid
 from flowsolve.schedule.spacings import log_snr
 from flowsolve.solver.base import Solver
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 PROBLEM = Mixture1D(deviations=(0.6, 0.5), sigma_max=1.0, sigma_min=0.2)
 STRONG_ORDER = 1  # of every method here: the most that increments alone allow with additive noise
 STEPS = (64, 128, 256, 512, 1024)
 SAMPLES = 300
+
+
+class _DrawnOnce(BrownianNoise):
+    """Each increment of the path is drawn once for all grids, not once for each."""
+
+    @cached_property
+    def _drawn(self) -> dict[str, Tensor]:
+        return {}
+
+    def _draw(self, x: Tensor, key: str) -> Tensor:
+        if key not in self._drawn:
+            self._drawn[key] = super()._draw(x, key)
+        return self._drawn[key]
 
 
 def path_slope(solver: Solver) -> Slope:
@@ -30,7 +48,7 @@ def path_slope(solver: Solver) -> Slope:
     finest = log_snr(STEPS[-1], PROBLEM.sigma_max, PROBLEM.sigma_min)
     grids = [Grid(finest[:: finest.steps // n]) for n in STEPS]
     levels = {level for grid in grids for level in noise_levels(solver, grid)}
-    ode = WithNoise(PROBLEM, BrownianNoise(range(2), levels))
+    ode = WithNoise(PROBLEM, _DrawnOnce(range(2), levels))
     x = BrownianNoise(range(2), (0.0, 1.0))(
         torch.zeros(2, SAMPLES, dtype=torch.float64, device="cpu"), 1.0, 0.0
     )

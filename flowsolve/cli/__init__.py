@@ -6,7 +6,7 @@ comparison  compare: what the command of that name does, for a network in Python
 benchmark   bench, in the same way;  bench_menu: what it compares, by name
 methods     package.module:Mine
 options     options that several commands share, made into what they name
-spacings    grids by name
+spacings    grids by name;  perturbations: errors of a network by name
 output      the folder of results: locked, grown, never overwritten unasked
 show        what is printed: tables, CSV, JSON, in any encoding
 progress    signs of life from what has no rows

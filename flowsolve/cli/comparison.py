@@ -19,10 +19,17 @@ if TYPE_CHECKING:
     from flowsolve.ode.precondition import Precondition
     from flowsolve.plot.look import Look
     from flowsolve.problems.base import Problem
+    from flowsolve.problems.perturbed import Perturbation
     from flowsolve.study.cases import Method
     from flowsolve.study.error import ErrorRow
     from flowsolve.study.series import Study
     from flowsolve.study.settings import Settings
+
+    class Compared(Settings, total=False):
+        """The keywords of `compare`: those of every study, and the perturbations."""
+
+        perturb: str | Iterable[str | Perturbation]
+
 
 SOLVERS = "default euler@log_snr heun@karras dpmsolverpp2m@log_snr unipc:points=3@log_snr"
 NFE = (5, 6, 8, 10, 12, 16, 24, 40)
@@ -35,7 +42,8 @@ class Comparison:
 
     study   the rows, and orders;  labels: what the solvers were asked for as, by their reprs
     table   errors with their standard errors, orders and notes: text where printed, HTML in a notebook
-    figure  `plot.error_vs_nfe` of it; `draw(style="slides")` draws it in another way
+    figure  `plot.error_vs_nfe` of it, with perturbations `plot.error_by_perturbation`; `draw(style="slides")`
+            draws it in another way
     """
 
     study: Study
@@ -48,9 +56,11 @@ class Comparison:
     def draw(self, title: str = "", **look: Unpack[Look]) -> Figure:
         """The figure, with a title and the options of every figure."""
         from flowsolve.plot.error import error_vs_nfe
+        from flowsolve.plot.perturbed import error_by_perturbation
 
         named: Look = {"labels": self.labels, **look}
-        return error_vs_nfe(self.study, title, **named)
+        draw = error_by_perturbation if len(self.study.perturbations) > 1 else error_vs_nfe
+        return draw(self.study, title, **named)
 
     @property
     def table(self) -> Report:
@@ -96,7 +106,7 @@ def compare(
     *,
     path: str | Path | None = None,
     on_row: Callable[[ErrorRow, int, int], None] | None = None,
-    **settings: Unpack[Settings],
+    **settings: Unpack[Compared],
 ) -> Comparison:
     """RMS error against evaluations of several solvers on a network: study, table and figure.
 
@@ -108,12 +118,14 @@ def compare(
     nfe         budgets of evaluations
     path        a file of rows, which is continued if the network has a digest (`NetworkProblem`)
     on_row      called with each row, how many are done and how many there will be
-    settings    the seeds 0 to 63 and float32 unless told otherwise
+    settings    the seeds 0 to 63 and float32 unless told otherwise; and perturb, the network disturbed beside
+                the one as it is: "gaussian:0.01, int8, reuse:2", or a sequence of such names and Perturbations
 
     It goes between the levels that the network was trained on (`ode.sigma_range`), at most from 999 to 1/999.
     Raises NetworkError, StateError and NameUnknown as those things do elsewhere.
     """
     from flowsolve.cli.options import find_methods, find_names
+    from flowsolve.cli.perturbations import find_perturbations
     from flowsolve.study.runner import collect
     from flowsolve.study.series import Study
     from flowsolve.study.studies import work_precision_tasks
@@ -124,10 +136,18 @@ def compare(
     methods: list[Method] = []
     for one in listed:
         methods += find_methods([one], ["own"], problem) if isinstance(one, str) else [one]
-    run: Settings = {"seeds": range(64), **settings}
-    tasks = work_precision_tasks(methods, problem, nfe, **run)
+    problems = with_perturbations(problem, find_perturbations(settings.pop("perturb", ())))
+    run: Any = {"seeds": range(64), **settings}
+    tasks = [task for one in problems for task in work_precision_tasks(methods, one, nfe, **run)]
     names = find_names([one for one in listed if isinstance(one, str)])
     return Comparison(Study(collect(tasks, path, on_row)), names)
+
+
+def with_perturbations(problem: Problem, perturbations: Sequence[Perturbation]) -> list[Problem]:
+    """The problem, and the same under each of the perturbations."""
+    from flowsolve.problems.perturbed import PerturbedProblem
+
+    return [problem, *(PerturbedProblem(problem, one) for one in perturbations)]
 
 
 def _problem(network: Any, prediction: Any, event: Sequence[int] | None) -> Problem:

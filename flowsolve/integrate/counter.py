@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from flowsolve.ode.base import ODE, Wrapped
+from flowsolve.ode.base import ODE, Wrapped, parts
+from flowsolve.ode.perturbed import Reused
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -41,22 +42,26 @@ class Observer(Protocol):
 
 
 class Counter(Wrapped):
-    """The same ODE, which adds to `tally` whatever is asked of it, and shows it to the observer."""
+    """The same ODE, which adds to `tally` whatever is asked of it, and shows it to the observer.
+
+    An answer that a `Reused` had kept was asked before, and is not counted again.
+    """
 
     def __init__(self, ode: ODE, tally: Tally, observer: Observer | None = None) -> None:
         super().__init__(ode.with_forward_hook(tally.add_forward))
         self.tally, self.observer = tally, observer
+        self._reuses = any(isinstance(part, Reused) for part in parts(self.ode))
 
     def eps(self, x: Tensor, sigma: float) -> Tensor:
-        self._evaluated(x)
         out = self.ode.eps(x, sigma)
+        self._evaluated(x)
         if self.observer is not None:
             self.observer.saw(x, sigma, eps=out)
         return out
 
     def x0(self, x: Tensor, sigma: float) -> Tensor:
-        self._evaluated(x)
         out = self.ode.x0(x, sigma)
+        self._evaluated(x)
         if self.observer is not None:
             self.observer.saw(x, sigma, x0=out)
         return out
@@ -66,5 +71,7 @@ class Counter(Wrapped):
         return self.ode.noise(x, s, t, again)
 
     def _evaluated(self, x: Tensor) -> None:
+        if self._reuses and not self.ode.asked:
+            return
         self.tally.nfe += 1
         self.tally.rows += len(x)

@@ -70,13 +70,16 @@ def sample(
     *,
     start: Callable[[float], float] = ve_start,
     nfe: int | None = None,
+    tol: float | None = None,
     **options: Unpack[Options],
 ) -> Solution:
     """From unit noise to data: x̄ = start(σ₀) noise, then over the falling grid, both ends handled.
 
     sample(ode, noise, nfe=12) takes the default, a solver and a grid for that budget, from the levels that the
     ODE knows (`ode.sigma_range`) and the scales of its data (`ode.scales` where `flowsolve.scales` has measured
-    them, else guessed from the shape). `solution.solver` and `solution.grid` say what was taken.
+    them, else guessed from the shape). sample(ode, noise, tol=1e-2) chooses its steps as it goes, so that the
+    RMS error in the data comes out near tol; nfe= is then the most to spend. `solution.solver` and
+    `solution.grid` say what was taken.
 
     noise  N(0, I), shape (B, *event). On the CPU a start is warned of that is far wider than its σ implies
     start  `ve_start` (x̄ = σ₀ noise, EDM; the default) or `vp_start` (x_T = noise, DDPM and DDIM)
@@ -85,8 +88,13 @@ def sample(
     evaluation each. A method that can reach 0 itself (Euler, LMS) does. The rest as in `solve`.
     """
     if grid is None:
-        solver, grid = choose(ode, noise, solver, nfe)
+        solver, grid = choose(ode, noise, solver, nfe, tol)
         nfe = None
+    elif tol is not None:
+        raise BudgetError(
+            "tol= is for the default, which has no grid: give a solver its tolerance itself, such as "
+            "AdaptiveUniPC(tol=1e-2), or leave grid and solver out."
+        )
     solver = cast(Solver, solver)  # `prepare` checks it
     grid = prepare(ode, noise, grid, solver, nfe)
     if grid.rising:

@@ -13,6 +13,7 @@ guidance             Guided, classifier-free guidance; scales that depend on σ,
 composed             Composed, guidance of several terms
 experts              Experts, one network above a level and another below
 data_scales          the two scales of the data, measured or guessed, and the levels that an ODE knows
+perturbed            errors on purpose: Gaussian, constant, of few bits, answers used again
 clipping             Clip and Threshold, which limit the values of x₀
 noise                noise from seeds: of the start, of every interval, of one Brownian path
 noise_interpolation  slerp between noises, arcs and squares of them
@@ -41,6 +42,11 @@ from flowsolve.ode.noise import unit_noise as unit_noise
 from flowsolve.ode.noise_interpolation import arc as arc
 from flowsolve.ode.noise_interpolation import slerp as slerp
 from flowsolve.ode.noise_interpolation import square as square
+from flowsolve.ode.perturbed import ConstantError as ConstantError
+from flowsolve.ode.perturbed import GaussianError as GaussianError
+from flowsolve.ode.perturbed import Quantised as Quantised
+from flowsolve.ode.perturbed import Reused as Reused
+from flowsolve.ode.perturbed import Rounded as Rounded
 from flowsolve.ode.precondition import FLOW as FLOW
 from flowsolve.ode.precondition import SUB_VP as SUB_VP
 from flowsolve.ode.precondition import VE as VE

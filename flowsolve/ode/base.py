@@ -65,6 +65,12 @@ class ODE(ABC):
     def sigma_range(self, ends: tuple[float, float]) -> None:
         self._sigma_range = ends
 
+    @property
+    def asked(self) -> bool:
+        """Whether the last evaluation asked a network, or an ε in closed form, and so counts as one."""
+        inner = _inner(self)
+        return not inner or any(one.asked for one in inner)
+
     @abstractmethod
     def eps(self, x: Tensor, sigma: float) -> Tensor:
         """ε(x̄, σ), shape and dtype of x, for 0 < σ < ∞."""
@@ -137,8 +143,8 @@ def leaves(ode: ODE) -> Iterator[ODE]:
 
 
 def _inner(ode: ODE) -> list[ODE]:
-    # `joined` of Guided is its two ODEs once more
-    values = [v for k, v in vars(ode).items() if k != "joined"]
+    # `joined` of Guided is its two ODEs once more, and `_plain` of a PerturbedProblem its one
+    values = [v for k, v in vars(ode).items() if k not in ("joined", "_plain")]
     each = (v if type(v) in (list, tuple) else [v] for v in values)
     return [one for some in each for one in some if isinstance(one, ODE)]
 

@@ -4,6 +4,7 @@ look           options of every figure: ax, labels, style; colours and markers
 axes           what all share, and save
 view           the range of an axis, points beyond it, slope triangles
 error          error against evaluations, and against steps
+perturbed      error against evaluations of a network disturbed in several ways
 trajectories   paths over the density, in x_t and in x̄
 fields         the ε-field of a problem in two dimensions
 grids          where the levels of grids lie; coefficient tables
@@ -29,6 +30,7 @@ from flowsolve.plot.grids import grid_levels as grid_levels
 from flowsolve.plot.interpolation import along_interpolation as along_interpolation
 from flowsolve.plot.likelihood import likelihood_vs_nfe as likelihood_vs_nfe
 from flowsolve.plot.look import Look as Look
+from flowsolve.plot.perturbed import error_by_perturbation as error_by_perturbation
 from flowsolve.plot.quality import quality_vs_nfe as quality_vs_nfe
 from flowsolve.plot.quality import table1 as table1
 from flowsolve.plot.round_trip import round_trips_vs_steps as round_trips_vs_steps

@@ -12,6 +12,7 @@ letters     a class-conditional flow network for 16x16 letters, and their drawin
 unet        the module that these networks are
 classifier  a trained classifier of these digits: features for distances, and classes
 network     NetworkProblem, the user's network as a problem
+perturbed   PerturbedProblem, a problem whose network is disturbed, and the ways to do it
 as_network  exact_network, a problem as the network that would predict it without error
 catalogue   PROBLEMS and find_problem: problems by name
 benchmark   the exact problems of the standing benchmark, and which of them are held back
@@ -34,6 +35,8 @@ from flowsolve.problems.letters import letters_data as letters_data
 from flowsolve.problems.mixture import Mixture as Mixture
 from flowsolve.problems.mixture import Mixture1D as Mixture1D
 from flowsolve.problems.network import NetworkProblem as NetworkProblem
+from flowsolve.problems.perturbed import Perturbation as Perturbation
+from flowsolve.problems.perturbed import PerturbedProblem as PerturbedProblem
 from flowsolve.problems.photos import Photos as Photos
 from flowsolve.problems.photos import photos_data as photos_data
 from flowsolve.problems.signals import Signals as Signals

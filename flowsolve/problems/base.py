@@ -37,6 +37,8 @@ class Problem(ODE):
     exact       whether `flow` gives the exact solution
     is_network  whether ε is a trained network
     levels      how many values, evenly from -1 to 1, its data take (17 grey levels of the digits); None if any
+
+    Of a PerturbedProblem `perturbation` is the name and `lasts` how many evaluations one answer serves.
     """
 
     name: str
@@ -47,6 +49,8 @@ class Problem(ODE):
     exact: ClassVar[bool] = False
     is_network: ClassVar[bool] = False
     levels: ClassVar[int | None] = None
+    perturbation: str = ""
+    lasts: int = 1
 
     @property  # type: ignore[misc]  # the problem's ends are its own
     def sigma_range(self) -> tuple[float, float]:
@@ -55,6 +59,11 @@ class Problem(ODE):
     @property
     def event(self) -> tuple[int, ...]:
         raise NotImplementedError
+
+    @property
+    def unperturbed(self) -> Problem:
+        """The problem whose trajectories its errors are measured against: itself, unless it is perturbed."""
+        return self
 
     @property
     def clock(self) -> Clock:

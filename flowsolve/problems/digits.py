@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING
 
 from flowsolve.errors import MissingExtra
@@ -30,7 +31,7 @@ class Digits(Shipped):
     levels = 17
 
     def __init__(self) -> None:
-        super().__init__(EpsPrediction(linear_beta()))
+        super().__init__(_precondition())
         self.sigma_max, self.sigma_min = self.clock.sigma(999.0), self.clock.sigma(0.0)
 
     def data(self) -> Tensor:
@@ -43,17 +44,30 @@ def digits_data() -> tuple[Tensor, Tensor]:
 
     Read from the installed scikit-learn. Raises MissingExtra if there is none.
     """
-    import torch
-
     try:
-        from sklearn.datasets import load_digits  # type: ignore[import-untyped]
+        import sklearn.datasets  # type: ignore[import-untyped]  # noqa: F401
     except ImportError as error:
         raise MissingExtra(
             "the real digits come with scikit-learn: pip install 'flowsolve[digits]'."
         ) from error
+    images, classes = _read()
+    return images.clone(), classes.clone()
+
+
+@cache
+def _read() -> tuple[Tensor, Tensor]:
+    import torch
+    from sklearn.datasets import load_digits
+
     found = load_digits()
     images = torch.tensor(found.images, dtype=torch.float32, device="cpu")[:, None] / 8 - 1
     return images, torch.tensor(found.target, dtype=torch.int64, device="cpu")
+
+
+@cache
+def _precondition() -> EpsPrediction:
+    """Of one clock: its table and its spline take 10 ms."""
+    return EpsPrediction(linear_beta())
 
 
 def digits_network(dtype: torch.dtype, device: torch.device) -> UNet:

@@ -8,7 +8,7 @@ from importlib.metadata import entry_points
 from typing import TYPE_CHECKING
 
 from flowsolve._arguments import Values
-from flowsolve.errors import NameClash, NameUnknown
+from flowsolve.errors import BudgetError, NameClash, NameUnknown
 
 if TYPE_CHECKING:
     from flowsolve.ode.base import Scales
@@ -26,6 +26,21 @@ class Rule(Values, ABC):
         self, nfe: int, sigma_max: float, sigma_min: float, scales: Scales
     ) -> tuple[Solver, Grid]:
         """A solver, and a grid on which it costs `nfe` evaluations. σ_max may be ∞ and σ_min 0."""
+
+    def reach(
+        self, tol: float, sigma_max: float, sigma_min: float, scales: Scales, max_nfe: int = 1000
+    ) -> tuple[Solver, Grid]:
+        """An adaptive solver and its levels, for an RMS error near `tol` in at most `max_nfe` evaluations.
+
+        Raises BudgetError where the rule has none, as this one.
+        """
+        raise BudgetError(f"{self!r} chooses for a budget only: give nfe= instead of tol=.")
+
+    def menu(
+        self, nfe: int, sigma_max: float, sigma_min: float, scales: Scales
+    ) -> list[tuple[Solver, Grid]]:
+        """What is worth a trial on a network at this budget, `choose`'s first: by default that alone."""
+        return [self.choose(nfe, sigma_max, sigma_min, scales)]
 
 
 @cache

@@ -12,6 +12,7 @@
     results      Row, and the file that rows grow in;  lock: one process at a time
     runner       Task, and collect, which measures tasks one after another
     samples      samples in blocks of seeds, kept on the disk
+    tuning       tune: solver and grid for one network;  tuned: in a file;  fitting: weights by least squares
 
 An experiment is a file: its row, and a function of its name that makes the tasks for collect.
 
@@ -21,6 +22,7 @@ An experiment is a file: its row, and a function of its name that makes the task
     round_trip     data up to noise and down again; Table 2 of the DDIM paper
     likelihood     log p of data by several solvers
     editing        digits made into others; editing_methods: the ways to do it
+    tunings        tune at several budgets
 
     benchmark      methods on the problems of the standing benchmark
     ranking        who is best there, by how much, and who ties
@@ -63,3 +65,7 @@ from flowsolve.study.settings import Setup as Setup
 from flowsolve.study.studies import convergence as convergence
 from flowsolve.study.studies import work_precision as work_precision
 from flowsolve.study.studies import work_precision_tasks as work_precision_tasks
+from flowsolve.study.tuned import Tuned as Tuned
+from flowsolve.study.tuning import tune as tune
+from flowsolve.study.tunings import TunedRow as TunedRow
+from flowsolve.study.tunings import tunings as tunings

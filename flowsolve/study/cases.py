@@ -115,7 +115,9 @@ def rule_cases(rule: Rule, problem: Problem, nfe: Sequence[int]) -> Iterator[Cas
     check_problem(problem)
     scales = known_scales(problem, problem.event)
     for budget in counts("nfe", nfe, empty=True):
-        solver, grid = rule.choose(budget, problem.sigma_max, problem.sigma_min, scales)
+        solver, grid = rule.choose(
+            budget * problem.lasts, problem.sigma_max, problem.sigma_min, scales
+        )
         yield Case(solver, repr(rule), grid.name, f"nfe={budget}", partial(Grid, grid, grid.name))
 
 
@@ -146,8 +148,8 @@ def budget_cases(
 ) -> Iterator[Case]:
     """A fixed-grid solver within each budget of evaluations, an adaptive one at each tolerance.
 
-    An adaptive solver that has no rtol and atol to set is one case, as it is given. Raises StateError and
-    BudgetError for what cannot be asked of any method.
+    An adaptive solver without a tol, or rtol and atol, to set is one case, as it is given. Raises StateError
+    and BudgetError for what cannot be asked of any method.
     """
     check_solver(solver)
     check_problem(problem)
@@ -155,16 +157,17 @@ def budget_cases(
     if not solver.adaptive:
         name = spacing_name(spacing)
         for budget in nfe:
-            grid = partial(fit, solver, budget, lambda n: spacing(n, *ends))
+            grid = partial(fit, solver, budget * problem.lasts, lambda n: spacing(n, *ends))
             yield Case(solver, repr(solver), name, f"nfe={budget}", grid)
         return
     whole = partial(Grid, ends, "adaptive")
-    if not (hasattr(solver, "rtol") and hasattr(solver, "atol")):
+    names = [name for name in ("tol", "rtol", "atol") if hasattr(solver, name)]
+    if not names:
         yield Case(solver, repr(solver), "adaptive", "as given", whole)
         return
     adaptive: Any = solver
     for tol in several("tolerances", tolerances, "tolerances such as [1e-2, 1e-4]", empty=True):
         if not 0 < real("a tolerance", tol) < math.inf:
             raise ValueError(f"a tolerance must be positive and finite, but got {tol!r}.")
-        run = replace(adaptive, rtol=tol, atol=tol)
+        run = replace(adaptive, **dict.fromkeys(names, tol))
         yield Case(run, repr(solver), "adaptive", f"tol={tol:g}", whole)

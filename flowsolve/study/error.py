@@ -29,6 +29,7 @@ class ErrorRow(Row):
     """One solver on one grid for one block of seeds.
 
     asked      what was asked for: "nfe=10", "steps=40" or "tol=1e-05"
+    perturb    what the network was disturbed by: "gaussian:0.01", or ""
     nfe        evaluations counted, per sample;  forwards: network passes per sample
     rmse       √mean|x - reference|² over all values;  stderr: its standard error over the samples
     median     of the per-sample RMS errors, as are p90, max and the geometric mean
@@ -37,7 +38,7 @@ class ErrorRow(Row):
     seconds    of the solve alone, the device synchronised
     """
 
-    KEY = (*Row.KEY, "solver", "spacing", "asked", "sigma_max", "sigma_min", "seeds")
+    KEY = (*Row.KEY, "solver", "spacing", "asked", "sigma_max", "sigma_min", "seeds", "perturb")
 
     solver: str
     order: int
@@ -61,6 +62,7 @@ class ErrorRow(Row):
     scale: float = math.nan
     ref_err: float = math.nan
     certified: bool = False
+    perturb: str = ""
 
     @property
     def fixed(self) -> bool:
@@ -73,7 +75,8 @@ class ErrorRow(Row):
 
     @property
     def name(self) -> str:
-        return f"{self.solver}  {self.asked}"
+        by = f"  {self.perturb}" if self.perturb else ""
+        return f"{self.solver}  {self.asked}{by}"
 
     @property
     def result(self) -> str:
@@ -106,7 +109,7 @@ def error_tasks_of(
         ours = problem.for_seeds(part.seeds, part.device)
         # the reference starts at exactly the rounded state that the solvers get
         x = problem.start(part.seeds, part.dtype, part.device)
-        truth = Truth(ours, x, problem.sigma_max, problem.sigma_min, part.cached)
+        truth = Truth(ours.unperturbed, x, problem.sigma_max, problem.sigma_min, part.cached)
         ours.eps(x, problem.sigma_max)  # so that no timing holds the loading of a network
         return ours, x, truth
 
@@ -115,6 +118,7 @@ def error_tasks_of(
             **stamps[i], solver=case.label, order=case.solver.order,
             spacing=case.spacing, asked=case.asked, sigma_max=problem.sigma_max,
             sigma_min=problem.sigma_min, seeds=parts[i].seeds_text, samples=len(parts[i].seeds),
+            perturb=problem.perturbation,
         )  # fmt: skip
         return Task(row, lambda row: _measure(row, case, *start(i)), partial(start, i))
 

@@ -14,7 +14,8 @@ from flowsolve.study.settings import seeds_of
 def pool(block: Sequence[ErrorRow]) -> ErrorRow:
     """One row for several blocks of seeds: median and p90 are averages, the others exact.
 
-    Raises ResultsError for rows that cannot be: of one seed twice, or of two problems, dtypes or versions.
+    Raises ResultsError for rows that cannot be: of one seed twice, or of two problems, perturbations, dtypes or
+    versions.
     """
     n = sum(r.samples for r in block)
 
@@ -48,7 +49,7 @@ def _check_blocks(block: Sequence[ErrorRow]) -> None:
     """Raise ResultsError unless the rows differ in their seeds alone, and share none."""
     row = block[0]
     what = f"the rows of {row.solver}, {row.spacing}, {row.asked} cannot be pooled"
-    for name in (n for n in row.KEY if n != "seeds"):
+    for name in ("perturb", *(n for n in row.KEY if n != "seeds")):
         found = sorted({str(getattr(r, name)) for r in block})
         if len(found) > 1:
             raise ResultsError(

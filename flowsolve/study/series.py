@@ -20,6 +20,7 @@ from flowsolve.study.results import read_jsonl, write_csv
 if TYPE_CHECKING:
     from pandas import DataFrame
 
+UNPERTURBED = "unperturbed"
 Cells = tuple[Sequence[str], Sequence[Sequence[str]], str, Sequence[Sequence[str]]]
 
 
@@ -57,7 +58,8 @@ class Study:
     def series(self) -> dict[tuple[str, str], list[ErrorRow]]:
         """The measured rows of each (solver, spacing), by evaluations; blocks of seeds pooled.
 
-        Raises ResultsError for rows that cannot be: of one seed twice, or of two problems, dtypes or versions.
+        Raises ResultsError for rows that cannot be: of one seed twice, or of two problems, perturbations,
+        dtypes or versions.
         """
         groups: dict[tuple[str, str], dict[str, list[ErrorRow]]] = {}
         for row in self.rows:
@@ -68,6 +70,14 @@ class Study:
             name: sorted((pool(block) for block in points.values()), key=lambda r: (r.nfe, r.steps))
             for name, points in groups.items()
         }
+
+    @property
+    def perturbations(self) -> dict[str, Study]:
+        """The study of each perturbation by its name, "" where there is none."""
+        rows: dict[str, list[ErrorRow]] = {}
+        for row in self.rows:
+            rows.setdefault(row.perturb, []).append(row)
+        return {name: Study(tuple(some)) for name, some in rows.items()}
 
     @property
     def failures(self) -> list[ErrorRow]:
@@ -111,6 +121,11 @@ class Study:
 
         Each is (head, body, title, foot).  labels  as figures take them; None for the solvers' reprs
         """
+        if len(parts := self.perturbations) > 1:
+            for name, part in parts.items():
+                for head, body, title, foot in part.tables(labels):
+                    yield head, body, f"{name or UNPERTURBED}: {title}", foot
+            return
         series = {k: r for k, r in self.series.items() if r[0].fixed}
         if series:
             several = len({spacing for _, spacing in series}) > 1
@@ -144,18 +159,22 @@ class Study:
 
     def notes(self) -> Iterator[str]:
         """What a reader of the tables must know: failures, and errors that reach the reference's own."""
-        fixed = [name for name, rows in self.series.items() if rows[0].fixed]
-        slopes = [self.slope(*name) for name in fixed]
+        parts = self.perturbations.values()
+        lines = [(part, *line) for part in parts for line in part.series.items()]
+        slopes = [part.slope(*name) for part, name, rows in lines if rows[0].fixed]
         if any(not (s.settled or math.isnan(s.order)) for s in slopes):
             yield "?: the last two slopes differ by more than 0.15, so it is no order yet"
         for row in self.failures:
-            yield f"{row.solver}, {row.spacing}, {row.asked}: {row.error}"
-        reached = [r for rows in self.series.values() for r in rows if not r.certified]
+            by = f"{row.perturb}: " if row.perturb else ""
+            yield f"{by}{row.solver}, {row.spacing}, {row.asked}: {row.error}"
+        reached = [r for _, _, rows in lines for r in rows if not r.certified]
         if reached:
             err = max(r.ref_err for r in reached)
             yield f"* within ten times the reference's own error ({err:.1e}): {len(reached)} results."
 
     def __str__(self) -> str:
+        if len(parts := self.perturbations) > 1:
+            return "\n\n".join(f"{name or UNPERTURBED}\n{part}" for name, part in parts.items())
         lines = []
         for (solver, spacing), rows in self.series.items():
             lines += [f"{solver} on {rows[0].problem}, {spacing}", " steps    nfe      rmse  slope"]

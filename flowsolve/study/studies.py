@@ -79,8 +79,8 @@ def work_precision(
     """Errors of several solvers at several budgets of evaluations, from the same noise, to the same σ.
 
     solvers     one or several: fixed-grid ones run on the largest grid within each budget of `nfe`,
-                adaptive ones once for each of `tolerances` (rtol = atol). A pair (solver, spacing) has a
-                spacing of its own, and a rule (`flowsolve.solver.default_rule()`) solvers and grids
+                adaptive ones once for each of `tolerances` (tol, or rtol = atol). A pair (solver, spacing) has
+                a spacing of its own, and a rule (`flowsolve.solver.default_rule()`) solvers and grids
     path        a JSON Lines file: each row is on the disk before the next is computed, and rows
                 found there are not computed again
     on_row      called with each row, how many are done and how many there will be

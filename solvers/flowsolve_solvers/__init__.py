@@ -40,6 +40,7 @@ from flowsolve.schedule import LOG_SIGMA, SIGMA, VPSDE, ClockTime, Phi, TwoPower
 from flowsolve.solver import DATA, FLOW, NOISE, VELOCITY, Flow, Solver
 from flowsolve_solvers.adaptive import Scipy as Scipy
 from flowsolve_solvers.adaptive import Torchdiffeq as Torchdiffeq
+from flowsolve_solvers.adaptive_unipc import AdaptiveUniPC as AdaptiveUniPC
 from flowsolve_solvers.ancestral import Ancestral as Ancestral
 from flowsolve_solvers.ancestral import DPM2Ancestral as DPM2Ancestral
 from flowsolve_solvers.ancestral import DPMSolverPP2SAncestral as DPMSolverPP2SAncestral

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from flowsolve.ode import ODE
 from flowsolve.solver import DATA, NOISE, VELOCITY, Solver, TwoState, Velocity, check_option
@@ -32,20 +32,27 @@ __all__ = ["AFS", "CorrectedStart", "GaussianStart", "RescaledStart"]
 
 @dataclass(frozen=True, repr=False)
 class Around(Solver):
-    """A solver around `method`, any method on a fixed grid."""
+    """A solver around `method`."""
 
     method: Solver = _ADAMS
 
     def __post_init__(self) -> None:
         check_option(self, "method", Solver)
-        if self.method.adaptive or isinstance(self.method, TwoState):
-            raise TypeError(
-                f"{type(self).__name__} takes a method that steps from level to level, not {self.method!r}."
-            )
+        if isinstance(self.method, TwoState):
+            raise self._refused()
+
+    def _refused(self) -> TypeError:
+        return TypeError(
+            f"{type(self).__name__} takes a method that steps from level to level, not {self.method!r}."
+        )
 
     @property
     def order(self) -> int:
         return 1
+
+    @property
+    def adaptive(self) -> bool:
+        return self.method.adaptive
 
     @property
     def stochastic(self) -> bool:
@@ -73,7 +80,7 @@ class Around(Solver):
 
 
 class Started(Around):
-    """The first step by a start, the others by `method`."""
+    """The first step by a start, the others by `method`, which may be adaptive."""
 
     @property
     def leaves_infinity(self) -> bool:
@@ -83,14 +90,14 @@ class Started(Around):
     def first(self, ode: ODE, x: Tensor, s: float, t: float) -> tuple[Tensor, ODE]:
         """x̄ at t, and the ODE that the method goes on with, where it may know an answer."""
 
-    def steps(self, ode: ODE, x: Tensor, grid: Grid) -> Iterator[Tensor]:
+    def steps(self, ode: ODE, x: Tensor, grid: Grid) -> Generator[Tensor, None, Any]:
         if grid.rising:
-            yield from self.method.steps(ode, x, grid)
-            return
+            return (yield from self.method.steps(ode, x, grid))
         x, known = self.first(ode, x, grid[0], grid[1])
         yield x
-        if grid.steps > 1:
-            yield from self.method.steps(known, x, grid.part(1, grid.steps))
+        if grid.steps == 1:
+            return None
+        return (yield from self.method.steps(known, x, grid.part(1, grid.steps)))
 
     def dense(self, path: Sequence[Point], i: int, sigma: float) -> Tensor:
         """In the first step z is linear in atan σ; then as in `method`."""
@@ -108,6 +115,11 @@ class AFS(Around):
     As they give it: the noise itself stands for the first answer, which is not asked for, and stays among
     the values of a multistep method. One evaluation less than the method; order 1.
     """
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.method.adaptive:
+            raise self._refused()
 
     def steps(self, ode: ODE, x: Tensor, grid: Grid) -> Iterator[Tensor]:
         s = grid[0]

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import product
 
 from flowsolve.ode import Scales
-from flowsolve.schedule import Grid, Phi, TwoPower, Variable, uniform_in
+from flowsolve.schedule import Grid, Phi, TwoPower, Variable, karras, log_snr, uniform_in
 from flowsolve.solver import Flow, Rule, Solver, Velocity
+from flowsolve_solvers.adaptive_unipc import AdaptiveUniPC
+from flowsolve_solvers.dpmpp import DPMSolverPP2M
 from flowsolve_solvers.multistep import Adams
+from flowsolve_solvers.pndm import IPNDM
 from flowsolve_solvers.starts import CorrectedStart
 from flowsolve_solvers.unipc import UniPC
 
@@ -47,6 +51,60 @@ class TwoScales(Rule):
             return method, _named(uniform_in(nfe, sigma_max, sigma_min, variable=tau), scales)
         inner = uniform_in(nfe, s, sigma_min, variable=tau)
         return CorrectedStart(method, c), _named(Grid((sigma_max, *inner)), scales)
+
+    def menu(
+        self, nfe: int, sigma_max: float, sigma_min: float, scales: Scales
+    ) -> list[tuple[Solver, Grid]]:
+        """The choice; Adams and UniPC in both charts, for three powers a and some starts; classical ones."""
+        found = [self.choose(nfe, sigma_max, sigma_min, scales)]
+        methods: tuple[tuple[type[Adams | UniPC], type[Velocity | Flow]], ...] = (
+            (Adams, Velocity), (Adams, Flow), (UniPC, Velocity), (UniPC, Flow),
+        )  # fmt: skip
+        for (method, chart), a in product(methods, (0.25, 0.35, 0.5)):
+            for start in (2.5, 10.0, math.inf)[: 2 if nfe < 12 else 3]:
+                found.append(_row(method, chart, a, start, nfe, sigma_max, sigma_min, scales))
+        if sigma_min > 0 and sigma_max < math.inf:
+            ends = sigma_max, sigma_min
+            found += [(m, karras(nfe, *ends)) for m in (IPNDM(2), IPNDM(3), DPMSolverPP2M())]
+            found += [(m, log_snr(nfe, *ends)) for m in (UniPC(2), UniPC(3))]
+        return found
+
+    def reach(
+        self, tol: float, sigma_max: float, sigma_min: float, scales: Scales, max_nfe: int = 1000
+    ) -> tuple[Solver, Grid]:
+        """AdaptiveUniPC in VELOCITY of scale c, in τ of a = 0.35, from s = top √(std/tol) on.
+
+        What the start neglects is then some tol, as it falls with (top/s)². More points pay for a smaller tol:
+        2 down to std/100, 3 to std/1000, then 4.
+        """
+        std, top = scales.std, scales.top
+        c, points = math.sqrt(std * top), 2 if 100 * tol >= std else 3 if 1000 * tol >= std else 4
+        tau = TwoPower(std, 2 * top, 0.35, 0.35)
+        method = AdaptiveUniPC(tol, points, Velocity(c), max_nfe=max_nfe, variable=tau)
+        s = max(top * math.sqrt(std / tol), top)
+        if s >= 0.9 * sigma_max:
+            return method, _named(Grid((sigma_max, sigma_min)), scales)
+        return CorrectedStart(method, c), _named(Grid((sigma_max, s, sigma_min)), scales)
+
+
+def _row(
+    method: type[Adams | UniPC],
+    chart: type[Velocity | Flow],
+    a: float,
+    start: float,
+    nfe: int,
+    sigma_max: float,
+    sigma_min: float,
+    scales: Scales,
+) -> tuple[Solver, Grid]:
+    """Three points on equal steps of τ with the power a, from `start` times top on."""
+    c, tau = math.sqrt(scales.std * scales.top), TwoPower(scales.std, 2 * scales.top, a, a)
+    solver = method(3, chart(c), variable=tau, guard=None)
+    s = start * scales.top
+    if s >= 0.9 * sigma_max:
+        return solver, _named(uniform_in(nfe, sigma_max, sigma_min, variable=tau), scales)
+    inner = uniform_in(nfe, s, sigma_min, variable=tau)
+    return CorrectedStart(solver, c), _named(Grid((sigma_max, *inner)), scales)
 
 
 def _named(grid: Grid, scales: Scales) -> Grid:

@@ -16,6 +16,30 @@ from flowsolve.cli.parser import main
 
 COMMAND = str(Path(sys.executable).parent / "flowsolve")
 SMALL = ["compare", "mixture_1d", "--seeds", "8", "--nfe", "4", "8", "--solvers", "heun"]
+# Every command, on little.
+EVERY = {
+    "bench": ["--problems", "line3", "--solvers", "adams"],
+    "certify": ["ddim", "ddimeta"],
+    "compare": ["mixture_1d", "--seeds", "4", "--nfe", "4", "--solvers", "heun", "torchdiffeq"],
+    "completion": ["bash"],
+    "consistency": ["--steps", "3", "--samples", "4", "--shown", "2"],
+    "edit": ["--samples", "2", "--steps", "5", "--shown", "1"],
+    "env": [],
+    "explore": ["--steps", "2", "--no-open", "--overwrite"],
+    "grids": ["--steps", "3", "--out", "grids"],
+    "interpolate": ["--nfe", "2", "--pairs", "4", "--points", "2", "--shown", "1"],
+    "likelihood": ["mixture", "--nfe", "4", "--samples", "4"],
+    "order": ["heun", "--steps", "10", "20", "--seeds", "2", "--out", "order"],
+    "problems": [],
+    "quality": ["mixture", "--nfe", "4", "6", "--samples", "8"],
+    "sample": ["--samples", "2", "--nfe", "2"],
+    "solvers": [],
+    "table": ["heun", "--steps", "2", "--out", "table"],
+    "table1": ["mixture", "--grid", "uniform_t", "--steps", "3", "--samples", "8"],
+    "table2": ["mixture", "--grid", "log_snr", "--steps", "3", "--samples", "2", "--ways", "ddim"],
+}  # fmt: skip
+PRINTS = [name for name in EVERY if name not in ("completion", "explore")]  # which have no rows
+Measured = Callable[[str], tuple[Path, subprocess.CompletedProcess[str]]]
 # A problem of the user's own, with an ε that takes as long as $SLOW says and keeps a log of calls.
 MINE = """
 import os, time
@@ -27,6 +51,9 @@ class Slow(Mixture1D):
         with open("calls.txt", "a") as file:
             file.write(".")
         return super().eps(x, sigma)
+
+    def data(self):
+        return super().data()[:200]
 
 def problem():
     return Slow()

@@ -12,29 +12,8 @@ import pytest
 
 from flowsolve.cli import commands, main
 from flowsolve.cli.show import SPELLED, Table, columns
-from tests.cli.helpers import COMMAND, done, flowsolve
+from tests.cli.helpers import COMMAND, EVERY, Measured, done, flowsolve
 
-SMALL = {
-    "bench": ["--problems", "line3", "--solvers", "adams"],
-    "certify": ["ddim", "ddimeta"],
-    "compare": ["mixture_1d", "--seeds", "4", "--nfe", "4", "--solvers", "heun", "torchdiffeq"],
-    "completion": ["bash"],
-    "consistency": ["--steps", "3", "--samples", "4", "--shown", "2"],
-    "edit": ["--samples", "4", "--steps", "5", "--shown", "2"],
-    "env": [],
-    "explore": ["--steps", "2", "--no-open", "--overwrite"],
-    "grids": ["--steps", "3", "--out", "grids"],
-    "interpolate": ["--nfe", "2", "--pairs", "4", "--points", "2", "--shown", "1"],
-    "likelihood": ["mixture", "--nfe", "4", "--samples", "4"],
-    "order": ["heun", "--steps", "10", "20", "--seeds", "2", "--out", "order"],
-    "problems": [],
-    "quality": ["mixture", "--nfe", "4", "6", "--samples", "8"],
-    "sample": ["--samples", "2", "--nfe", "2"],
-    "solvers": [],
-    "table": ["heun", "--steps", "2", "--out", "table"],
-    "table1": ["mixture", "--grid", "uniform_t", "--steps", "3", "--samples", "8"],
-    "table2": ["mixture", "--grid", "log_snr", "--steps", "3", "--samples", "2", "--ways", "ddim"],
-}  # fmt: skip
 PLACES = {
     "cp1252": {"PYTHONIOENCODING": "cp1252"},
     "ascii": {"PYTHONIOENCODING": "", "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
@@ -42,7 +21,7 @@ PLACES = {
 
 
 def test_every_command_is_tried() -> None:
-    assert [*SMALL] == commands.names()
+    assert [*EVERY] == commands.names()
 
 
 def in_process(encoding: str, *args: str) -> tuple[int, bytes]:
@@ -54,14 +33,18 @@ def in_process(encoding: str, *args: str) -> tuple[int, bytes]:
         return code, said.getvalue()
 
 
-@pytest.mark.parametrize("command", SMALL)
+@pytest.mark.usefixtures("certified_once", "png_only")
+@pytest.mark.parametrize("command", EVERY)
 def test_every_command_works(
-    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+    command: str,
+    measured: Measured,
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
 ) -> None:
-    """The second time of the rows of the first, which it says again."""
-    monkeypatch.chdir(tmp_path)
+    """Of rows that are there, which it says again."""
+    monkeypatch.chdir(measured(command)[0])
     for encoding in ("cp1252", "ascii"):
-        code, said = in_process(encoding, command, *SMALL[command])
+        code, said = in_process(encoding, command, *EVERY[command])
         assert code == 0, said.decode(errors="replace")[-2000:]
         assert b"Error" not in said
         assert b"Warning" not in said
@@ -72,11 +55,12 @@ def test_every_command_works(
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("command", ["solvers", "table1"])
 def test_commands_work_in_a_process_of_that_encoding(
-    command: str, place: str, tmp_path: Path
+    command: str, place: str, measured: Measured
 ) -> None:
+    folder = measured(command)[0]
     env = {k: v for k, v in os.environ.items() if k not in ("LANG", "LC_CTYPE")} | PLACES[place]
     made = subprocess.run(
-        [COMMAND, command, *SMALL[command]], cwd=tmp_path, env=env, capture_output=True, timeout=300
+        [COMMAND, command, *EVERY[command]], cwd=folder, env=env, capture_output=True, timeout=300
     )
     said = made.stdout + made.stderr
     assert made.returncode == 0, said.decode(errors="replace")[-2000:]

@@ -17,6 +17,8 @@ from flowsolve.study.quality import QualityRow
 from flowsolve.study.round_trip import RoundTripRow
 from tests.cli.helpers import done, progress, table_of
 
+pytestmark = pytest.mark.usefixtures("png_only")
+
 
 def test_table1(tmp_path: Path, request: pytest.FixtureRequest) -> None:
     args = ["table1", "--steps", "5", "10", "--etas", "0", "1", "hat", "--samples", "24",
@@ -110,7 +112,7 @@ def test_table2(tmp_path: Path) -> None:
 
 def test_edit(tmp_path: Path) -> None:
     text = done(
-        "edit", "--samples", "12", "--steps", "10", "--shown", "3", "--out", "out", cwd=tmp_path
+        "edit", "--samples", "4", "--steps", "5", "--shown", "2", "--out", "out", cwd=tmp_path
     )
     rows = read_jsonl(tmp_path / "out" / "rows.jsonl", EditRow)
     assert len(rows) == 15

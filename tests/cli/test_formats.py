@@ -23,26 +23,25 @@ from flowsolve.cli.parser import parser
 from flowsolve.cli.progress import busy
 from flowsolve.solver import provided
 from flowsolve.study import ErrorRow
-from tests.cli.helpers import COMMAND, done, flowsolve, outside
-from tests.cli.test_encodings import SMALL
+from tests.cli.helpers import COMMAND, EVERY, PRINTS, Measured, done, flowsolve, outside
 
 pytestmark = pytest.mark.usefixtures("undrawn")
-PRINTS = [name for name in SMALL if name not in ("completion", "explore")]  # which have no rows
 
 
+@pytest.mark.usefixtures("certified_once")
 @pytest.mark.parametrize("command", PRINTS)
 def test_json_and_csv_hold_the_same_values_and_quiet_says_nothing(
-    command: str, tmp_path: Path
+    command: str, measured: Measured
 ) -> None:
     """Measured in silence; JSON and CSV are of the same rows."""
-    quiet = flowsolve(command, *SMALL[command], "--quiet", cwd=tmp_path)
+    folder, quiet = measured(command)
     assert (quiet.returncode, quiet.stderr) == (0, "")
-    made = flowsolve(command, *SMALL[command], "--format", "json", cwd=tmp_path)
+    made = flowsolve(command, *EVERY[command], "--format", "json", cwd=folder)
     assert made.returncode == 0, made.stderr
     rows = json.loads(made.stdout)
     assert rows
     assert isinstance(rows[0], dict)
-    text = done(command, *SMALL[command], "--format", "csv", cwd=tmp_path)
+    text = done(command, *EVERY[command], "--format", "csv", cwd=folder)
     lines = [*csv.DictReader(io.StringIO(text))]
     assert len(lines) == len(rows)
     for line, row in zip(lines, rows, strict=True):
@@ -56,7 +55,7 @@ def test_json_and_csv_hold_the_same_values_and_quiet_says_nothing(
 
 
 def test_rows_and_listings_are_values_and_not_texts(tmp_path: Path) -> None:
-    rows = json.loads(done("compare", *SMALL["compare"], "--format", "json", cwd=tmp_path))
+    rows = json.loads(done("compare", *EVERY["compare"], "--format", "json", cwd=tmp_path))
     assert {*rows[0]} == {f.name for f in fields(ErrorRow)}
     assert rows[0]["rmse"] > 0
     (levels,) = (r for r in json.loads(done("table", "ddim", "--steps", "1", "--format", "json",
@@ -68,7 +67,7 @@ def test_rows_and_listings_are_values_and_not_texts(tmp_path: Path) -> None:
     (needy,) = (r for r in listed if r["name"] == "GaussianStart")  # it has no default
     assert needy["order"] is needy["NFE a step"] is None
     assert needy["formula"].endswith(" Needs mean, covariance.")
-    order = json.loads(done("order", *SMALL["order"], "--format", "json", cwd=tmp_path))
+    order = json.loads(done("order", *EVERY["order"], "--format", "json", cwd=tmp_path))
     assert order[0]["declared"] == 2
     assert isinstance(order[0]["measured"], float)
 

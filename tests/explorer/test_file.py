@@ -7,7 +7,9 @@ import gzip
 import io
 import json
 import re
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,11 +22,14 @@ from flowsolve.explorer.sprites import NFES, SOLVERS, png, run, shipped
 from flowsolve_solvers import Heun
 from tests.helpers import says
 
-DATA = export(steps=(2,))
+
+@cache
+def data() -> dict[str, Any]:
+    return export(steps=(2,))
 
 
 def test_the_page_is_whole_and_fetches_nothing() -> None:
-    text = page.page(DATA | {"sprites": shipped()}, docs='https://a.b/"c"/')
+    text = page.page(data() | {"sprites": shipped()}, docs='https://a.b/"c"/')
     scripts = [f for f in page.PAGE.iterdir() if f.name.endswith(".js")]
     assert len(scripts) >= 6
     assert not [f.name for f in scripts if f.read_text("utf-8") not in text]
@@ -34,8 +39,8 @@ def test_the_page_is_whole_and_fetches_nothing() -> None:
         r'<script type="application/octet-stream" id="data">([\w+/=]+)</script>', text
     )
     found = json.loads(gzip.decompress(base64.b64decode(packed)))
-    assert found == json.loads(json.dumps(DATA | {"sprites": shipped()}))
-    assert page.packed_text(DATA) == page.packed_text(DATA)
+    assert found == json.loads(json.dumps(data() | {"sprites": shipped()}))
+    assert page.packed_text(data()) == page.packed_text(data())
 
 
 def test_write(tmp_path: Path) -> None:

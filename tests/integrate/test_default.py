@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from importlib.metadata import EntryPoint
+from typing import Any
 
 import pytest
 import torch
@@ -13,7 +14,8 @@ from flowsolve import DiffusionODE, FlowPrediction, Grid, Scales, karras, sample
 from flowsolve.errors import BudgetError, NameClash, NameUnknown, StateError
 from flowsolve.problems import Dataset, Digits, Mixture, Mixture1D, NetworkProblem, Problem
 from flowsolve.solver import Rule, Solver, default_rule, rule
-from flowsolve_solvers import CorrectedStart, Euler, Heun, TwoScales, UniPC
+from flowsolve.study import reference
+from flowsolve_solvers import AdaptiveUniPC, CorrectedStart, Euler, Heun, TwoScales, UniPC
 from tests.helpers import says
 
 
@@ -159,3 +161,62 @@ def test_the_default_comes_from_an_entry_point(monkeypatch: pytest.MonkeyPatch) 
         says(kind, text, default_rule)
     monkeypatch.undo()
     default_rule.cache_clear()
+
+
+@pytest.mark.parametrize("problem", PROBLEMS, ids=lambda p: p.name)
+def test_a_tolerance_instead_of_a_budget(problem: Problem) -> None:
+    x = problem.start(range(64), torch.float64)
+    truth = reference(problem, x, problem.sigma_max, problem.sigma_min).x
+    ratios, costs = [], []
+    for tol in (1e-1, 1e-2, 1e-3, 1e-4):
+        found = sample(problem, x / problem.sigma_max, tol=tol)
+        ratios.append(float((found.x - truth).square().mean().sqrt()) / tol)
+        costs.append(found.nfe)
+    assert 0.1 < math.prod(ratios) ** (1 / 4) < 1.5
+    assert max(ratios) < 4
+    assert costs == sorted(set(costs))
+    assert costs[1] <= 16
+    assert costs[3] <= 45
+
+
+def test_a_tolerance_says_what_was_chosen_and_ends_at_the_budget() -> None:
+    problem, noise = Mixture(), unit_noise(range(8), (2,), torch.float64)
+    assert isinstance(sample(problem, noise, tol=5e-2).solver, CorrectedStart)
+    done = sample(problem, noise, tol=1e-3)  # whose start would be above σ_max
+    assert isinstance(done.solver, AdaptiveUniPC)
+    assert (done.solver.tol, done.solver.points, done.solver.max_nfe) == (1e-3, 3, 1000)
+    assert done.grid.name == "two_scales(std=0.72, top=0.736)"
+    assert set(done.stats) == {"accepted", "rejected", "nfe_max"}
+    assert sample(problem, noise, tol=1e-3, nfe=done.nfe).x.equal(done.x)
+    with pytest.raises(BudgetError, match=r"max_nfe = 9 ran out.*`partial`") as error:
+        sample(problem, noise, tol=1e-3, nfe=9)
+    partial: Any = error.value.partial
+    assert partial.x.shape == noise.shape
+
+
+def test_a_tolerance_on_a_network() -> None:
+    """Whose scales are guessed."""
+    digits = Digits()
+    x = digits.start(range(8))
+    truth = reference(digits, x, digits.sigma_max, digits.sigma_min, tolerance=1e-3).x
+    found = sample(digits, x / digits.sigma_max, tol=3e-2)
+    assert found.nfe <= 12
+    assert float((found.x.double() - truth).square().mean().sqrt()) < 0.1
+
+
+def test_wrong_tolerances() -> None:
+    noise = unit_noise(range(2), (2,), torch.float64)
+    for wrong in (0, -1.0, math.inf, math.nan):
+        says(BudgetError, "tol is the RMS error to reach, a number above 0, but got",
+             lambda wrong=wrong: sample(Mixture(), noise, tol=wrong))  # fmt: skip
+    says(BudgetError, "tol must be a number, but got 'small'",
+         lambda: sample(Mixture(), noise, tol="small"))  # fmt: skip
+    says(BudgetError, "tol= is for the default, which has no grid",
+         lambda: sample(Mixture(), noise, karras(4, 10, 0.1), Euler(), tol=1e-2))  # fmt: skip
+
+    class Budgets(Rule):
+        def choose(self, *known: Any) -> Any:
+            raise AssertionError
+
+    says(BudgetError, "Budgets() chooses for a budget only: give nfe= instead of tol=.",
+         lambda: sample(Mixture(), noise, solver=Budgets(), tol=1e-2))  # fmt: skip

@@ -109,7 +109,7 @@ def test_more_values_than_torch_quantile_takes() -> None:
     with pytest.raises(RuntimeError, match="too large"):
         torch.quantile(x0.abs(), 0.5, dim=1)
     got = Threshold(STRONG, 0.5).limit(x0)
-    torch.testing.assert_close(got, (x0 / 2).clamp(-1, 1), rtol=1e-6, atol=1e-6)
+    assert float((got - (x0 / 2).clamp(-1, 1)).abs().max()) < 1e-6  # assert_close takes a second
 
 
 def test_inside_the_limits_nothing_changes() -> None:

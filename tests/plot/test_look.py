@@ -180,6 +180,7 @@ def test_all_lines_of_all_figures_have_bars(draw: Callable[[], Figure], lines: l
 DRAWN: dict[str, tuple[Callable[..., Figure], int]] = {
     # the figure, and how many panels it has
     "error_vs_nfe": (lambda **look: plot.error_vs_nfe(made_up(), **look), 1),
+    "error_by_perturbation": (lambda **look: plot.error_by_perturbation(perturbed(), **look), 3),
     "convergence": (lambda **look: plot.convergence(made_up(), **look), 1),
     "grid_levels": (lambda **look: plot.grid_levels(karras(4, 10, 1), **look), 1),
     "coefficients": (lambda **look: plot.coefficients(tabulate(Heun(), karras(2, 9, 1)), **look), 1),
@@ -200,6 +201,18 @@ DRAWN: dict[str, tuple[Callable[..., Figure], int]] = {
     "paths_2d": (lambda **look: plot.paths_2d(*path(Mixture()), **look), 2),
     "field_2d": (lambda **look: plot.field_2d(*path(Mixture()), [1.0, 0.1], **look), 2),
 }  # fmt: skip
+
+
+def perturbed() -> Study:
+    rows = made_up().rows
+    kinds = ("", "int8", "reuse:2")
+    return Study(
+        tuple(
+            replace(r, perturb=kind, rmse=(i + 1) * r.rmse)
+            for i, kind in enumerate(kinds)
+            for r in rows
+        )
+    )
 
 
 def path(problem: Any) -> tuple[Any, Any]:

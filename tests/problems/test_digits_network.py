@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-import os
-import subprocess
+import runpy
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -100,27 +99,17 @@ def test_smooth_in_time(net: DigitsUNet, batch: tuple[Tensor, Tensor]) -> None:
     assert (middle - fine).norm() < 1e-3 * fine.norm()
 
 
-def test_training_runs(tmp_path: Path) -> None:
+def test_training_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """The script trains for 3 steps and writes weights that load, and their figure."""
     pytest.importorskip("sklearn")
     out = tmp_path / "x.safetensors"
-    ours = (str(ROOT), str(ROOT / "solvers"), os.environ.get("PYTHONPATH"))
-    path = os.pathsep.join(filter(None, ours))
-    env = os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
     figure = tmp_path / "x.png"
-    command = [
-        sys.executable,
-        str(SCRIPT),
-        "--steps",
-        "3",
-        "--out",
-        str(out),
-        "--figure",
-        str(figure),
-    ]
-    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr
-    assert "step      3" in done.stdout
+    options = ["--steps", "3", "--out", str(out), "--figure", str(figure)]
+    monkeypatch.setattr(sys, "argv", [SCRIPT.name, *options])
+    runpy.run_path(str(SCRIPT), run_name="__main__")
+    assert "step      3" in capsys.readouterr().out
     DigitsUNet().load_state_dict(load_file(out))
     assert figure.stat().st_size > 10_000
 

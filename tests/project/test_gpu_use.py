@@ -38,7 +38,7 @@ from flowsolve.analysis.step_cost import measured_cost
 from flowsolve.cli import main
 from flowsolve.integrate import log_prob
 from flowsolve.interop import as_k_sampler, from_denoiser, from_edm, from_velocity
-from flowsolve.ode import Objective
+from flowsolve.ode import GaussianError, Objective, Reused
 from flowsolve.problems import Digits, Mixture
 from flowsolve.study import convergence, work_precision
 from flowsolve_solvers import (
@@ -126,6 +126,7 @@ MAKERS: dict[str, Make] = {
     "guided in an interval": guided(scale=interval(2.0, 0.5, 5.0)),
     "guided and rescaled": guided(rescale=0.7),
     "clipped": lambda *at: Clip(ours(*at)),
+    "disturbed": lambda *at: GaussianError(Reused(ours(*at), 2), 0.01, SeededNoise(range(4))),
     "thresholded": lambda *at: Threshold(ours(*at), 0.9),
 }
 each_ode = pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS.keys())

@@ -11,6 +11,7 @@ import statistics
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -29,7 +30,12 @@ FILES = {
 }
 FACES = [name for name, path in FILES.items() if path.name == "__init__.py"]
 ROOMS = [name for name in FACES if name.count(".") == 1]
-TREES = {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in FILES.items()}
+
+
+@cache
+def tree(name: str) -> ast.Module:
+    return ast.parse(FILES[name].read_text(encoding="utf-8"))
+
 
 # the public names of the version before the rooms
 NAMES = {
@@ -152,7 +158,7 @@ def functions(tree: ast.AST) -> Iterator[tuple[ast.FunctionDef, list[str], int]]
 
 @pytest.mark.parametrize("name", FILES)
 def test_no_function_has_many_parameters(name: str) -> None:
-    for node, positional, every in functions(TREES[name]):
+    for node, positional, every in functions(tree(name)):
         assert len(positional) <= 5, node.name
         assert every <= 8 or node.name.startswith("_"), node.name
 
@@ -163,7 +169,7 @@ def test_no_function_has_many_parameters(name: str) -> None:
 def imported(name: str) -> set[str]:
     """The files of both packages that a file imports, wherever it does, for annotations too."""
     found: set[str] = set()
-    for node in ast.walk(TREES[name]):
+    for node in ast.walk(tree(name)):
         if isinstance(node, ast.ImportFrom):
             for alias in node.names:
                 inner = f"{node.module}.{alias.name}"
@@ -217,7 +223,7 @@ def test_no_circle_of_rooms() -> None:
 
 @pytest.mark.parametrize("face", [f for f in FACES if f != "flowsolve.cli.commands"])
 def test_a_face_says_what_each_file_holds(face: str) -> None:
-    text = ast.get_docstring(TREES[face]) or ""
+    text = ast.get_docstring(tree(face)) or ""
     inside = [
         n.removeprefix(f"{face}.") for n in FILES if n.rpartition(".")[0] == face and "._" not in n
     ]
@@ -237,7 +243,7 @@ def test_an_import_of_a_file_gives_a_module(name: str) -> None:
 
 @pytest.mark.parametrize("room", ROOMS)
 def test_a_face_re_exports_in_the_form_that_checkers_read(room: str) -> None:
-    for node in TREES[room].body:
+    for node in tree(room).body:
         if (
             isinstance(node, ast.ImportFrom)
             and node.module != "__future__"

@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+from functools import cache as cache_calls
 from pathlib import Path
 
 import pytest
@@ -62,13 +63,18 @@ def test_closed_form_agrees_with_an_integrator(problem: Problem, s: float, t: fl
     assert (found.x.dtype, found.x.shape) == (torch.float64, x.shape)
 
 
+@cache_calls
+def fine(problem: Problem, steps: int) -> Tensor:
+    x = problem.start(range(4), torch.float64)
+    return solve(problem, x, log_snr(steps, HIGH, LOW), RK4(LOG_SIGMA)).x
+
+
 @pytest.mark.parametrize("problem", [Mixture(), Dataset()], ids=repr)
 @pytest.mark.parametrize("tolerance", [1e-5, 1e-9])
 def test_integrated_error_is_honest(problem: Problem, tolerance: float) -> None:
     x = problem.start(range(4), torch.float64)
     found = reference(problem, x, HIGH, LOW, tolerance=tolerance)
-    finer = solve(problem, x, log_snr(1200, HIGH, LOW), RK4(LOG_SIGMA)).x
-    finest = solve(problem, x, log_snr(2400, HIGH, LOW), RK4(LOG_SIGMA)).x
+    finer, finest = fine(problem, 1200), fine(problem, 2400)
     assert rms(finer - finest) / 15 < 0.1 * found.err  # the judge is better than the judged
     assert rms(found.x - finest) <= 10 * found.err
     assert 0 < found.err <= tolerance * rms(found.x)

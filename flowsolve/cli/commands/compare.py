@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from flowsolve.cli.output import Folder
     from flowsolve.study.series import Study
 
-GROWS = ("solvers", "nfe", "tolerances", "spacing", "seeds")
+GROWS = ("solvers", "nfe", "tolerances", "spacing", "seeds", "perturb")
 
 
 def add(c: argparse.ArgumentParser) -> None:
@@ -29,17 +29,23 @@ def add(c: argparse.ArgumentParser) -> None:
     c.add_argument("--seeds", type=int, default=256, metavar="N", help="samples (default 256)")
     options.add_block(c)
     options.add_spacing(c, "own")
+    c.add_argument("--perturb", nargs="+", default=[], metavar="KIND",
+                   help="the network disturbed, beside the one as it is: gaussian:0.01, constant:0.01, "
+                        "bfloat16, float16, int8, reuse:2; commas may stand between them")  # fmt: skip
     options.add_dtype(c)
     options.add_results(c, "results/compare-PROBLEM")
 
 
 def run(args: argparse.Namespace) -> int:
     from flowsolve.cli.output import Folder
+    from flowsolve.cli.perturbations import find_perturbations, split
 
     options.positive(args, "nfe", "seeds", "block")
     if not all(0 < tol < math.inf for tol in args.tolerances):
         raise WrongUse(f"--tolerances must be positive, but got {args.tolerances}.")
     options.check_methods(args.solvers)
+    args.perturb = split(args.perturb)
+    find_perturbations(args.perturb)
     with Folder(args, args.problem, GROWS) as folder:
         return _study(args, folder)
 
@@ -47,20 +53,24 @@ def run(args: argparse.Namespace) -> int:
 def _study(args: argparse.Namespace, folder: Folder) -> int:
     from flowsolve.cli import show
     from flowsolve.cli.experiment import finish, measured
+    from flowsolve.cli.perturbations import find_perturbations
 
     problem = options.find_problem(args)
     methods = options.find_methods(args.solvers, args.spacing, problem)
 
-    from flowsolve.cli.comparison import Comparison
+    from flowsolve.cli.comparison import Comparison, with_perturbations
     from flowsolve.study.series import Study
     from flowsolve.study.studies import work_precision_tasks
+
+    problems = with_perturbations(problem, find_perturbations(args.perturb))
 
     ends = [0, *folder.cuts, args.seeds]
     tasks = [
         task
         for seeds in map(range, ends, ends[1:])
+        for one in problems
         for task in work_precision_tasks(
-            methods, problem, args.nfe, tolerances=args.tolerances,
+            methods, one, args.nfe, tolerances=args.tolerances,
             **options.find_settings(args, seeds=seeds),
         )
     ]  # fmt: skip
@@ -83,8 +93,11 @@ def _write_orders(study: Study, path: Path) -> None:
 
     with open(path, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow(["solver", "spacing", "declared", "measured", "settled", "steps"])
-        for (solver, spacing), rows in study.series.items():
-            s = study.slope(solver, spacing)
-            used = " ".join(map(str, s.steps))
-            writer.writerow([solver, spacing, rows[0].order, s.order, s.settled, used])
+        writer.writerow(
+            ["solver", "spacing", "declared", "measured", "settled", "steps", "perturb"]
+        )
+        for name, part in study.perturbations.items():
+            for (solver, spacing), rows in part.series.items():
+                s = part.slope(solver, spacing)
+                used = " ".join(map(str, s.steps))
+                writer.writerow([solver, spacing, rows[0].order, s.order, s.settled, used, name])
