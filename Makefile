@@ -20,7 +20,7 @@ test: $(STAMP)  ## every test that this machine can run
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal -m "not alone and not parity and not browser"
 	$(BIN)/python -m pytest -m alone $(call holding,mark\.alone)
 
-parity: $(PEERS)/.installed  ## the same numbers as diffusers, k-diffusion, torch-fidelity, which .venv never sees
+parity: $(PEERS)/.installed  ## the same numbers as diffusers, k-diffusion, azula, torch-fidelity, which .venv never sees
 	PYTHONPATH=$(PEERS) $(BIN)/python -c "from diffusers import DDIMScheduler; import torchsde"
 	PYTHONPATH=$(PEERS) $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal -rs -m parity $(call holding,mark\.parity|k_sampling)
 

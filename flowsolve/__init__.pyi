@@ -8,6 +8,8 @@ from flowsolve.analysis import dmn as dmn
 from flowsolve.analysis import gits as gits
 from flowsolve.analysis import tabulate as tabulate
 from flowsolve.cli import Comparison as Comparison
+from flowsolve.cli import Ranking as Ranking
+from flowsolve.cli import bench as bench
 from flowsolve.cli import compare as compare
 from flowsolve.integrate import Inversion as Inversion
 from flowsolve.integrate import Known as Known

@@ -1,8 +1,10 @@
-"""The command `flowsolve`, and `flowsolve.compare`. Nothing here imports torch before a command runs.
+"""The command `flowsolve`, `flowsolve.compare`, `flowsolve.bench`. Nothing imports torch before a command runs.
 
 parser      what the command accepts, and its exit codes
 commands    one file a command: its options and what it does
 comparison  compare: what the command of that name does, for a network in Python
+benchmark   bench, in the same way;  bench_menu: what it compares, by name
+methods     package.module:Mine
 options     options that several commands share, made into what they name
 spacings    grids by name;  perturbations: errors of a network by name
 output      the folder of results: locked, grown, never overwritten unasked
@@ -17,6 +19,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from flowsolve.cli.benchmark import Ranking as Ranking
+from flowsolve.cli.benchmark import bench as bench
 from flowsolve.cli.comparison import Comparison as Comparison
 from flowsolve.cli.comparison import compare as compare
 

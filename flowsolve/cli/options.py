@@ -7,6 +7,7 @@ import math
 import os
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 from typing import TYPE_CHECKING, Unpack
 
 from flowsolve.cli.show import FORMATS
@@ -193,8 +194,6 @@ def find_features(args: argparse.Namespace, problem: Problem) -> tuple[Features 
         from flowsolve.metrics.features import pca
 
         return pca(problem.data(), int(name[4:])), name
-    from importlib import import_module
-
     here()
     module, _, attribute = name.partition(":")
     try:

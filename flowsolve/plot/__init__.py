@@ -15,9 +15,11 @@ interpolation  samples from between two noises
 likelihood     log p against evaluations
 round_trip     what round trips lose, against steps
 editing        edited images under their originals
+benchmark      work and precision of the benchmark, a panel a side
 """
 
 from flowsolve.plot.axes import save as save
+from flowsolve.plot.benchmark import work_precision_by_side as work_precision_by_side
 from flowsolve.plot.consistency import consistency_vs_steps as consistency_vs_steps
 from flowsolve.plot.editing import edits as edits
 from flowsolve.plot.error import convergence as convergence

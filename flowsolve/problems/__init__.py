@@ -15,8 +15,10 @@ network     NetworkProblem, the user's network as a problem
 perturbed   PerturbedProblem, a problem whose network is disturbed, and the ways to do it
 as_network  exact_network, a problem as the network that would predict it without error
 catalogue   PROBLEMS and find_problem: problems by name
+benchmark   the exact problems of the standing benchmark, and which of them are held back
 
-`unet` and `classifier` load torch and are imported by their paths, `flowsolve.problems.classifier`.
+`unet` and `classifier` load torch and are imported by their paths, `flowsolve.problems.classifier`, as is
+`benchmark`.
 """
 
 from flowsolve.problems.as_network import exact_network as exact_network

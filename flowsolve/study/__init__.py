@@ -22,9 +22,13 @@ An experiment is a file: its row, and a function of its name that makes the task
     round_trip     data up to noise and down again; Table 2 of the DDIM paper
     likelihood     log p of data by several solvers
     editing        digits made into others; editing_methods: the ways to do it
-    tunings        tune at several budgets
+    tuning_rows    tune at several budgets
+
+    benchmark      methods on the problems of the standing benchmark
+    ranking        who is best there, by how much, and who ties
 """
 
+from flowsolve.study.benchmark import BenchRow as BenchRow
 from flowsolve.study.cases import Case as Case
 from flowsolve.study.cases import budget_cases as budget_cases
 from flowsolve.study.cases import steps_case as steps_case
@@ -41,6 +45,7 @@ from flowsolve.study.interpolation import InterpolationRow as InterpolationRow
 from flowsolve.study.likelihood import LikelihoodRow as LikelihoodRow
 from flowsolve.study.lock import Lock as Lock
 from flowsolve.study.quality import QualityRow as QualityRow
+from flowsolve.study.ranking import Place as Place
 from flowsolve.study.references import Reference as Reference
 from flowsolve.study.references import reference as reference
 from flowsolve.study.results import Row as Row
@@ -62,5 +67,5 @@ from flowsolve.study.studies import work_precision as work_precision
 from flowsolve.study.studies import work_precision_tasks as work_precision_tasks
 from flowsolve.study.tuned import Tuned as Tuned
 from flowsolve.study.tuning import tune as tune
-from flowsolve.study.tunings import TunedRow as TunedRow
-from flowsolve.study.tunings import tunings as tunings
+from flowsolve.study.tuning_rows import TunedRow as TunedRow
+from flowsolve.study.tuning_rows import tunings as tunings

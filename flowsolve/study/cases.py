@@ -38,7 +38,7 @@ class Case:
     grid: Callable[[], Grid]
 
 
-def _name(spacing: Spacing) -> str:
+def spacing_name(spacing: Spacing) -> str:
     """The name that the spacing gives its grids, or its own. Raises StateError for what is no spacing."""
     own = getattr(spacing, "__name__", "custom")
     if not callable(spacing):
@@ -78,7 +78,7 @@ def steps_case(solver: Solver, problem: Problem, spacing: Spacing, n: int) -> Ca
     check_solver(solver)
     check_problem(problem)
     n = whole("steps", n, 1, BudgetError)
-    name = _name(spacing)
+    name = spacing_name(spacing)
     grid = partial(spacing, n, problem.sigma_max, problem.sigma_min)
     return Case(solver, repr(solver), name, f"steps={n}", grid)
 
@@ -155,7 +155,7 @@ def budget_cases(
     check_problem(problem)
     nfe, ends = counts("nfe", nfe, empty=True), (problem.sigma_max, problem.sigma_min)
     if not solver.adaptive:
-        name = _name(spacing)
+        name = spacing_name(spacing)
         for budget in nfe:
             grid = partial(fit, solver, budget * problem.lasts, lambda n: spacing(n, *ends))
             yield Case(solver, repr(solver), name, f"nfe={budget}", grid)

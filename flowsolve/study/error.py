@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self, TypeVar
 
 from flowsolve.integrate.driver import solve
 from flowsolve.study.cases import Case
@@ -69,6 +69,10 @@ class ErrorRow(Row):
         """Whether it was run on a fixed grid, not by an adaptive method."""
         return self.asked.startswith(("nfe=", "steps="))
 
+    def of_samples(self, each: Tensor) -> Self:
+        """The row with what it keeps of the RMS errors of the samples, (B,). Here nothing."""
+        return self
+
     @property
     def name(self) -> str:
         by = f"  {self.perturb}" if self.perturb else ""
@@ -79,13 +83,24 @@ class ErrorRow(Row):
         return f"rmse {self.rmse:.3e}  nfe {self.nfe}  {self.seconds:.2f} s"
 
 
+E = TypeVar("E", bound=ErrorRow)
+
+
 def error_tasks(cases: Sequence[Case], problem: Problem, run: Setup) -> list[Task[ErrorRow]]:
-    """Tasks for `collect`: every case, on one block of seeds after the other.
+    """Tasks for `collect`: every case, on one block of seeds after the other. See `error_tasks_of`."""
+    return error_tasks_of(ErrorRow, cases, problem, run)
+
+
+def error_tasks_of(
+    kind: type[E], cases: Sequence[Case], problem: Problem, run: Setup
+) -> list[Task[E]]:
+    """The tasks of `error_tasks`, each with a row of this kind.
 
     The network is met at the first row, and the reference of a block made when its first row is; if either
     fails, so does the run. A method that fails leaves a row that says why.
     """
     parts, met = [*run.blocks()], door(problem, run)
+    stamps = [part.stamp(problem) for part in parts]
 
     @lru_cache(maxsize=1)  # the states of one block are in memory, not those of all
     def start(i: int) -> tuple[Problem, Tensor, Truth]:
@@ -98,9 +113,9 @@ def error_tasks(cases: Sequence[Case], problem: Problem, run: Setup) -> list[Tas
         ours.eps(x, problem.sigma_max)  # so that no timing holds the loading of a network
         return ours, x, truth
 
-    def task(i: int, case: Case) -> Task[ErrorRow]:
-        row = ErrorRow(
-            **parts[i].stamp(problem), solver=case.label, order=case.solver.order,
+    def task(i: int, case: Case) -> Task[E]:
+        row = kind(
+            **stamps[i], solver=case.label, order=case.solver.order,
             spacing=case.spacing, asked=case.asked, sigma_max=problem.sigma_max,
             sigma_min=problem.sigma_min, seeds=parts[i].seeds_text, samples=len(parts[i].seeds),
             perturb=problem.perturbation,
@@ -137,7 +152,7 @@ class Truth:
         raise AssertionError
 
 
-def _measure(row: ErrorRow, case: Case, problem: Problem, x: Tensor, truth: Truth) -> ErrorRow:
+def _measure(row: E, case: Case, problem: Problem, x: Tensor, truth: Truth) -> E:
     grid = case.grid()
     _synchronise(x)
     begin = time.perf_counter()
@@ -147,7 +162,7 @@ def _measure(row: ErrorRow, case: Case, problem: Problem, x: Tensor, truth: Trut
     against, errors = truth.of(solution.x)
     each = errors.square().mean(1).sqrt()
     return replace(
-        row,
+        row.of_samples(each),
         grid=grid.name,
         grid_hash=grid.digest,
         steps=solution.stats.get("accepted", grid.steps),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from flowsolve.analysis.table import Table, WeightRow
+from flowsolve.errors import TableError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -18,7 +20,13 @@ PASSES = 4
 
 
 def fit(
-    table: Table, ode: ODE, x: Tensor, truth: Mapping[float, Tensor], first: int, reach: int = 3
+    table: Table,
+    ode: ODE,
+    x: Tensor,
+    truth: Mapping[float, Tensor],
+    *,
+    first: int,
+    reach: int = 3,
 ) -> tuple[Table, Tensor]:
     """Each step's weights by least squares, and the answer: x̄_t = x̄_s + (the method's step) + Σ δ_j d_j.
 
@@ -29,31 +37,35 @@ def fit(
 
     truth  x̄ of the solution by level; a step to a level that it has not, or with one answer, stays as it is
     first  samples that are fitted to; the others only come along
+
+    Raises TableError for a method that does not ask once at each level, down to the last but one.
     """
-    known, states = [x], dict[float, WeightRow]()  # x̄_T, ε_1, ...; the state at each level
-    after = {level: row for level, row in zip(table.levels[1:], table.nodes, strict=True)}
-    probes: list[WeightRow] = []
-    rows = [*zip(table.sigmas, table.probes, strict=True), (table.levels[-1], table.answer)]
-    before: float | None = None
-    for sigma, row in rows:
+    own = dict(zip(table.levels, ((1.0,), *table.nodes), strict=True))  # the method's states
+    if table.sigmas != table.levels[-len(table.sigmas) - 1 : -1]:
+        raise TableError(
+            f"fit takes a method with one evaluation at each level, not {table.solver}."
+        )
+    known, states, probes = [x], dict[float, WeightRow](), list[WeightRow]()
+    before = math.nan
+    for sigma, row in zip(
+        (*table.sigmas, table.levels[-1]), (*table.probes, table.answer), strict=True
+    ):
         made = row
-        if before in after and sigma < (before or 0.0):
-            made = _sum(states[before], row, after[before])
+        if probes:
+            made = _sum(states[before], row, own[before])
             if sigma in truth:
-                made = _fitted(made, known, probes, table.sigmas, truth[sigma][:first], reach)
+                made = _fitted(made, known, probes, table.sigmas, truth[sigma][:first], reach=reach)
         state = _combined(made, known)
-        if len(known) > len(table.sigmas):
+        if len(probes) == len(table.sigmas):
             break
+        # a start corrects the first state by what is found at it
+        states[sigma] = made if probes else own[sigma]
         probes.append(made)
         known.append(ode.eps(state, sigma))
-        # the first state of a method with a start is corrected after its evaluation
-        states[sigma] = made if before in after and sigma in after else after.get(sigma, made)
         before = sigma
-    nodes = [*(states[level] for level in table.levels[1:-1]), made]
-    ended = replace(
-        table, solver=f"{table.solver}, fitted", probes=tuple(probes), nodes=tuple(nodes)
-    )
-    return ended, state
+    nodes = (*(states[level] for level in table.levels[1:-1]), made)
+    fitted = replace(table, solver=f"{table.solver}, fitted", probes=tuple(probes), nodes=nodes)
+    return fitted, state
 
 
 def _fitted(
@@ -62,6 +74,7 @@ def _fitted(
     probes: Sequence[WeightRow],
     sigmas: Sequence[float],
     truth: Tensor,
+    *,
     reach: int,
 ) -> WeightRow:
     """The row with the δ added that bring its state nearest to the truth."""

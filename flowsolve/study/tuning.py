@@ -127,13 +127,13 @@ class _Trial:
 
     def fits(self, run: _Run, path: dict[float, Tensor]) -> Iterator[_Run]:
         """The run with its weights fitted, where it has a table."""
-        try:
-            table = tabulate(run.solver, run.grid)
-        except TableError:
-            return
-        x = self.noise * run.grid[0]
+        x, half = self.noise * run.grid[0], len(self.noise) // 2
         for reach in REACHES:
-            ended, answer = fit(table, self.ode, x, path, len(x) // 2, reach)
+            try:
+                table = tabulate(run.solver, run.grid)
+                ended, answer = fit(table, self.ode, x, path, first=half, reach=reach)
+            except TableError:
+                return
             self.spent += len(table.sigmas)
             yield _Run(Replay(ended), run.grid, self.errors(answer))
 

@@ -21,6 +21,7 @@ Multistep and other methods of the ODE
   grid_singlestep  singlestep DPM-Solver whose stages are levels of the grid: as in diffusers, DPM-Solver-fast
   adaptive         torchdiffeq and SciPy
   dpm_adaptive     DPM-Solver-12 and -23, adaptive
+  adaptive_unipc   UniPC with steps of its own
   two_state        BDIA, O-BELM, EDICT, Rex: reversible
   wrong_neighbour  DDIM where diffusers' labels and steps disagree, for parity
 

@@ -56,15 +56,14 @@ class TwoScales(Rule):
         self, nfe: int, sigma_max: float, sigma_min: float, scales: Scales
     ) -> list[tuple[Solver, Grid]]:
         """The choice; Adams and UniPC in both charts, for three powers a and some starts; classical ones."""
-        found = [self.choose(nfe, sigma_max, sigma_min, scales)]
+        found, ends = [self.choose(nfe, sigma_max, sigma_min, scales)], (sigma_max, sigma_min)
         methods: tuple[tuple[type[Adams | UniPC], type[Velocity | Flow]], ...] = (
             (Adams, Velocity), (Adams, Flow), (UniPC, Velocity), (UniPC, Flow),
         )  # fmt: skip
         for (method, chart), a in product(methods, (0.25, 0.35, 0.5)):
             for start in (2.5, 10.0, math.inf)[: 2 if nfe < 12 else 3]:
-                found.append(_row(method, chart, a, start, nfe, sigma_max, sigma_min, scales))
+                found.append(_row(method, chart, a, start, nfe, ends=ends, scales=scales))
         if sigma_min > 0 and sigma_max < math.inf:
-            ends = sigma_max, sigma_min
             found += [(m, karras(nfe, *ends)) for m in (IPNDM(2), IPNDM(3), DPMSolverPP2M())]
             found += [(m, log_snr(nfe, *ends)) for m in (UniPC(2), UniPC(3))]
         return found
@@ -93,11 +92,12 @@ def _row(
     a: float,
     start: float,
     nfe: int,
-    sigma_max: float,
-    sigma_min: float,
+    *,
+    ends: tuple[float, float],
     scales: Scales,
 ) -> tuple[Solver, Grid]:
     """Three points on equal steps of τ with the power a, from `start` times top on."""
+    sigma_max, sigma_min = ends
     c, tau = math.sqrt(scales.std * scales.top), TwoPower(scales.std, 2 * scales.top, a, a)
     solver = method(3, chart(c), variable=tau, guard=None)
     s = start * scales.top

@@ -18,6 +18,7 @@ COMMAND = str(Path(sys.executable).parent / "flowsolve")
 SMALL = ["compare", "mixture_1d", "--seeds", "8", "--nfe", "4", "8", "--solvers", "heun"]
 # Every command, on little.
 EVERY = {
+    "bench": ["--problems", "line3", "--solvers", "adams"],
     "certify": ["ddim", "ddimeta"],
     "compare": ["mixture_1d", "--seeds", "4", "--nfe", "4", "--solvers", "heun", "torchdiffeq"],
     "completion": ["bash"],

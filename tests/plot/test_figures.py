@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from flowsolve.study.consistency import ConsistencyRow
 from flowsolve.study.interpolation import InterpolationRow
 from flowsolve.study.likelihood import LikelihoodRow
 from flowsolve.study.quality import QualityRow
+from flowsolve.study.ranking import Place
 from flowsolve.study.round_trip import RoundTripRow
 from flowsolve.study.settings import Setup
 from flowsolve_solvers import DDIMEta, DPMSolver3, DPMSolverPP2M, Euler, Heun
@@ -134,6 +135,15 @@ def digit(keep: int = 1) -> Figure:
     return plot.along_path(sample(problem, noise, grid, Euler(), keep=keep), 1, 4)
 
 
+def made_places(sides: Sequence[str] = ("open", "held", "a", "b")) -> list[Place]:
+    """Of three methods, one of which is worse than no solution."""
+    return [
+        Place(side, n, method, score, 0.1, 1, 0, 3, score, "ring12", score / n**2)
+        for side in sides for n in (4, 8, 16)
+        for method, score in (("mine", 1.0), ("diffusers DDIM", 9.0), ("default, scales measured", 99.0))
+    ]  # fmt: skip
+
+
 FIGURES: dict[str, Callable[[], Figure]] = {
     "error_vs_nfe": lambda: plot.error_vs_nfe(made_up()),
     "error_vs_nfe, one point": lambda: plot.error_vs_nfe(Study((row("Euler()", 1, 4),))),
@@ -152,6 +162,9 @@ FIGURES: dict[str, Callable[[], Figure]] = {
     "round_trips, nothing": lambda: plot.round_trips_vs_steps(()),
     "interpolation": lambda: plot.along_interpolation(made_interpolation()),
     "likelihood": lambda: plot.likelihood_vs_nfe(made_likelihood()),
+    "benchmark": lambda: plot.work_precision_by_side(made_places()),
+    "benchmark, one side": lambda: plot.work_precision_by_side(made_places(["held"]), ["mine"]),
+    "benchmark, nothing": lambda: plot.work_precision_by_side(()),
     "sheet": lambda: plot.sheet(torch.zeros(2, 4, 1, 8, 8), ["a", "b"], [*"1212"], "S", 2),
     "field_2d": field,
     "along_path": digit,

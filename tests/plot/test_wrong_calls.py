@@ -47,6 +47,7 @@ DRAWN: dict[str, tuple[Any, str]] = {
     "along_interpolation": (plot.along_interpolation, ""),
     "likelihood_vs_nfe": (plot.likelihood_vs_nfe, ""),
     "round_trips_vs_steps": (plot.round_trips_vs_steps, ""),
+    "work_precision_by_side": (plot.work_precision_by_side, ""),
     "edits": (plot.edits, ""),
     "save": (lambda v: plot.save(v, "figure.png"), ""),
 }

@@ -37,6 +37,7 @@ from flowsolve.schedule.grid import Spacing
 from flowsolve.study import convergence
 from flowsolve_solvers import (
     DEIS,
+    IPNDM,
     IPNDMV,
     LMS,
     PLMS,
@@ -319,6 +320,31 @@ def test_ipndm_v_is_diff_samplers(points: int, grid: Grid) -> None:
         torch.testing.assert_close(mine, solve(PROBLEM, x, grid, LMS(points, guard=None)).x)
     else:
         assert rms(mine, solve(PROBLEM, x, grid, LMS(points, guard=None)).x) > 1e-5
+
+
+def ipndm(ts: list[float], max_order: int) -> Tensor:
+    """Their ipndm_sampler, in x̄ and σ: the weights of equal steps on any."""
+    x, old = X * (ts[0] / PROBLEM.sigma_max), list[Tensor]()
+    for i, (cur, nxt) in enumerate(pairwise(ts)):
+        d, order = PROBLEM.eps(x, cur), min(max_order, i + 1)
+        if order == 1:
+            x = x + (nxt - cur) * d
+        elif order == 2:
+            x = x + (nxt - cur) * (3 * d - old[-1]) / 2
+        elif order == 3:
+            x = x + (nxt - cur) * (23 * d - 16 * old[-1] + 5 * old[-2]) / 12
+        else:
+            x = x + (nxt - cur) * (55 * d - 59 * old[-1] + 37 * old[-2] - 9 * old[-3]) / 24
+        old.append(d)
+    return x
+
+
+@pytest.mark.parametrize("points", [1, 2, 3, 4])
+def test_ipndm_is_diff_samplers(points: int) -> None:
+    grid = karras(12, 80, 0.002)
+    x = X * (grid[0] / PROBLEM.sigma_max)
+    mine = solve(PROBLEM, x, grid, IPNDM(points, guard=None)).x
+    torch.testing.assert_close(mine, ipndm([*grid], points), rtol=1e-11, atol=1e-11)
 
 
 def test_what_its_slips_are() -> None:

@@ -249,8 +249,8 @@ def test_a_start_of_ones_own() -> None:
 def test_what_starts_refuse() -> None:
     says(
         TypeError,
-        "CorrectedStart takes a method that steps from level to level, not Scipy",
-        lambda: CorrectedStart(Scipy()),
+        "AFS takes a method that steps from level to level, not Scipy",
+        lambda: AFS(Scipy()),
     )
     says(StateError, "AFS: method must be a Solver, but is 3", lambda: AFS(3))  # type: ignore[arg-type]
     says(ValueError, "Velocity needs a scale above 0", lambda: RescaledStart(Euler(), 0.0))

@@ -14,15 +14,15 @@ from torch import Tensor
 
 import flowsolve as fs
 from flowsolve import Grid, Replay, Scales, Tuned, tabulate, tune, unit_noise
-from flowsolve.errors import BudgetError, ResultsError, StateError
+from flowsolve.errors import BudgetError, ResultsError, StateError, TableError
 from flowsolve.ode import Wrapped
 from flowsolve.problems import Dataset, Mixture, Problem
 from flowsolve.solver import Rule
 from flowsolve.solver.plugins import make_solver
 from flowsolve.study import collect, reference
 from flowsolve.study.fitting import fit
-from flowsolve.study.tunings import tunings
-from flowsolve_solvers import Adams, CorrectedStart, Euler, TwoScales, UniPC
+from flowsolve.study.tuning_rows import tunings
+from flowsolve_solvers import Adams, CorrectedStart, Euler, Heun, TwoScales, UniPC
 from tests.helpers import Asked, says
 
 PROBLEM = Mixture()
@@ -186,7 +186,7 @@ def test_a_fit_is_exact_where_the_solution_is_in_its_reach(solver: Any) -> None:
     through = Grid(sorted({*fine, *grid}, reverse=True))
     fs.solve(PROBLEM, x, through, UniPC(3), on_step=lambda k, s, y: path.update({s: y}))
     table = tabulate(solver, grid)
-    found, answer = fit(table, PROBLEM, x, {s: path[s] for s in grid[1:]}, 16)
+    found, answer = fit(table, PROBLEM, x, {s: path[s] for s in grid[1:]}, first=16)
     truth, plain = path[0.05], fs.solve(PROBLEM, x, grid, solver).x
     assert (answer - truth)[16:].square().mean() < 0.7 * (plain - truth)[16:].square().mean()
     assert fs.solve(PROBLEM, x, grid, Replay(found)).x.equal(answer)
@@ -214,10 +214,16 @@ def test_rows_of_several_budgets(tmp_path: Path) -> None:
     assert rows[0].name == "nfe=3"
 
 
+def test_a_method_of_several_evaluations_a_step_is_not_fitted() -> None:
+    x, grid = PROBLEM.start(range(16), torch.float64), Grid([10.0, 1.0, 0.05])
+    says(TableError, "fit takes a method with one evaluation at each level, not Heun().",
+         lambda: fit(tabulate(Heun(), grid), PROBLEM, x, {}, first=8))  # fmt: skip
+
+
 def test_euler_has_nothing_to_fit() -> None:
     """Two answers at least; its first step stays Euler's."""
     x = PROBLEM.start(range(16), torch.float64)
     grid = Grid([10.0, 0.05])
-    table, answer = fit(tabulate(Euler(), grid), PROBLEM, x, {0.05: x}, 8)
+    table, answer = fit(tabulate(Euler(), grid), PROBLEM, x, {0.05: x}, first=8)
     assert answer.equal(fs.solve(PROBLEM, x, grid, Euler()).x)
     assert table.answer == tabulate(Euler(), grid).answer

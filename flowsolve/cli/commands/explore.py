@@ -43,26 +43,11 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _solver(text: str) -> Solver:
-    """The solver of package.module:Mine, an instance or what gives one, or as `make_solver` reads the text."""
-    import importlib
-
+    from flowsolve.cli.methods import find_method
     from flowsolve.errors import NameUnknown
     from flowsolve.solver.base import Solver
-    from flowsolve.solver.plugins import make_solver
 
-    module, _, name = text.partition(":")
-    if not all(word.isidentifier() for word in (*module.split("."), name)):
-        return make_solver(text)
-    options.here()
-    try:
-        found = getattr(importlib.import_module(module), name)
-        solver: object = found if isinstance(found, Solver) else found()
-    except (ImportError, AttributeError) as error:
-        raise NameUnknown(f"there is no solver {text!r}: {error}.") from error
-    except TypeError as error:
-        raise NameUnknown(
-            f"{text} must be a Solver, or a class or function without arguments that gives one: {error}."
-        ) from error
-    if not isinstance(solver, Solver):
-        raise NameUnknown(f"{text} is a {type(solver).__name__}, not a flowsolve Solver.")
-    return solver
+    found = find_method(text)
+    if not isinstance(found, Solver):
+        raise NameUnknown(f"{text} is a {type(found).__name__}, not a flowsolve Solver.")
+    return found

@@ -36,7 +36,7 @@ def _study(args: argparse.Namespace, folder: Folder) -> int:
     problem = options.find_problem(args)
     settings = options.find_settings(args, seeds=range(args.noises))
 
-    from flowsolve.study.tunings import tunings
+    from flowsolve.study.tuning_rows import tunings
 
     rows = measured(
         folder, tunings(problem, args.nfe, partial(_save, folder), **settings), problem.name
