@@ -193,7 +193,7 @@ def test_a_fit_is_exact_where_the_solution_is_in_its_reach(solver: Any) -> None:
     if not isinstance(solver, CorrectedStart):  # whose first state is not x̄_T
         assert found.row_sums == pytest.approx(table.row_sums, abs=1e-9)
     nothing, _ = fit(
-        table, PROBLEM, x, {}, 16
+        table, PROBLEM, x, {}, first=16
     )  # no step is fitted: its own steps from its own states
     assert len(nothing.sigmas) == len(table.sigmas)
 
