@@ -23,7 +23,10 @@ from flowsolve.errors import FlowsolveError
 from flowsolve_solvers import IPNDM, TwoScales, UniPC
 
 GOALS = (1e-1, 1e-2, 1e-3, 1e-4)
-BUDGETS = [*range(4, 17), 18, 20, 22, 24, 27, 30, 34, 38, 43, 48, 54, 60, 70, 80, 100]
+BUDGETS = {
+    False: [*range(4, 17), 18, 20, 22, 24, 27, 30, 34, 38, 43, 48, 54, 60, 70, 80, 100],
+    True: [*range(4, 11), 12, 14, 16, 18, 20, 24, 28, 32, 38, 46, 56, 70, 90],
+}
 TOLERANCES = [10 ** (-0.5 - k / 8) for k in range(37)]
 ROWS = {
     False: [("Adams", 3), ("Adams", 4), ("UniPC", 3)],
@@ -37,7 +40,7 @@ def everything(n: int, judge: Judge) -> Iterator[Choice]:
     for a in (0.35,) if p.is_network else (0.25, 0.35, 0.5):
         for chart in (fs.Velocity, fs.Flow):
             for method, points in ROWS[p.is_network]:
-                for start in (2.5, 5, 10, 20, math.inf):
+                for start in (2.5, 10, math.inf) if p.is_network else (2.5, 5, 10, 20, math.inf):
                     yield two_power(
                         n, p, s, chart, method=method, points=points, power=a, start=start
                     )
@@ -63,7 +66,7 @@ def fewest(goal: float, runs: Iterator[tuple[float, int]]) -> int | None:
 def fixed(judge: Judge, choices: Callable[[int], Iterator[Choice]]) -> list[tuple[float, int]]:
     """The least error at each budget."""
     least = []
-    for n in BUDGETS:
+    for n in BUDGETS[judge.problem.is_network]:
         errors = [math.inf]
         for choice in choices(n):
             try:

@@ -52,13 +52,16 @@ class Replay(Solver):
         for node in self.table.nodes:
             while len(known) < len(node):
                 row, sigma = next(calls)
-                known.append(ode.eps(_combine(row, known), sigma))
-            yield _combine(node, known)
+                known.append(ode.eps(combine(row, known), sigma))
+            yield combine(node, known)
 
 
-def _combine(row: Sequence[float], known: Sequence[Tensor]) -> Tensor:
-    out = known[0] if row[0] == 1 else known[0] * row[0]
+def combine(row: Sequence[float], known: Sequence[Tensor]) -> Tensor:
+    """Σ row_j known_j, added up in float32 at least: its terms may be far larger than their sum."""
+    x = known[0]
+    wide = x if x.element_size() > 2 else x.float()
+    out = wide if row[0] == 1 else wide * row[0]
     for c, v in zip(row[1:], known[1:], strict=False):
         if c != 0:
             out = out.add(v, alpha=c)
-    return out
+    return out.to(x.dtype)

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from flowsolve.analysis.replay import combine
 from flowsolve.analysis.table import Table, WeightRow
 from flowsolve.errors import TableError
 
@@ -55,7 +56,7 @@ def fit(
             made = _sum(states[before], row, own[before])
             if sigma in truth:
                 made = _fitted(made, known, probes, table.sigmas, truth[sigma][:first], reach=reach)
-        state = _combined(made, known)
+        state = combine(made, known)
         if len(probes) == len(table.sigmas):
             break
         # a start corrects the first state by what is found at it
@@ -90,8 +91,8 @@ def _fitted(
         directions += [_sum(_unit(i, k), (), _unit(i - 1, k)), _sum(newer, (), older)]
     if not directions:
         return row
-    off = (truth.double() - _combined(row, known)).reshape(first, -1)
-    features = torch.stack([_combined(d, known).reshape(first, -1) for d in directions])
+    off = (truth.double() - combine(row, known)).reshape(first, -1)
+    features = torch.stack([combine(d, known).reshape(first, -1) for d in directions])
     size = features.square().mean((1, 2)).sqrt().clamp_min(1e-300)
     features = features / size[:, None, None]
     delta, weights = features.new_zeros(len(directions)), off.new_ones(first)
@@ -116,10 +117,3 @@ def _sum(a: WeightRow, b: WeightRow, minus: WeightRow = ()) -> WeightRow:
     length = max(map(len, (a, b, minus)))
     at = [(*row, *(0.0,) * (length - len(row))) for row in (a, b, minus)]
     return tuple(p + q - r for p, q, r in zip(*at, strict=True))
-
-
-def _combined(row: WeightRow, known: Sequence[Tensor]) -> Tensor:
-    out = known[0] * row[0]
-    for w, v in zip(row[1:], known[1:], strict=False):
-        out = out.add(v, alpha=w)
-    return out

@@ -37,6 +37,7 @@ EVERY = {
     "table": ["heun", "--steps", "2", "--out", "table"],
     "table1": ["mixture", "--grid", "uniform_t", "--steps", "3", "--samples", "8"],
     "table2": ["mixture", "--grid", "log_snr", "--steps", "3", "--samples", "2", "--ways", "ddim"],
+    "tune": ["mixture", "--nfe", "3", "--noises", "16"],
 }  # fmt: skip
 PRINTS = [name for name in EVERY if name not in ("completion", "explore")]  # which have no rows
 Measured = Callable[[str], tuple[Path, subprocess.CompletedProcess[str]]]

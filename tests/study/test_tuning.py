@@ -72,6 +72,23 @@ def test_samples_do_not_depend_on_the_batch(found: Tuned) -> None:
     torch.testing.assert_close(found.sample(PROBLEM, NOISE).x[5:6], some.x, rtol=1e-10, atol=1e-10)
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_costs_it_no_more_than_the_default(dtype: torch.dtype) -> None:
+    """Its rows are added up in float32: their terms are large against the sum where σ_max is."""
+    far = Mixture(sigma_max=999.0)
+    tuned = tune(far, unit_noise(range(64), (2,), torch.float32), 6)
+    x = far.start(range(64), torch.float64)
+    truth = reference(far, x, 999.0, far.sigma_min).x
+    default = TwoScales().choose(6, 999.0, far.sigma_min, tuned.scales)
+
+    def error(solver: Any, grid: Grid) -> float:
+        off = fs.solve(far, x.to(dtype), grid, solver).x.double() - truth
+        return float(off.square().mean(1).sqrt().log().mean().exp())
+
+    assert isinstance(tuned.solver, Replay)
+    assert error(tuned.solver, tuned.grid) < 1.2 * error(*default)
+
+
 class TwoOfOne(Rule):
     """A menu of one method twice."""
 
