@@ -27,6 +27,7 @@ _LOCAL = {1: 0.7, 2: 1.25, 3: 2.0, 4: 3.0}  # times tol, what a step may err by:
 _SAFETY = 0.8  # of the step that would err by just that
 _REJECT = 1.5  # times the error allowed is too much
 _GROW, _SHRINK = 2.0, 0.25
+_LEAST = 1e-9  # of the whole interval: a distance that does not fall with the step is rounding
 _OVER = 0.3  # of a step: a last step may be so much longer rather than two
 
 
@@ -52,7 +53,7 @@ class AdaptiveUniPC(Solver):
 
     Levels of the grid between its ends are read off P, and cost nothing. Every error is read back from the
     device. stats: accepted, rejected, nfe_max (the most of any sample). Raises StateError for a tol below what
-    the dtype of the state resolves.
+    the dtype of the state resolves, on the way too.
     """
 
     tol: float = 1e-2
@@ -151,6 +152,11 @@ class _Walk:
         whole = tau(last) - tau(s)
         h = method.first * abs(whole)
         while True:
+            if h < _LEAST * abs(whole):
+                raise StateError(
+                    f"{method!r} could not go on from σ = {s:.6g}: no step is short enough, since rounding of "
+                    f"{x.dtype} is more than tol there. Take a larger tol, or a state of more digits."
+                )
             steps = max(1, math.ceil(abs(tau(last) - tau(s)) / h - _OVER))
             h = abs(tau(last) - tau(s)) / steps
             t = last if steps == 1 else method.variable.sigma(tau(s) + math.copysign(h, whole))

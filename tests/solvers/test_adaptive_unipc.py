@@ -167,6 +167,14 @@ def test_a_rough_network_ends() -> None:
         solve(Rough(WIDE), X, ENDS, solver)
 
 
+def test_rounding_ends_it() -> None:
+    """Data that are far larger than the chart's scale: float32 resolves them to 1e-3, and tol is 1e-6."""
+    large = Mixture(means=((-9e3, 0.0), (9e3, 4e3), (0.0, 0.0)), sigma_max=1e5, sigma_min=0.05)
+    x = large.start(range(4), torch.float32)
+    with pytest.raises(StateError, match=r"rounding of torch.float32 is more than tol there"):
+        solve(large, x, Grid([1e5, 0.05]), AdaptiveUniPC(1e-6, max_nfe=10_000))
+
+
 class Failing(Wrapped):
     def eps(self, x: Tensor, sigma: float) -> Tensor:
         return self.ode.eps(x, sigma) * (math.nan if sigma < 1 else 1)
