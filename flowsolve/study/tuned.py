@@ -39,6 +39,7 @@ class Tuned:
     error          geometric mean of the RMS errors of the noises that chose nothing;  stderr: of its logarithm
     default_error  the default's on the same noises;  gain: default_error / error, gain_stderr: of its logarithm
     ref_err        the error of the reference that both are measured against
+    energy         distance of its samples to the reference's of other noises, ± energy_stderr; default_energy
     noises         how many judged;  spent: evaluations of the whole batch, all in all
     scales         of the data, as measured
     menu           (solver, grid, its error) of every row that was run, by the noises that chose
@@ -55,6 +56,9 @@ class Tuned:
     gain_stderr: float
     ref_err: float
     noises: int
+    energy: float = math.nan
+    energy_stderr: float = math.nan
+    default_energy: float = math.nan
     spent: int
     scales: Scales
     menu: tuple[tuple[str, str, float], ...] = ()

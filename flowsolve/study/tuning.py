@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from flowsolve import metrics
 from flowsolve._arguments import shown, whole
 from flowsolve.analysis.replay import Replay
 from flowsolve.analysis.table import tabulate
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from flowsolve.metrics.estimate import Estimate
     from flowsolve.ode.base import ODE
     from flowsolve.solver.base import Solver
 
@@ -46,7 +48,9 @@ def tune(
     3. Their weights are fitted to the reference on that half.
     4. The third quarter picks among all rows and fits. Always by the geometric mean of the samples' RMS errors.
     5. The last quarter, which has chosen nothing, gives error and gain over the default. Unless the gain
-       less two standard errors is above 1.05 the result is the default, `refused`.
+       less two standard errors is above 1.05 the result is the default, `refused`; also where the energy
+       distance of the second half's samples to the reference's of the first half is more than the default's
+       by two standard errors.
 
     Raises StateError for too few noises, and what `sample` raises.
     """
@@ -100,19 +104,26 @@ class _Trial:
             path = self.path(tol, levels)
             found += [fit for run in best for fit in self.fits(run, path)]
         picked = min(found, key=lambda run: run.mean(0.5, 0.75))
-        return self.judged(picked, default, runs, doubt)
+        return self.judged(picked, default, runs, doubt=doubt, far=self.energy(first))
 
-    def judged(self, picked: _Run, default: _Run, runs: list[_Run], doubt: float) -> Tuned:
-        """By the last quarter of the noises."""
+    def judged(
+        self, picked: _Run, default: _Run, runs: list[_Run], *, doubt: float, far: Estimate
+    ) -> Tuned:
+        """By the last quarter of the noises; `far` is the energy distance of the default's samples."""
         last = slice(round(0.75 * len(self.noise)), None)
         gain, spread = geometric((default.each / picked.each)[last])
         refused = picked is default or math.log(gain) - 2 * spread < math.log(WORTH)
+        near = far
+        if not refused:
+            near = self.energy(self.solve(picked.solver, picked.grid))
+            refused = near.value - far.value > 2 * math.hypot(near.error, far.error)
         kept = default if refused else picked
         error, stderr = geometric(kept.each[last])
         return Tuned(
             nfe=self.nfe, solver=kept.solver, grid=kept.grid, refused=refused, error=error, stderr=stderr,
             default_error=geometric(default.each[last])[0], gain=1.0 if refused else gain,
             gain_stderr=0.0 if refused else spread, ref_err=doubt, noises=len(kept.each[last]),
+            energy=(far if refused else near).value, energy_stderr=near.error, default_energy=far.value,
             spent=self.spent, scales=self.scales,
             menu=tuple((repr(run.solver), run.grid.name, run.mean(0, 0.5)) for run in runs),
         )  # fmt: skip
@@ -136,6 +147,11 @@ class _Trial:
                 return
             self.spent += len(table.sigmas)
             yield _Run(Replay(ended), run.grid, self.errors(answer))
+
+    def energy(self, x: Tensor) -> Estimate:
+        """The distance of the second half of the samples to the reference's of the first half."""
+        half = len(x) // 2
+        return metrics.energy(x[half:].double().cpu(), self.truth[:half].cpu())
 
     def solve(self, solver: Solver, grid: Grid) -> Tensor:
         found = sample(self.ode, self.noise, grid, solver)

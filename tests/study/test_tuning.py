@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import replace
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from flowsolve import Grid, Replay, Scales, Tuned, tabulate, tune, unit_noise
 from flowsolve.errors import BudgetError, ResultsError, StateError, TableError
 from flowsolve.ode import Wrapped
 from flowsolve.problems import Dataset, Mixture, Problem
-from flowsolve.solver import Rule
+from flowsolve.solver import Rule, Solver
 from flowsolve.solver.plugins import make_solver
 from flowsolve.study import collect, reference
 from flowsolve.study.fitting import fit
@@ -56,6 +57,7 @@ def test_it_is_better_on_noises_that_it_has_not_seen(found: Tuned) -> None:
     assert abs(math.log(default / mine / found.gain)) < 4 * found.gain_stderr
     assert abs(math.log(mine / found.error)) < 4 * found.stderr
     assert found.ref_err < 0.05 * found.error
+    assert found.energy < found.default_energy + 4 * found.energy_stderr
 
 
 def test_its_cost_is_counted_and_its_budget_met(found: Tuned) -> None:
@@ -111,6 +113,32 @@ def test_the_default_is_kept_where_nothing_is_better() -> None:
         6, PROBLEM.sigma_max, PROBLEM.sigma_min, same.scales
     )
     assert "as good as the default, which it is" in repr(same)
+
+
+@dataclass(frozen=True, repr=False)
+class AlmostExact(Solver):
+    """Exact but for eight samples of the third quarter, which it sends far away: a small geometric mean."""
+
+    order = 1
+
+    def steps(self, ode: fs.ODE, x: Tensor, grid: Grid) -> Iterator[Tensor]:
+        fine = fs.log_snr(200, grid[0], grid[-1])
+        *_, x = UniPC(3).steps(ode, x, fine)
+        far = (torch.arange(len(x)) >= 32) & (torch.arange(len(x)) < 40)
+        yield from [x + 100.0 * far[:, None]] * grid.steps
+
+
+class WithAlmostExact(TwoOfOne):
+    def menu(self, *known: Any) -> Any:
+        solver, grid = self.choose(*known)
+        return [(solver, grid), (AlmostExact(), Grid([grid[0], grid[-1]]))]
+
+
+def test_samples_that_are_far_from_the_law_are_refused() -> None:
+    kept = tune(PROBLEM, NOISE, 6, rule=WithAlmostExact(), fitted=False)
+    assert kept.menu[1][2] < 1e-5  # it was better on the noises that choose
+    assert kept.refused
+    assert kept.energy == kept.default_energy < 0.2
 
 
 class Random(Wrapped):
