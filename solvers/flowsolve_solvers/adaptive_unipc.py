@@ -27,6 +27,7 @@ _LOCAL = {1: 0.7, 2: 1.25, 3: 2.0, 4: 3.0}  # times tol, what a step may err by:
 _SAFETY = 0.8  # of the step that would err by just that
 _REJECT = 1.5  # times the error allowed is too much
 _GROW, _SHRINK = 2.0, 0.25
+_SECOND = 0.2  # of what is left after the first step
 _LEAST = 1e-9  # of the whole interval: a distance that does not fall with the step is rounding
 _OVER = 0.3  # of a step: a last step may be so much longer rather than two
 
@@ -44,7 +45,8 @@ class AdaptiveUniPC(Solver):
     tol      the RMS error wanted in the data; θ is 1.25, 2 and 3 for 2, 3 and 4 points
     points   values the predictor uses, 1 to 4: few for a large tol, 4 for a small one
     chart    VELOCITY or FLOW, with the scale c of the data
-    variable what P is a polynomial in; the first step is `first` of the whole interval in it
+    variable what P is a polynomial in; the first step is `first` of the whole interval in it, and the second at
+             most a fifth of the rest
     batch    "joint": one step for the whole batch, by the RMS over all of it. "each": every sample alone, so
              that its answer does not depend on the others; `Solution.nfe` then counts evaluations of one sample
              each, and a network that holds a condition for each sample of a batch needs "joint"
@@ -188,6 +190,8 @@ class _Walk:
                 level = levels.pop(0)
                 yield corrected if level == t else self._moved(x, ahead, found, s, level)
             h *= min(max(factor, _SHRINK), _GROW)
+            if s == self.grid[0]:  # the first step may go far, which says nothing of the next
+                h = min(h, _SECOND * abs(tau(last) - tau(t)))
             x, s = corrected, t
             nodes, values = ahead[: method.points], found[: method.points]
 

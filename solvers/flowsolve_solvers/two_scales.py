@@ -71,19 +71,20 @@ class TwoScales(Rule):
     def reach(
         self, tol: float, sigma_max: float, sigma_min: float, scales: Scales, max_nfe: int = 1000
     ) -> tuple[Solver, Grid]:
-        """AdaptiveUniPC in VELOCITY of scale c, in τ of a = 0.35, from s = top √(std/tol) on.
+        """AdaptiveUniPC in VELOCITY of scale c, in τ of a = 0.35; its first step to s = ½ top √(std/tol).
 
-        What the start neglects is then some tol, as it falls with (top/s)². More points pay for a smaller tol:
-        2 down to std/100, 3 to std/1000, then 4.
+        What a Gaussian's far field leaves there is some tol, as it falls with (top/s)²; where a network's is
+        another the first step is rejected. More points pay for a smaller tol: 2 down to std/100, 3 to std/1000,
+        then 4.
         """
         std, top = scales.std, scales.top
-        c, points = math.sqrt(std * top), 2 if 100 * tol >= std else 3 if 1000 * tol >= std else 4
-        tau = TwoPower(std, 2 * top, 0.35, 0.35)
-        method = AdaptiveUniPC(tol, points, Velocity(c), max_nfe=max_nfe, variable=tau)
-        s = max(top * math.sqrt(std / tol), top)
-        if s >= 0.9 * sigma_max:
-            return method, _named(Grid((sigma_max, sigma_min)), scales)
-        return CorrectedStart(method, c), _named(Grid((sigma_max, s, sigma_min)), scales)
+        points = 2 if 100 * tol >= std else 3 if 1000 * tol >= std else 4
+        tau, chart = TwoPower(std, 2 * top, 0.35, 0.35), Velocity(math.sqrt(std * top))
+        s = max(top / 2 * math.sqrt(std / tol), top)
+        far = tau.tau(sigma_max) - tau.tau(min(s, sigma_max))
+        first = max(far / (tau.tau(sigma_max) - tau.tau(sigma_min)), 0.2)
+        method = AdaptiveUniPC(tol, points, chart, min(first, 0.9), max_nfe=max_nfe, variable=tau)
+        return method, _named(Grid((sigma_max, sigma_min)), scales)
 
 
 def _row(
