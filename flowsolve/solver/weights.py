@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from itertools import pairwise
 from typing import Protocol
@@ -35,25 +35,12 @@ def adams_weights(
     at = [variable.tau(n) for n in nodes]
     where = [(variable.tau(sigma), w) for sigma, w in quadrature]
     return tuple(
-        math.fsum(_lagrange(where, node, at[:j] + at[j + 1 :])) for j, node in enumerate(at)
+        math.fsum(
+            w * math.prod((tau - b) / (at[j] - b) for k, b in enumerate(at) if k != j)
+            for tau, w in where
+        )
+        for j in range(len(at))
     )
-
-
-def _lagrange(
-    where: list[tuple[float, float]], node: float, others: list[float]
-) -> Iterable[float]:
-    """w ℓ(τ) for each (τ, w), ℓ the polynomial that is 1 at the node and 0 at the others."""
-    if len(others) > 2:
-        gaps = [(b, node - b) for b in others]
-        return [w * math.prod([(tau - b) / gap for b, gap in gaps]) for tau, w in where]
-    # the usual ones, twice as fast: most of what a multistep run costs beside its network
-    if not others:
-        return [w for _, w in where]
-    b, gap = others[0], node - others[0]
-    if len(others) == 1:
-        return [w * ((tau - b) / gap) for tau, w in where]
-    c, wide = others[1], node - others[1]
-    return [w * ((tau - b) / gap * ((tau - c) / wide)) for tau, w in where]
 
 
 GUARD = 2.1
