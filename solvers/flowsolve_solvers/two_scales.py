@@ -47,10 +47,7 @@ class TwoScales(Rule):
         s = top * nfe**1.5 / 4.5
         if nfe < 16 and sigma_max >= 6 * top:
             s = min(s, sigma_max / 2)
-        if s >= 0.9 * sigma_max:
-            return method, _named(uniform_in(nfe, sigma_max, sigma_min, variable=tau), scales)
-        inner = uniform_in(nfe, s, sigma_min, variable=tau)
-        return CorrectedStart(method, c), _named(Grid((sigma_max, *inner)), scales)
+        return _started(method, tau, s, nfe, ends=(sigma_max, sigma_min), scales=scales)
 
     def menu(
         self, nfe: int, sigma_max: float, sigma_min: float, scales: Scales
@@ -60,9 +57,12 @@ class TwoScales(Rule):
         methods: tuple[tuple[type[Adams | UniPC], type[Velocity | Flow]], ...] = (
             (Adams, Velocity), (Adams, Flow), (UniPC, Velocity), (UniPC, Flow),
         )  # fmt: skip
-        for (method, chart), a in product(methods, (0.25, 0.35, 0.5)):
-            for start in (2.5, 10.0, math.inf)[: 2 if nfe < 12 else 3]:
-                found.append(_row(method, chart, a, start, nfe, ends=ends, scales=scales))
+        std, top = scales.std, scales.top
+        for (kind, chart), a in product(methods, (0.25, 0.35, 0.5)):
+            tau = TwoPower(std, 2 * top, a, a)
+            method = kind(3, chart(math.sqrt(std * top)), variable=tau, guard=None)
+            for s in (2.5 * top, 10 * top, math.inf)[: 2 if nfe < 12 else 3]:
+                found.append(_started(method, tau, s, nfe, ends=ends, scales=scales))
         if sigma_min > 0 and sigma_max < math.inf:
             found += [(m, karras(nfe, *ends)) for m in (IPNDM(2), IPNDM(3), DPMSolverPP2M())]
             found += [(m, log_snr(nfe, *ends)) for m in (UniPC(2), UniPC(3))]
@@ -87,25 +87,21 @@ class TwoScales(Rule):
         return method, _named(Grid((sigma_max, sigma_min)), scales)
 
 
-def _row(
-    method: type[Adams | UniPC],
-    chart: type[Velocity | Flow],
-    a: float,
-    start: float,
+def _started(
+    method: Solver,
+    tau: Variable,
+    s: float,
     nfe: int,
     *,
     ends: tuple[float, float],
     scales: Scales,
 ) -> tuple[Solver, Grid]:
-    """Three points on equal steps of τ with the power a, from `start` times top on."""
-    sigma_max, sigma_min = ends
-    c, tau = math.sqrt(scales.std * scales.top), TwoPower(scales.std, 2 * scales.top, a, a)
-    solver = method(3, chart(c), variable=tau, guard=None)
-    s = start * scales.top
-    if s >= 0.9 * sigma_max:
-        return solver, _named(uniform_in(nfe, sigma_max, sigma_min, variable=tau), scales)
-    inner = uniform_in(nfe, s, sigma_min, variable=tau)
-    return CorrectedStart(solver, c), _named(Grid((sigma_max, *inner)), scales)
+    """The corrected start to s, then the method on equal steps of τ; that alone where s is near σ_max."""
+    if s >= 0.9 * ends[0]:
+        return method, _named(uniform_in(nfe, *ends, variable=tau), scales)
+    inner = uniform_in(nfe, s, ends[1], variable=tau)
+    c = math.sqrt(scales.std * scales.top)
+    return CorrectedStart(method, c), _named(Grid((ends[0], *inner)), scales)
 
 
 def _named(grid: Grid, scales: Scales) -> Grid:
