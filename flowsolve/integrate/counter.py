@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from flowsolve.ode.base import ODE, Wrapped, parts
-from flowsolve.ode.perturbed import Reused
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -44,13 +43,13 @@ class Observer(Protocol):
 class Counter(Wrapped):
     """The same ODE, which adds to `tally` whatever is asked of it, and shows it to the observer.
 
-    An answer that a `Reused` had kept was asked before, and is not counted again.
+    An answer that an ODE had kept (`ODE.asked`) was asked before, and is not counted again.
     """
 
     def __init__(self, ode: ODE, tally: Tally, observer: Observer | None = None) -> None:
         super().__init__(ode.with_forward_hook(tally.add_forward))
         self.tally, self.observer = tally, observer
-        self._reuses = any(isinstance(part, Reused) for part in parts(self.ode))
+        self._may_keep = any(type(part).asked is not ODE.asked for part in parts(self.ode))
 
     def eps(self, x: Tensor, sigma: float) -> Tensor:
         out = self.ode.eps(x, sigma)
@@ -71,7 +70,7 @@ class Counter(Wrapped):
         return self.ode.noise(x, s, t, again)
 
     def _evaluated(self, x: Tensor) -> None:
-        if self._reuses and not self.ode.asked:
+        if self._may_keep and not self.ode.asked:
             return
         self.tally.nfe += 1
         self.tally.rows += len(x)

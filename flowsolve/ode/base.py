@@ -10,7 +10,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from flowsolve._arguments import real, shown
 from flowsolve.errors import StateError
@@ -45,6 +45,9 @@ class ODE(ABC):
     scales       those of its data, where `flowsolve.scales` has measured them or the ODE knows; else None
     """
 
+    _twice: ClassVar[
+        tuple[str, ...]
+    ] = ()  # attributes whose ODEs stand in others too: no parts of their own
     _sigma_range: tuple[float, float] | None = None
     data_std: float | None = None
     _scales: Scales | None = None
@@ -143,8 +146,7 @@ def leaves(ode: ODE) -> Iterator[ODE]:
 
 
 def _inner(ode: ODE) -> list[ODE]:
-    # `joined` of Guided is its two ODEs once more, and `_plain` of a PerturbedProblem its one
-    values = [v for k, v in vars(ode).items() if k not in ("joined", "_plain")]
+    values = [v for k, v in vars(ode).items() if k not in ode._twice]
     each = (v if type(v) in (list, tuple) else [v] for v in values)
     return [one for some in each for one in some if isinstance(one, ODE)]
 

@@ -43,6 +43,8 @@ class Guided(Wrapped):
     scale for another batch or device; rescale on samples of a single value).
     """
 
+    _twice = ("joined",)
+
     def __init__(
         self,
         cond: ODE,

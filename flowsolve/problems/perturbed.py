@@ -94,6 +94,7 @@ class PerturbedProblem(Wrapped, Problem):
     """
 
     exact = False
+    _twice = ("_plain",)
 
     def __init__(self, problem: Problem, perturbation: Perturbation) -> None:
         check_problem(problem)
