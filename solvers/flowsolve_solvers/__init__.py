@@ -34,7 +34,7 @@ Methods with noise
   sa_solver        SA-Solver
   er_sde           ER-SDE-Solver
 
-_multistep is the loop of linear multistep methods, _stops the errors of adaptive methods.
+_multistep is the loop of linear multistep methods, _adaptive what adaptive methods share.
 """
 
 from flowsolve.schedule import LOG_SIGMA, SIGMA, VPSDE, ClockTime, Phi, TwoPower

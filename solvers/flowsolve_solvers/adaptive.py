@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from flowsolve.errors import NonFiniteError, StateError
 from flowsolve.schedule import LOG_SIGMA, Variable
 from flowsolve.solver import Solver
-from flowsolve_solvers._stops import ran_out, stopped
+from flowsolve_solvers._adaptive import ran_out, stopped
 
 if TYPE_CHECKING:
     from torch import Tensor

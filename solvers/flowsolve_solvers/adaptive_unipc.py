@@ -7,11 +7,11 @@ from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from flowsolve.errors import BudgetError, StateError
+from flowsolve.errors import StateError
 from flowsolve.schedule import Phi, Variable
 from flowsolve.solver import VELOCITY, Chart, Solver, adams_weights, check_option
+from flowsolve_solvers._adaptive import Stats, ran_out, side_by_side, stopped
 from flowsolve_solvers._multistep import check_points
-from flowsolve_solvers._stops import ran_out, stopped
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 __all__ = ["AdaptiveUniPC"]
 
-Stats = dict[str, int]
 _PHI = Phi()
 _LOCAL = {1: 0.7, 2: 1.25, 3: 2.0, 4: 3.0}  # times tol, what a step may err by: measured
 _SAFETY = 0.8  # of the step that would err by just that
@@ -97,31 +96,12 @@ class AdaptiveUniPC(Solver):
         return self.points + 1
 
     def steps(self, ode: ODE, x: Tensor, grid: Grid) -> Generator[Tensor, None, Stats]:
-        import torch
-
         self._check_precision(x)
         value = self.chart.value(ode, x, grid[0])
-        size = 1 if self.batch == "each" else len(x)
-        walks = [_Walk(self, ode, grid) for _ in range(0, len(x), size)]
-        states = [
-            walk.states(x[i * size :][:size] if len(walks) > 1 else x, value[i * size :][:size])
-            for i, walk in enumerate(walks)
-        ]
-        reached, at = x, grid[0]
-        for sigma in grid[1:]:
-            try:
-                found = [next(one) for one in states]
-            except BudgetError as error:
-                if len(walks) > 1:  # samples stand at different σ: the last level of all
-                    error.x, error.sigma = reached, at
-                raise
-            reached, at = found[0] if len(walks) == 1 else torch.cat(found), sigma
-            yield reached
-        return {
-            "accepted": sum(walk.accepted for walk in walks),
-            "rejected": sum(walk.rejected for walk in walks),
-            "nfe_max": max(walk.nfe for walk in walks),
-        }
+        if self.batch == "joint":
+            return side_by_side([_Walk(self, ode, grid, x, value)], x, grid)
+        parts = [slice(i, i + 1) for i in range(len(x))]
+        return side_by_side([_Walk(self, ode, grid, x[i], value[i]) for i in parts], x, grid)
 
     def _check_precision(self, x: Tensor) -> None:
         import torch
@@ -141,9 +121,18 @@ class _Walk:
     solver: AdaptiveUniPC
     ode: ODE
     grid: Grid
+    x: Tensor
+    value: Tensor
     nfe: int = 1
     accepted: int = 0
     rejected: int = 0
+
+    def __post_init__(self) -> None:
+        self._states = self.states(self.x, self.value)
+
+    def reach(self, t: float) -> Tensor:
+        """x̄ at t, the next level of the grid."""
+        return next(self._states)
 
     def states(self, x: Tensor, value: Tensor) -> Iterator[Tensor]:
         """The states at grid[1], grid[2], ..., from x at grid[0], where F = value."""

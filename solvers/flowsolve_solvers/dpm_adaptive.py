@@ -5,12 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Generator
 from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
-from flowsolve.errors import BudgetError, GridError
+from flowsolve.errors import GridError
 from flowsolve.solver import Solver, phi
-from flowsolve_solvers._stops import ran_out, stopped
+from flowsolve_solvers._adaptive import Stats, ran_out, side_by_side, stopped
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
 
 __all__ = ["DPMSolverAdaptive"]
 
-Stats = dict[str, int]
 _LEAST = 1e-5  # a step that would leave less than this of an interval, in log σ, goes to its end
 
 
@@ -100,27 +98,11 @@ class DPMSolverAdaptive(Solver):
             )
 
     def steps(self, ode: ODE, x: Tensor, grid: Grid) -> Generator[Tensor, None, Stats]:
-        import torch
-
         if grid[0] < grid[-1]:
             raise GridError(f"{self!r} goes down the grid only, but this one rises.")
         size = 1 if self.batch == "each" else len(x)
-        steppers = [_Stepper(self, ode, x[i : i + size], grid) for i in range(0, len(x), size)]
-        for s, t in pairwise(grid):
-            for stepper in steppers:
-                try:
-                    stepper.advance(s, t)
-                except BudgetError as error:
-                    if len(steppers) > 1:  # samples stand at different σ: the last level of all
-                        error.x, error.sigma = x, s
-                    raise
-            x = steppers[0].x if len(steppers) == 1 else torch.cat([one.x for one in steppers])
-            yield x
-        return {
-            "accepted": sum(one.accepted for one in steppers),
-            "rejected": sum(one.rejected for one in steppers),
-            "nfe_max": max(one.nfe for one in steppers),
-        }
+        parts = (x[i : i + size] for i in range(0, len(x), size))
+        return side_by_side([_Stepper(self, ode, part, grid) for part in parts], x, grid)
 
     def _propose(self, control: _Control, error: float) -> tuple[bool, _Control]:
         """Whether to accept a trial with this error, and what comes after it."""
@@ -161,10 +143,10 @@ class _Stepper:
         """What a state is multiplied with before it is measured."""
         return self.ode.alpha(sigma) if self.solver.controller == "i" else 1.0
 
-    def advance(self, s: float, t: float) -> None:
-        """From s to the level t exactly."""
+    def reach(self, t: float) -> Tensor:
+        """From where it is to the level t exactly."""
         eps: Tensor | None = None
-        while s > t:
+        while (s := self.sigma) > t:
             start, whole = self.control, math.log(s / t)
             h = start.h
             clipped = whole <= h + _LEAST
@@ -178,7 +160,7 @@ class _Stepper:
             good, control = self.solver._propose(start, error)
             if good:
                 self.accepted += 1
-                self.x, self.x_prev, s, self.sigma, eps = high, low, to, to, None
+                self.x, self.x_prev, self.sigma, eps = high, low, to, None
                 # the error of a shortened step is not that of the step size, which stays
                 self.control = self.control if clipped and t != self.grid[-1] else control
                 continue
@@ -186,6 +168,7 @@ class _Stepper:
             while whole <= control.h + _LEAST:  # would be the same trial, whose error is known
                 _, control = self.solver._propose(control, error)
             self.control = control
+        return self.x
 
     def _trial(self, eps: Tensor, s: float, t: float) -> tuple[Tensor, Tensor]:
         """x̄ at t by the method of lower and by that of higher order, which share their stages."""
