@@ -52,14 +52,18 @@ def scales(ode: ODE, noise: Tensor) -> Scales:
 
 
 def known_scales(ode: ODE, event: tuple[int, ...]) -> Scales:
-    """Those that were measured, of the ODE or of one inside it; else a guess from the shape of a sample.
-
-    std is EDM's σ_data, else 1/2, and top = std max(4, √(0.3 d)) for d values: of images in [-1, 1].
-    """
+    """Those that were measured, of the ODE or of one inside it; else a guess from the shape of a sample."""
     measured = next((p.scales for p in parts(ode) if p.scales is not None), None)
     if measured is not None:
         return measured
-    std = next((p.data_std for p in parts(ode) if p.data_std is not None), 0.5)
+    return guessed_scales(
+        event, next((p.data_std for p in parts(ode) if p.data_std is not None), None)
+    )
+
+
+def guessed_scales(event: tuple[int, ...], std: float | None = None) -> Scales:
+    """std is EDM's σ_data, else 1/2, and top = std max(4, √(0.3 d)) for d values: of images in [-1, 1]."""
+    std = 0.5 if std is None else std
     return Scales(std, std * max(4.0, math.sqrt(0.3 * math.prod(event))))
 
 

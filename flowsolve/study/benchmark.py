@@ -22,13 +22,10 @@ from flowsolve import metrics
 from flowsolve.integrate.cost import cost, fit
 from flowsolve.integrate.options import check_names
 from flowsolve.ode.base import Scales
-from flowsolve.ode.data_scales import known_scales, scales
-from flowsolve.ode.diffusion import DiffusionODE
+from flowsolve.ode.data_scales import guessed_scales, scales
 from flowsolve.ode.noise import unit_noise
-from flowsolve.ode.precondition import EpsPrediction
 from flowsolve.problems.base import Problem
 from flowsolve.problems.benchmark import HELD, HELD_NETWORKS, OPEN, OPEN_NETWORKS
-from flowsolve.schedule.clock import VPSDE
 from flowsolve.schedule.grid import Grid, Spacing
 from flowsolve.schedule.spacings import log_snr
 from flowsolve.solver.base import Solver
@@ -182,9 +179,7 @@ def _measured(problem: Problem, dtype: torch.dtype) -> Scales:
 
 def _guessed(problem: Problem, dtype: torch.dtype) -> Scales:
     """As for a network of that shape whose scales nobody told."""
-    untold = DiffusionODE(lambda x, t: x, EpsPrediction(VPSDE()))
-    untold.data_std = problem.data_std
-    return known_scales(untold, problem.event)
+    return guessed_scales(problem.event, problem.data_std)
 
 
 def bench_tasks(
