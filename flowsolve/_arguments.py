@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import json
 import operator
 import os
 from collections.abc import Mapping, Sequence
@@ -11,7 +12,7 @@ from functools import wraps
 from pathlib import Path
 from typing import Any, ClassVar
 
-from flowsolve.errors import StateError
+from flowsolve.errors import ResultsError, StateError
 
 
 def shown(value: object) -> str:
@@ -122,6 +123,16 @@ def file_path(value: Any) -> Path:
     if not isinstance(value, str | os.PathLike):
         raise StateError(f"a path is a text or a Path, not {shown(value)}.")
     return Path(value)
+
+
+def read_json(path: Any, wrong: type[Exception]) -> Any:
+    """What a file holds. Raises ResultsError where it cannot be read, `wrong` where it is not JSON."""
+    try:
+        return json.loads(file_path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ResultsError(f"cannot read {path}: {error.strerror}.") from None
+    except ValueError as error:
+        raise wrong(f"{path} is not JSON: {error}.") from None
 
 
 class Values:

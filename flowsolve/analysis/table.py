@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flowsolve._arguments import file_path, html_table
+from flowsolve._arguments import file_path, html_table, read_json
 from flowsolve.analysis.basis import respond
 from flowsolve.errors import GridError, ResultsError, TableError
 from flowsolve.schedule.grid import Grid, as_grid
@@ -178,13 +178,7 @@ class Table:
     @classmethod
     def load(cls, path: str | Path) -> Table:
         """Read what `save` wrote. Raises ResultsError without such a file, and TableError as `from_dict`."""
-        try:
-            data = json.loads(file_path(path).read_text(encoding="utf-8"))
-        except OSError as error:
-            raise ResultsError(f"cannot read {path}: {error.strerror}.") from None
-        except ValueError as error:
-            raise TableError(f"{path} is not JSON: {error}.") from None
-        return cls.from_dict(data)
+        return cls.from_dict(read_json(path, TableError))
 
 
 def tabulate(solver: Solver, grid: Grid) -> Table:

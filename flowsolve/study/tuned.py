@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
-from flowsolve._arguments import file_path, html_table
+from flowsolve._arguments import file_path, html_table, read_json
 from flowsolve._version import __version__
 from flowsolve.analysis.replay import Replay
 from flowsolve.analysis.table import Table
@@ -18,6 +18,7 @@ from flowsolve.integrate.driver import sample
 from flowsolve.ode.base import Scales
 from flowsolve.schedule.grid import Grid
 from flowsolve.solver.plugins import make_solver
+from flowsolve.study.results import write_whole
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -94,20 +95,13 @@ class Tuned:
             "scales": [self.scales.std, self.scales.top], "levels": [*map(str, self.grid)],
             "grid": self.grid.name, "solver": None if table else repr(self.solver), "table": table,
         }  # fmt: skip
-        try:
-            file_path(path).write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
-        except OSError as error:
-            raise ResultsError(f"cannot write {path}: {error.strerror}.") from None
+        text = json.dumps(data, indent=1) + "\n"
+        write_whole(file_path(path), lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
     @classmethod
     def load(cls, path: str | Path) -> Tuned:
         """Read what `save` wrote. Raises ResultsError for anything else."""
-        try:
-            data = json.loads(file_path(path).read_text(encoding="utf-8"))
-        except OSError as error:
-            raise ResultsError(f"cannot read {path}: {error.strerror}.") from None
-        except ValueError as error:
-            raise ResultsError(f"{path} is not JSON: {error}.") from None
+        data = read_json(path, ResultsError)
         if not isinstance(data, Mapping) or data.get("version") != VERSION:
             raise ResultsError(
                 f"{path} is no result of tune, or not of version {VERSION}, which this flowsolve reads."
