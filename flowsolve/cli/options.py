@@ -90,10 +90,10 @@ def add_results(c: argparse.ArgumentParser, default: str | None) -> None:
 
 
 def positive(args: argparse.Namespace, *names: str) -> None:
-    """Raise WrongUse unless these options are at least 1."""
+    """Raise WrongUse unless these options, where given, are at least 1."""
     for name in names:
         value = getattr(args, name)
-        for v in value if isinstance(value, list) else [value]:
+        for v in value if isinstance(value, list) else [] if value is None else [value]:
             if v < 1:
                 raise WrongUse(f"--{name} must be at least 1, but got {v}.")
 

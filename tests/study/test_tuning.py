@@ -141,17 +141,6 @@ def test_samples_that_are_far_from_the_law_are_refused() -> None:
     assert kept.energy == kept.default_energy < 0.2
 
 
-class Random(Wrapped):
-    """An ODE whose answers are nearly noise: no method is better than another."""
-
-    def eps(self, x: Tensor, sigma: float) -> Tensor:
-        z = torch.randn(x.shape, generator=torch.Generator().manual_seed(int(1e6 * sigma))).to(x)
-        return self.ode.eps(x, sigma) + 0.3 * z
-
-    def x0(self, x: Tensor, sigma: float) -> Tensor:
-        return x - sigma * self.eps(x, sigma)
-
-
 def test_the_last_quarter_judges_alone() -> None:
     """What it says of itself is about noises that chose nothing: on others it is no better than that."""
     gains = []

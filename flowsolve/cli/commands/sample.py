@@ -36,15 +36,16 @@ def run(args: argparse.Namespace) -> int:
     from flowsolve.cli.spacings import find_spacing
     from flowsolve.solver.plugins import make_solver
 
-    options.positive(args, *(["nfe"] if args.nfe is not None else []), "samples")
+    options.positive(args, "nfe", "samples")
     solver = None if args.solver == "default" else make_solver(args.solver)
     if args.tol is not None and solver is not None:
         raise WrongUse("--tol is for the default; a solver has its tolerance in its own brackets.")
-    budget = args.nfe or (20 if args.tol is None else None)
     if args.tuned is not None and (solver is not None or args.nfe or args.tol is not None):
         raise WrongUse(
             "--tuned brings its solver, grid and budget: leave --solver, --nfe and --tol out."
         )
+    if args.nfe is None and args.tol is None and args.tuned is None:
+        args.nfe = 20
     problem = options.find_problem(args)
     spacing = find_spacing(args.spacing[0], problem.clock)
     settings = options.find_settings(args)
@@ -72,11 +73,11 @@ def run(args: argparse.Namespace) -> int:
             if tuned is not None:
                 done = tuned.sample(ode, noise)
             elif solver is None:
-                done = driver.sample(ode, noise, nfe=budget, tol=args.tol)
+                done = driver.sample(ode, noise, nfe=args.nfe, tol=args.tol)
             elif solver.adaptive:
                 done = driver.sample(ode, noise, grid(1), solver)
             else:
-                done = driver.sample(ode, noise, grid, solver, nfe=budget)
+                done = driver.sample(ode, noise, grid, solver, nfe=args.nfe)
         folder.begin()
         values = save({"x": done.x.cpu().contiguous()})
         folder.file("samples.safetensors", lambda path: path.write_bytes(values))
