@@ -23,6 +23,7 @@ from rule_problems import HELD, MADE_ON
 
 import flowsolve as fs
 from flowsolve.errors import FlowsolveError
+from flowsolve.ode.data_scales import guessed_scales
 from flowsolve.problems import Problem
 from flowsolve.solver import Solver
 from flowsolve.study import reference
@@ -89,13 +90,22 @@ def two_power(
     return CorrectedStart(solver, c), fs.Grid((p.sigma_max, *inner))
 
 
-def bounded(n: int, p: Problem, scales: fs.Scales) -> Iterator[Choice]:
-    """Everything of the family that is tried."""
-    for width in (1, 2):
-        for a in (0.25, 0.35, 0.5):
+def bounded(
+    n: int,
+    p: Problem,
+    scales: fs.Scales,
+    *,
+    widths: tuple[float, ...] = (1, 2),
+    powers: tuple[float, ...] = (0.25, 0.35, 0.5),
+    methods: tuple[tuple[str, int], ...] = (("Adams", 2), ("Adams", 3), ("Adams", 4), ("UniPC", 3)),
+    starts: tuple[float, ...] = (2.5, 5, 10, 20, math.inf),
+) -> Iterator[Choice]:
+    """Everything of the family that is tried, or a part of it."""
+    for width in widths:
+        for a in powers:
             for chart in (fs.Velocity, fs.Flow):
-                for method, points in (("Adams", 2), ("Adams", 3), ("Adams", 4), ("UniPC", 3)):
-                    for start in (2.5, 5, 10, 20, math.inf):
+                for method, points in methods:
+                    for start in starts:
                         yield two_power(
                             n, p, scales, chart,
                             method=method, points=points, power=a, start=start, width=width,
@@ -161,7 +171,7 @@ def against_the_best(names: list[str], budgets: list[int]) -> None:
     for name in names:
         judge = Judge(name)
         p, scales = judge.problem, judge.scales
-        guess = fs.Scales(0.5, 0.5 * max(4.0, math.sqrt(0.3 * math.prod(p.event))))
+        guess = guessed_scales(p.event)
         for n in budgets:
             rule = [judge.rule(n, s) for s in (scales, guess)]
             old = [(method, judge.error((method, grid))) for method, grid in classical(n, p)]

@@ -60,6 +60,8 @@ class Ranking:
         told = [f"benchmark {BENCH}, flowsolve {', '.join({r.flowsolve for r in self.rows})}"]
         if near:
             told.append(f"rows within ten times the error of their reference: {near}")
+        if not self.places:
+            told.append("no ranks: a side has them when a method has a row on each of its problems")
         return Report(tuple(self.tables()), (*told, *failed))
 
     def __repr__(self) -> str:

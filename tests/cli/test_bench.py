@@ -162,6 +162,7 @@ def test_a_part_of_a_side_has_no_ranks_and_a_study_grows(tmp_path: Path) -> None
     text = done(*LINE, cwd=tmp_path)
     assert text.splitlines() == [
         f"benchmark {BENCH}, flowsolve {fs.__version__}",
+        "no ranks: a side has them when a method has a row on each of its problems",
         "out: bench.png, .svg, .pdf, places.csv, rows.csv, rows.jsonl",
     ]
     assert len(table_of(tmp_path / "out" / "places.csv")) == 0
