@@ -7,8 +7,11 @@ import hashlib
 import os
 import tempfile
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from flowsolve.study.lock import Lock
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -47,6 +50,34 @@ def load(key: str, folder: Path | None = None) -> tuple[Tensor, dict[str, str]] 
         with contextlib.suppress(OSError):
             path.unlink()
         return None
+
+
+def found_or_made(
+    key: str,
+    make: Callable[[], tuple[Tensor, dict[str, str]]],
+    folder: Path | None = None,
+) -> tuple[Tensor, dict[str, str]]:
+    """The tensor and the notes under a key, made and stored where there are none.
+
+    Where another process is making them, this one waits and takes those.
+    """
+    folder = folder or cache_folder()
+    found = load(key, folder)
+    if found is not None:
+        return found
+    with contextlib.suppress(OSError):  # a folder that cannot be written holds nothing
+        folder.mkdir(parents=True, exist_ok=True)
+    with Lock(folder / f".{key}.lock", key, "", wait=True) as lock:
+        found = load(key, folder) if lock.waited else None
+        if found is None:
+            found = make()
+            store(key, *found, folder)
+        return found
+
+
+def holds(key: str, folder: Path) -> bool:
+    """Whether there is a file under that key."""
+    return (folder / f"{key}.safetensors").exists()
 
 
 def store(key: str, x: Tensor, notes: dict[str, str], folder: Path | None = None) -> None:

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
+from flowsolve._arguments import file_path
 from flowsolve.errors import SamplesError
 from flowsolve.integrate.starting import vp_start
 from flowsolve.metrics.estimate import Estimate, jackknife
@@ -17,9 +18,10 @@ from flowsolve.schedule.grid import GridFamily, check_family
 from flowsolve.solver.base import Solver, as_solvers
 from flowsolve.study.cases import counts
 from flowsolve.study.door import door
+from flowsolve.study.one_thread import one_thread
 from flowsolve.study.results import Row
-from flowsolve.study.runner import Task
-from flowsolve.study.samples import draw
+from flowsolve.study.runner import Part, Task
+from flowsolve.study.samples import Blocks, on_grid
 from flowsolve.study.settings import Settings, Setup
 
 if TYPE_CHECKING:
@@ -125,29 +127,43 @@ def consistency(
     made = {n: grids(n) for n in steps}
     met = door(problem, run)
     kept: dict[tuple[str, int], tuple[Tensor, int]] = {}
+    where = None if folder is None else file_path(folder)
+
+    def blocks(solver: Solver, n: int) -> Blocks:
+        return Blocks(problem, on_grid(solver, made[n], run.start), run, where)
 
     def samples(solver: Solver, n: int) -> tuple[Tensor, int]:
         key = repr(solver), n
         if key not in kept:
-            drawn = draw(problem, solver, made[n], run, folder)
+            drawn = blocks(solver, n).all()
             kept[key] = drawn.x, drawn.nfe
         return kept[key]
+
+    def parts(solver: Solver, n: int) -> tuple[Part, ...]:
+        mine = blocks(solver, n)
+        return mine.parts(mine.draw)
 
     def measure(solver: Solver, row: ConsistencyRow) -> ConsistencyRow:
         x, nfe = samples(solver, row.S)
         own, y = samples(solver, most)[0], samples(solvers[0], most)[0]
-        a, b = relative_distance(x, own), relative_distance(x, y)
-        return replace(
-            row, nfe=nfe, own=a.value, own_error=a.error, first=b.value, first_error=b.error,
-            identified=identified(x, y),
-        )  # fmt: skip
+        with one_thread():
+            a, b = relative_distance(x, own), relative_distance(x, y)
+            return replace(
+                row, nfe=nfe, own=a.value, own_error=a.error, first=b.value, first_error=b.error,
+                identified=identified(x, y),
+            )  # fmt: skip
 
     blank = partial(
         ConsistencyRow, **run.stamp(problem), first_solver=repr(solvers[0]), most=most,
         seeds=run.seeds_text, samples=len(run.seeds),
     )  # fmt: skip
     return [
-        Task(blank(solver=repr(s), spacing=made[n].name, S=n), partial(measure, s), met)
+        Task(
+            blank(solver=repr(s), spacing=made[n].name, S=n),
+            partial(measure, s),
+            met,
+            partial(parts, s, n),
+        )
         for s in solvers
         for n in sorted(steps, reverse=True)
     ]

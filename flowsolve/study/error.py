@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Self, TypeVar
 from flowsolve.integrate.driver import solve
 from flowsolve.study.cases import Case
 from flowsolve.study.door import door
+from flowsolve.study.one_thread import one_thread
 from flowsolve.study.references import LOOSE, Reference, reference, rms
 from flowsolve.study.results import Row
 from flowsolve.study.runner import Task
@@ -160,14 +161,24 @@ def _measure(row: E, case: Case, problem: Problem, x: Tensor, truth: Truth) -> E
     _synchronise(x)
     seconds = time.perf_counter() - begin
     against, errors = truth.of(solution.x)
-    each = errors.square().mean(1).sqrt()
-    return replace(
-        row.of_samples(each),
+    row = replace(
+        row,
         grid=grid.name,
         grid_hash=grid.digest,
         steps=solution.stats.get("accepted", grid.steps),
         nfe=round(solution.per_sample),
         forwards=solution.forwards,
+        seconds=seconds,
+    )
+    with one_thread():
+        return _summed(row, errors, against)
+
+
+def _summed(row: E, errors: Tensor, against: Reference) -> E:
+    """The row with what there is to say of the errors, (B, values)."""
+    each = errors.square().mean(1).sqrt()
+    return replace(
+        row.of_samples(each),
         rmse=rms(errors),
         stderr=root_error(each),
         geometric=float(each.log().mean().exp()),
@@ -177,7 +188,6 @@ def _measure(row: E, case: Case, problem: Problem, x: Tensor, truth: Truth) -> E
         scale=rms(against.x),
         ref_err=against.err,
         certified=rms(errors) >= 10 * against.err,
-        seconds=seconds,
     )
 
 

@@ -5,21 +5,24 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
 from flowsolve import metrics
-from flowsolve.errors import SamplesError
+from flowsolve._arguments import file_path
+from flowsolve.errors import FlowsolveError, SamplesError
 from flowsolve.metrics.estimate import Estimate, random_order
+from flowsolve.metrics.features import embed
 from flowsolve.problems.base import Problem, check_problem
 from flowsolve.study.cases import Case, check_cases
 from flowsolve.study.door import door
 from flowsolve.study.error import Truth, root_error
+from flowsolve.study.one_thread import one_thread
 from flowsolve.study.references import rms
 from flowsolve.study.results import Row
-from flowsolve.study.runner import Task
-from flowsolve.study.samples import draw
+from flowsolve.study.runner import Part, Task
+from flowsolve.study.samples import Blocks, on_grid
 from flowsolve.study.settings import Settings, Setup
 
 if TYPE_CHECKING:
@@ -29,6 +32,10 @@ if TYPE_CHECKING:
     from flowsolve.schedule.grid import Grid
 
 REAL = "real data"
+DISTANCES: dict[str, Callable[..., Estimate]] = {
+    "frechet": metrics.frechet, "energy": metrics.energy,
+    "precision": metrics.precision, "recall": metrics.recall,
+}  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -128,33 +135,63 @@ def quality(
         samples=n, real=len(held), features=features_name,
     )  # fmt: skip
     met = door(problem, run)
-    distances: dict[str, tuple[Callable[..., Estimate], Features | None]] = {
-        "frechet": (metrics.frechet, features), "energy": (metrics.energy, None),
-        "precision": (metrics.precision, None), "recall": (metrics.recall, None),
-    }  # fmt: skip
+    kept = None if folder is None else file_path(folder)
+
+    @lru_cache(maxsize=1)
+    def real() -> Tensor:
+        return embed(held.to(run.device), features, "y")
 
     def floor(row: QualityRow) -> QualityRow:
-        found = {
-            # the floor needs its bias where there is one, and no errors
-            k: metrics.floor(
-                d if k in ("frechet", "energy") else partial(d, groups=0),
-                data,
-                f,
-                samples=apart or None,
-            )
-            for k, (d, f) in distances.items()
-        }
+        with one_thread():
+            found = {
+                # the floor needs its bias where there is one, and no errors
+                k: metrics.floor(
+                    d if k in ("frechet", "energy") else partial(d, groups=0),
+                    data.to(run.device),
+                    features if k == "frechet" else None,
+                    samples=apart or None,
+                )
+                for k, d in DISTANCES.items()
+            }
         count = apart or len(data) // 2
         return replace(row, samples=count, real=len(data) - count, **_fields(found))
 
-    def measure(case: Case, row: QualityRow) -> QualityRow:
+    def blocks(case: Case) -> tuple[Grid, Blocks]:
         grid = case.grid()
-        made = draw(problem, case.solver, grid, run, folder)
-        row = replace(row, grid=grid.name, steps=grid.steps, nfe=made.nfe)
-        row = replace(row, **_fields({k: d(made.x, held, f) for k, (d, f) in distances.items()}))
+        return grid, Blocks(problem, on_grid(case.solver, grid, run.start), run, kept)
+
+    def measure(case: Case, row: QualityRow) -> QualityRow:
+        import torch
+
+        grid, made = blocks(case)
+        drawn = [made.draw(block) for block in made.each]
+        row = replace(row, grid=grid.name, steps=grid.steps, nfe=max(d.nfe for d in drawn))
+        x = torch.cat([d.x for d in drawn]).to(run.device)
+        seen = torch.cat([made.features(block, features, features_name) for block in made.each])
+        with one_thread():
+            found = {
+                k: d(seen.to(run.device), real()) if k == "frechet" else d(x, held.to(run.device))
+                for k, d in DISTANCES.items()
+            }
+        row = replace(row, **_fields(found))
         if not errors or case.solver.stochastic:
             return row
-        return replace(row, **_error(problem, made.x, grid, run))
+        return replace(row, **_error(made, grid, [d.x for d in drawn]))
+
+    def parts(case: Case) -> tuple[Part, ...]:
+        """A block is done when its features are, and its error; what fails does so in the row."""
+        try:
+            grid, made = blocks(case)
+        except FlowsolveError:
+            return ()
+
+        def make(block: Setup) -> None:
+            x = made.draw(block).x
+            if errors and not case.solver.stochastic:
+                _block_error(made, grid, block, x)
+            made.features(block, features, features_name)
+
+        return made.parts(make, "" if features is None else f"features {features_name}")
 
     return [
         Task(blank(solver=REAL, spacing="", asked=""), floor),
@@ -163,6 +200,7 @@ def quality(
                 blank(solver=case.label, spacing=case.spacing, asked=case.asked),
                 partial(measure, case),
                 met,
+                partial(parts, case),
             )
             for case in cases
         ),
@@ -175,20 +213,37 @@ def _fields(found: dict[str, Estimate]) -> dict[str, Any]:
     return {**values, **errors, "frechet_bias": found["frechet"].bias}
 
 
-def _error(problem: Problem, x: Tensor, grid: Grid, run: Setup) -> dict[str, Any]:
+def _block_error(
+    made: Blocks, grid: Grid, block: Setup, x: Tensor
+) -> tuple[Tensor, dict[str, str]]:
+    """The RMS error of each sample, with the scale of the reference and its own error."""
+
+    def make() -> tuple[Tensor, dict[str, str]]:
+        s, problem = grid[0], made.problem
+        start = block.noise(problem.event) * block.start(s)
+        ours = problem.for_seeds(block.seeds, block.device)
+        truth, errors = Truth(ours, start, s, grid[-1], block.cached).of(x)
+        with one_thread():
+            each, scale = errors.square().mean(1).sqrt(), rms(truth.x)
+        return each, {"scale": repr(scale), "ref_err": repr(truth.err)}
+
+    return made.kept(block, "error", make)
+
+
+def _error(made: Blocks, grid: Grid, x: Sequence[Tensor]) -> dict[str, Any]:
     """Against a reference for each block of seeds, as the samples were drawn."""
     import torch
 
-    s, t, found, first = grid[0], grid[-1], [], 0
-    for part in run.blocks():
-        start = part.noise(problem.event) * run.start(s)
-        truth = Truth(problem.for_seeds(part.seeds, part.device), start, s, t, run.cached)
-        found.append((*truth.of(x[first : first + len(start)]), len(start)))
-        first += len(start)
-    each = torch.cat([errors.square().mean(1).sqrt() for _, errors, _ in found])
-    return {
-        "rmse": math.sqrt(math.fsum(n * rms(errors) ** 2 for _, errors, n in found) / first),
-        "stderr": root_error(each),
-        "scale": math.sqrt(math.fsum(n * rms(truth.x) ** 2 for truth, _, n in found) / first),
-        "ref_err": max(truth.err for truth, _, _ in found),
-    }
+    found = [
+        _block_error(made, grid, block, part) for block, part in zip(made.each, x, strict=True)
+    ]
+    with one_thread():
+        each = torch.cat([errors for errors, _ in found])
+        return {
+            "rmse": rms(each),
+            "stderr": root_error(each),
+            "scale": math.sqrt(
+                math.fsum(len(e) * float(notes["scale"]) ** 2 for e, notes in found) / len(each)
+            ),
+            "ref_err": max(float(notes["ref_err"]) for _, notes in found),
+        }

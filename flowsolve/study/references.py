@@ -88,22 +88,22 @@ def reference(
             f"a reference goes between finite levels above 0, but got s = {s!r}, t = {t!r}."
         )
     where = (str(like.dtype), like.device.type)
+
+    def make() -> tuple[Tensor, dict[str, str]]:
+        if problem.exact:
+            made = _exact(problem, x, s, t)
+        else:
+            with true_float32():
+                made = _integrated(Slope(problem, like, s, t, limit), tolerance, after)
+        if not bool(made.x.isfinite().all()):
+            raise NonFiniteError(
+                f"the reference of {problem!r} from σ = {s:g} to {t:g} is not finite."
+            )
+        return made.x, {"err": repr(made.err), "how": made.how, "rtol": repr(made.rtol)}
+
     key = _key(problem, x, (s, t), tolerance, where)
-    found = cache.load(key) if cached else None
-    if found is not None:
-        notes = found[1]
-        return Reference(found[0], float(notes["err"]), notes["how"], float(notes["rtol"]))
-    if problem.exact:
-        made = _exact(problem, x, s, t)
-    else:
-        with true_float32():
-            made = _integrated(Slope(problem, like, s, t, limit), tolerance, after)
-    if not bool(made.x.isfinite().all()):
-        raise NonFiniteError(f"the reference of {problem!r} from σ = {s:g} to {t:g} is not finite.")
-    if cached:
-        notes = {"err": repr(made.err), "how": made.how, "rtol": repr(made.rtol)}
-        cache.store(key, made.x, notes)
-    return made
+    found, notes = cache.found_or_made(key, make) if cached else make()
+    return Reference(found, float(notes["err"]), notes["how"], float(notes["rtol"]))
 
 
 def _key(

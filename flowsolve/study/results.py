@@ -137,45 +137,84 @@ _NAMES = {"float": "a number", "int": "a whole number", "bool": "true or false",
 
 
 class RowFile(Generic[R]):
-    """A JSON Lines file that grows by whole rows, each on the disk before the next is computed."""
+    """A JSON Lines file that grows by whole rows, each on the disk before the next is computed.
 
-    def __init__(self, path: Path, kind: type[R]) -> None:
-        self.path = path = file_path(path)
-        self.rows, length = _read(path, kind)
+    part  rows of several processes are in as many files: rows.jsonl and, of the part "rank1",
+          rows.rank1.jsonl. Each process writes its own, and reads all of them
+    """
+
+    def __init__(self, path: Path, kind: type[R], part: str = "") -> None:
+        self.path, self.kind = file_path(path), kind
+        self.own = self.path.with_suffix(f".{part}{self.path.suffix}") if part else self.path
+        _, length = _read(self.own, kind)
         if length:  # drop what a kill left of a line, before more is appended
-            with contextlib.suppress(OSError), open(path, "rb+") as file:
+            with contextlib.suppress(OSError), open(self.own, "rb+") as file:
                 file.truncate(length)
+        self.read()
 
     @property
     def measured(self) -> dict[tuple[Any, ...], R]:
         """The rows that hold a measurement, by key. Those that failed are left out, and so tried again."""
         return {row.key: row for row in self.rows if not row.error}
 
-    def append(self, row: R) -> None:
-        """Write one row, and return when it is on the disk. Raises ResultsError, the file as it was."""
-        values = {k: _text(v) for k, v in asdict(row).items()}
-        line = json.dumps(values, ensure_ascii=False, allow_nan=False).encode() + b"\n"
+    def read(self) -> None:
+        """Take the rows that are on the disk now, of all parts."""
+        self.rows = [
+            row for file in (self.path, *self._parts()) for row in read_jsonl(file, self.kind)
+        ]
+
+    def append(self, *rows: R) -> None:
+        """Write rows, and return when they are on the disk. Raises ResultsError, the file as it was."""
+        lines = b"".join(_line(row) for row in rows)
         try:
             with open(
-                self.path, "ab+", buffering=0
+                self.own, "ab+", buffering=0
             ) as file:  # a buffer would be written at the end too
                 length = file.seek(0, os.SEEK_END)
                 if length:
                     file.seek(length - 1)
-                    line = line if file.read(1) == b"\n" else b"\n" + line
+                    lines = lines if file.read(1) == b"\n" else b"\n" + lines
                 try:
-                    while line:
-                        line = line[file.write(line) :]
+                    while lines:
+                        lines = lines[file.write(lines) :]
                     os.fsync(file.fileno())
                 except OSError:
                     os.ftruncate(file.fileno(), length)
                     raise
         except OSError as error:
             raise ResultsError(
-                f"cannot write {self.path}: {error.strerror}. The {len(self.rows)} rows before are there: "
+                f"cannot write {self.own}: {error.strerror}. The {len(self.rows)} rows before are there: "
                 "mend that, and the same command continues from them."
             ) from None
-        self.rows.append(row)
+        self.rows += rows
+
+    def unite(self) -> None:
+        """Bring the rows of all parts into one file, each measurement once, when no other process writes."""
+        parts = self._parts()
+        self.read()
+        if not parts:
+            return
+        known = {row.key for row in read_jsonl(self.path, self.kind)}
+        found = {key: row for key, row in self.measured.items() if key not in known}
+        if found:
+            self.append(*found.values())
+        for part in parts:
+            part.unlink(missing_ok=True)
+        self.read()
+
+    def _parts(self) -> list[Path]:
+        name, suffix = self.path.stem, self.path.suffix
+        files = self.path.parent.iterdir() if self.path.parent.is_dir() else ()
+        return sorted(
+            p
+            for p in files
+            if p.name.startswith(f"{name}.") and p.suffix == suffix and p != self.path
+        )
+
+
+def _line(row: Row) -> bytes:
+    values = {k: _text(v) for k, v in asdict(row).items()}
+    return json.dumps(values, ensure_ascii=False, allow_nan=False).encode() + b"\n"
 
 
 def _text(value: Any) -> Any:

@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flowsolve._arguments import file_path
 from flowsolve.integrate.driver import sample
+from flowsolve.metrics.features import embed
 from flowsolve.ode.base import ODE
 from flowsolve.ode.noise import SeededNoise, WithNoise
 from flowsolve.problems.base import Problem, check_problem
 from flowsolve.schedule.grid import Grid, as_grid
 from flowsolve.study import cache
-from flowsolve.study.settings import Setup
+from flowsolve.study.runner import Part
+from flowsolve.study.settings import Setup, Start
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from flowsolve.integrate.solution import Solution
+    from flowsolve.metrics.features import Features
     from flowsolve.solver.base import Solver
+
+Kept = tuple["Tensor", dict[str, str]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,6 +36,119 @@ class Drawn:
 
     x: Tensor
     nfe: int
+
+
+@dataclass(frozen=True, eq=False)
+class How:
+    """A way to draw: run(ode, noise) from unit noise, and notes of all that it depends on.
+
+    stochastic  whether it asks for noise by seed
+    """
+
+    run: Callable[[ODE, Tensor], Solution]
+    notes: Mapping[str, str]
+    stochastic: bool = False
+
+
+def on_grid(solver: Solver, grid: Grid, start: Start) -> How:
+    """`sample` by a solver on a grid."""
+    grid = as_grid(grid)
+    notes = {
+        "solver": repr(solver), "grid": f"{grid.name} {grid.digest}", "start": start.__name__,
+    }  # fmt: skip
+    run = partial(sample, grid=grid, solver=solver, start=start)
+    return How(lambda ode, noise: run(ode, noise), notes, solver.stochastic)
+
+
+@dataclass(frozen=True, eq=False)
+class Blocks:
+    """The samples of the seeds of `run`, block by block, one sample a seed; noise is its seed's too.
+
+    folder  where blocks are kept as safetensors files, each with notes of what it is, and found again
+            by all that they depend on: what was drawn before a kill is not drawn again, and what another
+            process draws is waited for
+    """
+
+    problem: Problem
+    how: How
+    run: Setup
+    folder: Path | None = None
+    _notes: Mapping[str, str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        check_problem(self.problem)
+        stamp = self.run.stamp(self.problem)
+        notes = {
+            "problem": f"{self.problem!r} {self.problem.digest}", **self.how.notes,
+            "dtype": str(self.run.dtype), "device": stamp["device"], "flowsolve": stamp["flowsolve"],
+        }  # fmt: skip
+        object.__setattr__(self, "_notes", notes)
+
+    @cached_property
+    def each(self) -> tuple[Setup, ...]:
+        """The settings of every block."""
+        return (*self.run.blocks(),)
+
+    def draw(self, block: Setup) -> Drawn:
+        """The samples of one block. Raises as `sample` does."""
+        x, notes = self.kept(block, "", partial(self._draw, block))
+        return Drawn(x, int(notes["nfe"]))
+
+    def all(self) -> Drawn:
+        """The samples of all blocks, in the order of the seeds."""
+        import torch
+
+        parts = [self.draw(block) for block in self.each]
+        return Drawn(torch.cat([part.x for part in parts]), max(part.nfe for part in parts))
+
+    def features(self, block: Setup, features: Features | None, name: str) -> Tensor:
+        """The features of the samples of one block, (n, d), computed on the device of the run."""
+
+        def make() -> Kept:
+            x = self.draw(block).x.to(block.device)
+            return embed(x, features, "the samples", least=1).cpu(), {}
+
+        if features is None:
+            return make()[0]
+        return self.kept(block, f"features {name}", make)[0]
+
+    def kept(self, block: Setup, what: str, make: Callable[[], Kept]) -> Kept:
+        """What was made of a block before, or is made now."""
+        if self.folder is None:
+            return make()
+        notes = {**self._notes, "seeds": block.seeds_text, "what": what or "samples"}
+
+        def make_with_notes() -> Kept:
+            x, more = make()
+            return x, {**notes, **more}
+
+        return cache.found_or_made(self.key(block, what), make_with_notes, self.folder)
+
+    def key(self, block: Setup, what: str = "") -> str:
+        """The name of the file that it is kept in."""
+        told = repr((sorted(self._notes.items()), block.seeds_text, what))
+        return hashlib.sha256(told.encode()).hexdigest()[:24]
+
+    def parts(self, make: Callable[[Setup], object], what: str = "") -> tuple[Part, ...]:
+        """What several processes share out: `make` for every block whose result `what` is not there."""
+
+        def once(block: Setup, key: str) -> None:
+            if self.folder is not None and not cache.holds(key, self.folder):
+                make(block)
+
+        keys = [self.key(block, what) for block in self.each]
+        return tuple(
+            Part(key, partial(once, block, key)) for block, key in zip(self.each, keys, strict=True)
+        )
+
+    def _draw(self, block: Setup) -> Kept:
+        ode: ODE = self.problem.for_seeds(block.seeds, block.device)
+        if self.how.stochastic:
+            ode = WithNoise(ode, SeededNoise(block.seeds))
+        done = self.how.run(ode, block.noise(self.problem.event))
+        x = done.x.cpu()
+        x = x if x.dtype.itemsize >= 4 else x.float()
+        return x, {"nfe": str(round(done.per_sample))}
 
 
 def draw(
@@ -39,36 +160,9 @@ def draw(
 ) -> Drawn:
     """`sample`, one sample a seed, block by block; a stochastic method's noise is its seed's too.
 
-    folder  where blocks are kept as safetensors files, each with notes of what it is, and found again
-            by all that they depend on: what was drawn before a kill is not drawn again
+    folder  where blocks are kept, as `Blocks` says
 
     Raises as `sample` does.
     """
-    import torch
-
-    check_problem(problem)
-    grid, kept = as_grid(grid), None if folder is None else file_path(folder)
-    parts = [_block(problem, solver, grid, part, kept) for part in run.blocks()]
-    return Drawn(torch.cat([part.x for part in parts]), max(part.nfe for part in parts))
-
-
-def _block(problem: Problem, solver: Solver, grid: Grid, run: Setup, folder: Path | None) -> Drawn:
-    stamp = run.stamp(problem)
-    notes = {
-        "problem": f"{problem!r} {problem.digest}", "solver": repr(solver),
-        "grid": f"{grid.name} {grid.digest}", "start": run.start.__name__, "seeds": run.seeds_text,
-        "dtype": str(run.dtype), "device": stamp["device"], "flowsolve": stamp["flowsolve"],
-    }  # fmt: skip
-    key = hashlib.sha256(repr(notes).encode()).hexdigest()[:24]
-    found = None if folder is None else cache.load(key, folder)
-    if found is not None:
-        return Drawn(found[0], int(found[1]["nfe"]))
-    ode: ODE = problem.for_seeds(run.seeds, run.device)
-    if solver.stochastic:
-        ode = WithNoise(ode, SeededNoise(run.seeds))
-    done = sample(ode, run.noise(problem.event), grid, solver, start=run.start)
-    x, nfe = done.x.cpu(), round(done.per_sample)
-    x = x if x.dtype.itemsize >= 4 else x.float()
-    if folder is not None:
-        cache.store(key, x, {**notes, "nfe": str(nfe)}, folder)
-    return Drawn(x, nfe)
+    kept = None if folder is None else file_path(folder)
+    return Blocks(problem, on_grid(solver, grid, run.start), run, kept).all()
