@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from flowsolve.cli import row_progress, show
+from flowsolve.cli import commands, row_progress, show
 
 if TYPE_CHECKING:
     from flowsolve.cli.output import Folder
@@ -17,21 +17,34 @@ if TYPE_CHECKING:
 
 
 def measured(folder: Folder, tasks: Sequence[Task[R]], what: str) -> tuple[R, ...]:
-    """All rows, in rows.jsonl as they come and in rows.csv at the end or when interrupted."""
+    """All rows, in rows.jsonl as they come and in rows.csv at the end or when interrupted.
+
+    Raises PartDone in a process that has only a part of them.
+    """
     from flowsolve.study.results import read_jsonl, write_csv
     from flowsolve.study.runner import collect
 
-    kind, path = type(tasks[0].row), folder.path / "rows.jsonl"
+    kind, path, shard = type(tasks[0].row), folder.path / "rows.jsonl", folder.shard
     folder.begin()
+    quiet = folder.args.quiet or shard.follows
     try:
         out = row_progress.console(stderr=True)
-        with row_progress.progress(out, what, folder.args.quiet) as on_row:
-            rows = collect(tasks, path, on_row)
+        with row_progress.progress(out, what, quiet) as told:
+            rows = collect(tasks, path, told.row, shard, told.parts)
     except KeyboardInterrupt:
-        with folder.part("rows.csv"):
-            write_csv(read_jsonl(path, kind), folder.path / "rows.csv", kind)
+        if shard.whole:
+            with folder.part("rows.csv"):
+                write_csv(read_jsonl(path, kind), folder.path / "rows.csv", kind)
         print(f"\nrows so far: {path}; the same command continues from there", file=sys.stderr)
         raise
+    if not shard.whole:
+        raise commands.PartDone(
+            ""
+            if shard.follows
+            else f"{shard.name}: done, and {len(rows)} of {len(tasks)} rows are in {folder.path}. When all "
+            "shards have ended, the same command without --shard takes their rows, measures what is missing "
+            "and makes tables and figures."
+        )
     with folder.part("rows.csv"):
         write_csv(rows, folder.path / "rows.csv", kind)
     return rows

@@ -89,6 +89,14 @@ def add_results(c: argparse.ArgumentParser, default: str | None) -> None:
     add_printed(c)
 
 
+def add_shared(c: argparse.ArgumentParser, default: str | None) -> None:
+    """The options of `add_results` and --shard, of commands whose work several processes can share."""
+    add_results(c, default)
+    c.add_argument("--shard", default="", metavar="I/N",
+                   help="do part I of N, 0/N to N-1/N, as in a job array; the command without it takes all "
+                        "parts together. torchrun needs no option")  # fmt: skip
+
+
 def positive(args: argparse.Namespace, *names: str) -> None:
     """Raise WrongUse unless these options, where given, are at least 1."""
     for name in names:
@@ -175,6 +183,8 @@ def find_device(args: argparse.Namespace) -> torch.device:
 
     try:
         device = torch.device(args.device)
+        if device == torch.device("cuda") and "LOCAL_RANK" in os.environ:  # a GPU for each rank
+            device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
         torch.zeros(1, device=device).item()  # a device that holds no values fails here too
     except (RuntimeError, AssertionError) as error:
         raise WrongUse(f"cannot use --device {args.device}: {str(error).splitlines()[0]}") from None

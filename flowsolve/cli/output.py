@@ -12,7 +12,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from flowsolve.errors import ResultsError
+from flowsolve.errors import ResultsError, WrongUse
+from flowsolve.study import shards
 from flowsolve.study.lock import Lock
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 NOTE, ROWS, LOCK = "settings.json", "rows.jsonl", ".lock"
 # options that say where results go and how they are shown, not what they are
-ASIDE = ("out", "overwrite", "format", "quiet", "given")
+ASIDE = ("out", "overwrite", "format", "quiet", "given", "shard")
 
 
 class Folder:
@@ -31,6 +32,7 @@ class Folder:
            of seeds the larger counts: `args` is then the study of everything, and only rows that are not
            there yet are measured
     free   options that may differ and change no row
+    shard  the part of the work that is this process's; of several ranks the first holds the folder for all
     cuts   where the seeds of the results there end: rows are of blocks between these
 
     settings.json holds the union. It is written by `begin`, before the first result; what was made for a
@@ -45,6 +47,7 @@ class Folder:
         free: Sequence[str] = (),
     ) -> None:
         self.args, self.grows, self.free = args, grows, free
+        self.shard = shards.here(getattr(args, "shard", ""))
         self.path = Path(str(args.out).replace("PROBLEM", problem.replace(":", "-")))
         self.cuts: list[int] = []
         self.failed: list[str] = []
@@ -52,23 +55,53 @@ class Folder:
         self._begun = False
 
     def __enter__(self) -> Self:
+        try:
+            if self.shard.follows:
+                self._follow(self.shard.hear("folder"))
+            else:
+                self._hold()
+        except BaseException as error:
+            self.shard.say("folder", {"error": str(error)})
+            self.shard.close()
+            raise
+        if not self.shard.follows:
+            self.shard.say("folder", {"args": _settings(self.args), "cuts": self.cuts})
+        return self
+
+    def _hold(self) -> None:
         self._found()  # before the lock is made: a folder of another's is not touched
         with self._writing():
             self._made = [p for p in (self.path, *self.path.parents) if not p.exists()]
             self.path.mkdir(parents=True, exist_ok=True)
         advice = "Wait until it has ended, or give another --out."
-        self._lock = Lock(self.path / LOCK, self.path, advice)
+        portion = not self.shard.whole
+        if portion and self.args.overwrite:
+            raise WrongUse(
+                "--overwrite is for one process: remove the folder before the shards start."
+            )
+        self._lock = Lock(self.path / LOCK, self.path, advice, shared=portion)
         self._lock.__enter__()
         try:
             found = self._found()
             if not self.args.overwrite:
                 self._grow(found)
         except BaseException:
-            self.__exit__()
+            self._release()
             raise
-        return self
+
+    def _follow(self, told: dict[str, Any]) -> None:
+        """Take the arguments that the first process has made with what was found in the folder."""
+        if "error" in told:
+            raise ResultsError(f"rank 0 says: {told['error']}")
+        vars(self.args).update(told["args"])
+        self.cuts = told["cuts"]
 
     def __exit__(self, *_: object) -> None:
+        if not self.shard.follows:
+            self._release()
+        self.shard.close()
+
+    def _release(self) -> None:
         if self._made and {p.name for p in self.path.iterdir()} <= {NOTE, LOCK}:
             (self.path / NOTE).unlink(missing_ok=True)
             self._lock.__exit__()
@@ -80,6 +113,10 @@ class Folder:
     def begin(self) -> None:
         """Write settings.json, after what --overwrite removes; once."""
         if self._begun:
+            return
+        self._begun = True
+        if self.shard.follows:
+            self.shard.hear("begun")
             return
         with self._writing():
             for old in self.path.iterdir() if self.args.overwrite else ():
@@ -93,7 +130,7 @@ class Folder:
         note = self.path / NOTE
         if not note.exists() or note.read_text("utf-8", "replace") != text:
             self.file(NOTE, lambda path: path.write_text(text, encoding="utf-8"))
-        self._begun = True
+        self.shard.say("begun", True)
 
     def file(self, name: str, write: Callable[[Path], object]) -> None:
         """A file by write(path), whole or not at all. Raises ResultsError."""
@@ -221,7 +258,7 @@ def _union(old: list[Any], new: list[Any]) -> list[Any]:
 
 def _passing(name: str) -> bool:
     """Whether it is a lock, or what a kill left of a file that was being written."""
-    return name == LOCK or name == f".{ROWS}.lock" or (name[0] == "." and ".part." in name)
+    return name[0] == "." and (name.endswith(LOCK) or ".part." in name)
 
 
 def _ours(rows: Path) -> bool:

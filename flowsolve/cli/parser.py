@@ -83,9 +83,16 @@ def _run(argv: Sequence[str]) -> int:
     # torch's threads otherwise spin while they wait, which on a busy machine costs tenfold and more
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from flowsolve.errors import FlowsolveError, NameUnknown, StateError, WrongUse
+    from flowsolve.study import shards
 
     try:
+        if "shard" not in args and shards.several():
+            raise WrongUse(f"{args.command} runs in one process: start it without torchrun.")
         return commands.find(args.command).run(args)
+    except commands.PartDone as part:
+        if str(part):
+            print(part)
+        return 0
     except KeyboardInterrupt:
         print("\ninterrupted; what was computed is on disk", file=sys.stderr)
         return 130

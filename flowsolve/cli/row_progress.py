@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -25,13 +27,26 @@ def console(stderr: bool = False) -> Console:
     return Console(width=int(os.environ.get("COLUMNS", 160)), highlight=False, stderr=stderr)
 
 
-@contextmanager
-def progress(
-    out: Console, what: str, quiet: bool = False
-) -> Iterator[Callable[[Row, int, int], None]]:
-    """A callback for rows: a bar with the time left on a terminal, else one line for each row.
+class Told:
+    """What `collect` calls: `row` with each row, `parts` with how many parts of measurements are done."""
 
-    References show how far they are in the bar, or in a line every 5 seconds.
+    def __init__(
+        self, row: Callable[[Row, int, int], None], say: Callable[[str], None], every: float
+    ) -> None:
+        self.row, self._say, self._every, self._last = row, say, every, -math.inf
+
+    def parts(self, done: int, total: int) -> None:
+        now = time.monotonic()
+        if now - self._last >= self._every or done == total:
+            self._last = now if done < total else math.inf
+            self._say(f"blocks: {done} of {total}")
+
+
+@contextmanager
+def progress(out: Console, what: str, quiet: bool = False) -> Iterator[Told]:
+    """Callbacks for rows: a bar with the time left on a terminal, else one line for each row.
+
+    References, and blocks that processes share, show how far they are in the bar, or in a line every 5 seconds.
     """
     if quiet or not out.is_terminal:
 
@@ -43,7 +58,7 @@ def progress(
             say(f"[{done}/{total}] {row.name}  {row.error or row.result}")
 
         with reference_progress(say, 5.0):
-            yield line
+            yield Told(line, say, 5.0)
         return
     from rich.progress import (
         BarColumn,
@@ -69,4 +84,4 @@ def progress(
             result = "failed" if row.error else row.result
             bar.update(task, completed=done, total=total, description=f"{row.name}: {result}")
 
-        yield advance
+        yield Told(advance, lambda text: bar.update(task, description=text), 0.2)

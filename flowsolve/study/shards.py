@@ -195,21 +195,29 @@ class Ranks(Alone):
             ) from None
 
 
+def several() -> bool:
+    """Whether torchrun, or whoever sets the same environment, has started more than one process."""
+    found = os.environ.get("WORLD_SIZE", "")
+    return (
+        found.isdecimal()
+        and int(found) > 1
+        and {"RANK", "MASTER_ADDR", "MASTER_PORT"} <= {*os.environ}
+    )
+
+
 def here(text: str = "") -> Alone:
     """The part of this process: of "i/n", else as torchrun's environment says, else alone.
 
     Raises WrongUse for another text, and for both at once.
     """
-    size = int(os.environ.get("WORLD_SIZE", "1") or 1)
-    ranks = size > 1 and "RANK" in os.environ and "MASTER_ADDR" in os.environ
     if text:
         i, slash, n = text.partition("/")
         if not slash or not i.isdecimal() or not n.isdecimal():
             raise WrongUse(f"--shard is i/n, such as 0/4 to 3/4, but got {text!r}.")
-        if ranks:
+        if several():
             raise WrongUse("--shard is for processes without torchrun, which shares out by itself.")
         return Portion(int(i), int(n))
-    if not ranks:
+    if not several():
         return Alone()
     from torch.distributed.rendezvous import rendezvous
 

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
 
 
+class PartDone(Exception):
+    """The part of this process is done, and another makes tables and figures; its words are printed."""
+
+
 class Command(Protocol):
     """What a file of this folder holds."""
 

@@ -23,7 +23,7 @@ def add(c: argparse.ArgumentParser) -> None:
     c.add_argument("--problems", nargs="+", default=[], metavar="NAME",
                    help="some of them; a side has ranks when all of its problems are there")  # fmt: skip
     c.add_argument("--device", default="cpu", help="of the networks: cpu, cuda, cuda:1, mps")
-    options.add_results(c, "results/bench-SIZE")
+    options.add_shared(c, "results/bench-SIZE")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -33,7 +33,7 @@ def add(c: argparse.ArgumentParser) -> None:
                    help="the network disturbed, beside the one as it is: gaussian:0.01, constant:0.01, "
                         "bfloat16, float16, int8, reuse:2; commas may stand between them")  # fmt: skip
     options.add_dtype(c)
-    options.add_results(c, "results/compare-PROBLEM")
+    options.add_shared(c, "results/compare-PROBLEM")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -23,7 +23,7 @@ def add(c: argparse.ArgumentParser) -> None:
     c.add_argument("--shown", type=int, default=8, metavar="N", help="x_T in the figure of images")
     options.add_steps(c)
     options.add_dtype(c)
-    options.add_results(c, "results/consistency-PROBLEM")
+    options.add_shared(c, "results/consistency-PROBLEM")
 
 
 def run(args: argparse.Namespace) -> int:

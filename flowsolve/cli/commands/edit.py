@@ -20,7 +20,7 @@ def add(c: argparse.ArgumentParser) -> None:
     c.add_argument("--samples", type=int, default=360, metavar="N", help="digits (default 360)")
     c.add_argument("--shown", type=int, default=10, metavar="N", help="digits in the figure")
     c.add_argument("--dtype", default="float32", choices=options.DTYPES[:2])
-    options.add_results(c, "results/edit")
+    options.add_shared(c, "results/edit")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -24,7 +24,7 @@ def add(c: argparse.ArgumentParser) -> None:
     c.add_argument("--shown", type=int, default=6, metavar="N", help="pairs in the figure")
     options.add_spacing(c, "karras")
     options.add_dtype(c)
-    options.add_results(c, "results/interpolate-PROBLEM")
+    options.add_shared(c, "results/interpolate-PROBLEM")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -24,7 +24,7 @@ def add(c: argparse.ArgumentParser) -> None:
     c.add_argument("--levels", type=int, metavar="L", help="of the data, such as 256; 0 for none")
     options.add_spacing(c, "log_snr")
     options.add_dtype(c)
-    options.add_results(c, "results/likelihood-PROBLEM")
+    options.add_shared(c, "results/likelihood-PROBLEM")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -57,9 +57,9 @@ def _study(args: argparse.Namespace, folder: Folder | None) -> int:
     studies: list[Study] = []
 
     def on_row(row: ErrorRow, done: int, total: int) -> None:
-        advance(row, total * len(studies) + done, total * len(pairs))
+        told.row(row, total * len(studies) + done, total * len(pairs))
 
-    with row_progress.progress(out, f"{problem!r}: reference", args.quiet) as advance:
+    with row_progress.progress(out, f"{problem!r}: reference", args.quiet) as told:
         for solver, spacing in pairs:
             study = convergence(
                 solver, problem, steps=args.steps, spacing=spacing, path=path, on_row=on_row, **settings

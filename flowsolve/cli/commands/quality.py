@@ -22,7 +22,7 @@ def add(c: argparse.ArgumentParser) -> None:
     options.add_samples(c, 500)
     options.add_spacing(c, "own")
     options.add_dtype(c)
-    options.add_results(c, "results/quality-PROBLEM")
+    options.add_shared(c, "results/quality-PROBLEM")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -24,7 +24,7 @@ def add(c: argparse.ArgumentParser) -> None:
     c.add_argument("--first-seed", type=int, default=0, metavar="SEED")
     options.add_spacing(c, "karras")
     options.add_dtype(c)
-    options.add_results(c, "results/sample-PROBLEM")
+    options.add_shared(c, "results/sample-PROBLEM")
 
 
 def run(args: argparse.Namespace) -> int:

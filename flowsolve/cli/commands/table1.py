@@ -23,7 +23,7 @@ def add(c: argparse.ArgumentParser) -> None:
     options.add_samples(c, 500)
     options.add_steps(c)
     options.add_dtype(c)
-    options.add_results(c, "results/table1-PROBLEM")
+    options.add_shared(c, "results/table1-PROBLEM")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -27,7 +27,7 @@ def add(c: argparse.ArgumentParser) -> None:
     both = ["float64", "float32"]
     c.add_argument("--dtype", nargs="+", default=both, choices=options.DTYPES)
     options.add_ends(c)
-    options.add_results(c, "results/table2-PROBLEM")
+    options.add_shared(c, "results/table2-PROBLEM")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -19,7 +19,7 @@ def add(c: argparse.ArgumentParser) -> None:
     c.add_argument("--noises", type=int, default=64, metavar="N",
                    help="half choose and fit, a quarter picks, a quarter judges (default 64)")  # fmt: skip
     options.add_dtype(c)
-    options.add_results(c, "results/tune-PROBLEM")
+    options.add_shared(c, "results/tune-PROBLEM")
 
 
 def run(args: argparse.Namespace) -> int:
