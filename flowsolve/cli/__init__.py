@@ -7,7 +7,7 @@ benchmark   bench, in the same way;  bench_menu: what it compares, by name
 methods     package.module:Mine
 options     options that several commands share, made into what they name
 spacings    grids by name;  perturbations: errors of a network by name
-output      the folder of results: locked, grown, never overwritten unasked
+output      the folder of results: locked, grown, never overwritten unasked;  folder_settings: of what
 show        what is printed: tables, CSV, JSON, in any encoding
 progress    signs of life from what has no rows
 experiment  rows as they come, tables, and what is left behind

@@ -12,16 +12,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from flowsolve.cli.folder_settings import LOCK, NOTE, grow, read_settings, settings_of
 from flowsolve.errors import ResultsError, WrongUse
 from flowsolve.study import shards
 from flowsolve.study.lock import Lock
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-NOTE, ROWS, LOCK = "settings.json", "rows.jsonl", ".lock"
-# options that say where results go and how they are shown, not what they are
-ASIDE = ("out", "overwrite", "format", "quiet", "given", "shard")
 
 
 class Folder:
@@ -64,12 +61,22 @@ class Folder:
             self.shard.say("folder", {"error": str(error)})
             self.shard.close()
             raise
+        self._set_threads()
         if not self.shard.follows:
-            self.shard.say("folder", {"args": _settings(self.args), "cuts": self.cuts})
+            self.shard.say("folder", {"args": settings_of(self.args), "cuts": self.cuts})
         return self
 
+    def _set_threads(self) -> None:
+        """Those of the folder, so that its results do not depend on who computes them."""
+        if "threads" in self.args:
+            import torch
+
+            self._threads = torch.get_num_threads()
+            self.args.threads = self.args.threads or self._threads
+            torch.set_num_threads(self.args.threads)
+
     def _hold(self) -> None:
-        self._found()  # before the lock is made: a folder of another's is not touched
+        self._read()  # before the lock is made: a folder of another's is not touched
         with self._writing():
             self._made = [p for p in (self.path, *self.path.parents) if not p.exists()]
             self.path.mkdir(parents=True, exist_ok=True)
@@ -82,9 +89,9 @@ class Folder:
         self._lock = Lock(self.path / LOCK, self.path, advice, shared=portion)
         self._lock.__enter__()
         try:
-            found = self._found()
+            found = self._read()
             if not self.args.overwrite:
-                self._grow(found)
+                self.cuts = grow(self.args, found, self.path, self.grows, self.free)
         except BaseException:
             self._release()
             raise
@@ -97,11 +104,19 @@ class Folder:
         self.cuts = told["cuts"]
 
     def __exit__(self, *_: object) -> None:
+        if "threads" in self.args:
+            import torch
+
+            torch.set_num_threads(self._threads)
         if not self.shard.follows:
             self._release()
         self.shard.close()
 
     def _release(self) -> None:
+        for empty in self.path.iterdir():
+            if empty.is_dir():
+                with contextlib.suppress(OSError):
+                    empty.rmdir()
         if self._made and {p.name for p in self.path.iterdir()} <= {NOTE, LOCK}:
             (self.path / NOTE).unlink(missing_ok=True)
             self._lock.__exit__()
@@ -125,7 +140,7 @@ class Folder:
                     NOTE,
                 ):  # without which the rest would be no folder of ours
                     shutil.rmtree(old) if old.is_dir() else old.unlink()
-        settings = _settings(self.args) | ({"cuts": self.cuts} if self.cuts else {})
+        settings = settings_of(self.args) | ({"cuts": self.cuts} if self.cuts else {})
         text = json.dumps(settings, indent=1, ensure_ascii=False) + "\n"
         note = self.path / NOTE
         if not note.exists() or note.read_text("utf-8", "replace") != text:
@@ -176,61 +191,8 @@ class Folder:
             )
         return 1 if self.failed else 0
 
-    def _found(self) -> dict[str, Any]:
-        """The settings of the results there; {} where there are none. Raises ResultsError."""
-        note, rows = self.path / NOTE, self.path / ROWS
-        if not self.path.is_dir():
-            return {}
-        with self._writing():
-            others = [p.name for p in self.path.iterdir() if not _passing(p.name)]
-        if not others:
-            return {}
-        ours = _ours(rows)
-        if ours and not note.exists():
-            return {}
-        try:
-            settings = json.loads(note.read_bytes())
-            if {"command", "version"} <= {*settings}:
-                return dict(settings)
-        except (OSError, ValueError, TypeError):
-            pass
-        if not ours:
-            raise ResultsError(
-                f"{self.path} holds files that flowsolve did not make. Give another --out."
-            )
-        if self.args.overwrite:
-            return {}
-        raise ResultsError(
-            f"{note} is damaged, but the rows in {rows.name} are there. Delete {note}: the same command "
-            "then writes it again and continues from the rows."
-        )
-
-    def _grow(self, found: dict[str, Any]) -> None:
-        """Make of args the union with what was found, or say what stands against it."""
-        self.cuts = found.pop("cuts", [])
-        given, differ = _settings(self.args), []
-        for name, old in found.items():
-            new: Any = given.get(name)
-            if name in self.free or old == new:
-                continue
-            fits = not old or isinstance(old, type(new))
-            if name not in self.grows or not fits:
-                differ.append(f"{name.replace('_', '-')} {_shown(old)}, not {_shown(new)}")
-            elif name not in self.args.given:
-                setattr(self.args, name, old)
-            elif isinstance(new, list):
-                setattr(self.args, name, _union(old or [], new))
-            elif old > new:
-                setattr(self.args, name, old)
-            else:
-                self.cuts.append(old)
-        if differ:
-            grown = ", ".join(f"--{name}" for name in self.grows)
-            also = f" (what they can be grown by: {grown})" if grown else ""
-            raise ResultsError(
-                f"{self.path} holds other results, of {'; '.join(differ)}{also}. Give another --out, or "
-                "--overwrite to replace what is there."
-            )
+    def _read(self) -> dict[str, Any]:
+        return read_settings(self.path, self.args.overwrite)
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:
@@ -238,36 +200,6 @@ class Folder:
             yield
         except OSError as error:
             raise ResultsError(f"cannot write to {self.path}: {error.strerror}.") from None
-
-
-def _settings(args: argparse.Namespace) -> dict[str, Any]:
-    return {k: v for k, v in vars(args).items() if k not in ASIDE}
-
-
-def _shown(value: object) -> str:
-    return " ".join(map(str, value)) if isinstance(value, list) else (
-        "none" if value is None else str(value)
-    )  # fmt: skip
-
-
-def _union(old: list[Any], new: list[Any]) -> list[Any]:
-    out = [*old, *(v for v in new if v not in old)]
-    numbers = all(isinstance(v, (int, float)) for v in out)
-    return sorted(out) if numbers and old == sorted(old) and len(out) > len(old) else out
-
-
-def _passing(name: str) -> bool:
-    """Whether it is a lock, or what a kill left of a file that was being written."""
-    return name[0] == "." and (name.endswith(LOCK) or ".part." in name)
-
-
-def _ours(rows: Path) -> bool:
-    """Whether the file begins as rows of flowsolve do."""
-    try:
-        with open(rows, "rb") as file:
-            return b'"problem_digest"' in file.readline(4096)
-    except OSError:
-        return False
 
 
 def check_file(path: Path, overwrite: bool) -> None:

@@ -64,6 +64,14 @@ def _given(top: argparse.ArgumentParser, argv: Sequence[str]) -> list[str]:
     return [*vars(top.parse_args(argv))]
 
 
+def _check_alone(command: str) -> None:
+    from flowsolve.errors import WrongUse
+    from flowsolve.study import shards
+
+    if shards.several():
+        raise WrongUse(f"{command} runs in one process: start it without torchrun.")
+
+
 def _run(argv: Sequence[str]) -> int:
     every = commands.names()
     top = parser([argv[0]] if argv and argv[0] in every else every)
@@ -83,11 +91,10 @@ def _run(argv: Sequence[str]) -> int:
     # torch's threads otherwise spin while they wait, which on a busy machine costs tenfold and more
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from flowsolve.errors import FlowsolveError, NameUnknown, StateError, WrongUse
-    from flowsolve.study import shards
 
     try:
-        if "shard" not in args and shards.several():
-            raise WrongUse(f"{args.command} runs in one process: start it without torchrun.")
+        if "shard" not in args and "WORLD_SIZE" in os.environ:
+            _check_alone(args.command)
         return commands.find(args.command).run(args)
     except commands.PartDone as part:
         if str(part):

@@ -11,7 +11,8 @@
     settings     Settings: seeds, blocks, dtype, device, start
     results      Row, and the file that rows grow in;  lock: one process at a time
     runner       Task, and collect, which measures tasks one after another
-    samples      samples in blocks of seeds, kept on the disk
+    shards       one study in several processes: whose turn it is;  one_thread: sums to the last bit
+    samples      samples in blocks of seeds, kept on the disk;  sample_files: one file or images of them
     tuning       tune: solver and grid for one network;  tuned: in a file;  fitting: weights by least squares
 
 An experiment is a file: its row, and a function of its name that makes the tasks for collect.

@@ -75,11 +75,6 @@ def found_or_made(
         return found
 
 
-def holds(key: str, folder: Path) -> bool:
-    """Whether there is a file under that key."""
-    return (folder / f"{key}.safetensors").exists()
-
-
 def store(key: str, x: Tensor, notes: dict[str, str], folder: Path | None = None) -> None:
     """Write a tensor under a key, whole or not at all. A folder that cannot be written is no error."""
     from safetensors.torch import save

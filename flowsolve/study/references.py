@@ -89,7 +89,7 @@ def reference(
         )
     where = (str(like.dtype), like.device.type)
 
-    def make() -> tuple[Tensor, dict[str, str]]:
+    def make() -> Reference:
         if problem.exact:
             made = _exact(problem, x, s, t)
         else:
@@ -99,11 +99,18 @@ def reference(
             raise NonFiniteError(
                 f"the reference of {problem!r} from σ = {s:g} to {t:g} is not finite."
             )
-        return made.x, {"err": repr(made.err), "how": made.how, "rtol": repr(made.rtol)}
+        return made
 
+    if not cached:
+        return make()
     key = _key(problem, x, (s, t), tolerance, where)
-    found, notes = cache.found_or_made(key, make) if cached else make()
+    found, notes = cache.found_or_made(key, lambda: _noted(make()))
     return Reference(found, float(notes["err"]), notes["how"], float(notes["rtol"]))
+
+
+def _noted(made: Reference) -> tuple[Tensor, dict[str, str]]:
+    """As the cache keeps it."""
+    return made.x, {"err": repr(made.err), "how": made.how, "rtol": repr(made.rtol)}
 
 
 def _key(

@@ -91,8 +91,12 @@ class Blocks:
 
     def draw(self, block: Setup) -> Drawn:
         """The samples of one block. Raises as `sample` does."""
-        x, notes = self.kept(block, "", partial(self._draw, block))
+        x, notes = self.drawn(block)
         return Drawn(x, int(notes["nfe"]))
+
+    def drawn(self, block: Setup) -> Kept:
+        """The samples of one block, with notes: nfe, and the solver and the grid that were run."""
+        return self.kept(block, "", partial(self.fresh, block))
 
     def all(self) -> Drawn:
         """The samples of all blocks, in the order of the seeds."""
@@ -122,7 +126,24 @@ class Blocks:
             x, more = make()
             return x, {**notes, **more}
 
-        return cache.found_or_made(self.key(block, what), make_with_notes, self.folder)
+        return cache.found_or_made(self.key(block, what), make_with_notes, self._place(what))
+
+    def has(self, block: Setup, what: str = "") -> bool:
+        """Whether it is on the disk."""
+        return self.folder is not None and self._file(block, what).exists()
+
+    def forget(self, block: Setup, what: str = "") -> None:
+        """Remove it from the disk."""
+        self._file(block, what).unlink(missing_ok=True)
+
+    def _file(self, block: Setup, what: str) -> Path:
+        return self._place(what) / f"{self.key(block, what)}.safetensors"
+
+    def _place(self, what: str) -> Path:
+        """Samples are in the folder, what was made of them in one beside it."""
+        assert self.folder is not None
+        kind = what.partition(" ")[0]
+        return self.folder.with_name(f"{self.folder.name}-{kind}") if kind else self.folder
 
     def key(self, block: Setup, what: str = "") -> str:
         """The name of the file that it is kept in."""
@@ -132,23 +153,24 @@ class Blocks:
     def parts(self, make: Callable[[Setup], object], what: str = "") -> tuple[Part, ...]:
         """What several processes share out: `make` for every block whose result `what` is not there."""
 
-        def once(block: Setup, key: str) -> None:
-            if self.folder is not None and not cache.holds(key, self.folder):
+        def once(block: Setup) -> None:
+            if not self.has(block, what):
                 make(block)
 
-        keys = [self.key(block, what) for block in self.each]
-        return tuple(
-            Part(key, partial(once, block, key)) for block, key in zip(self.each, keys, strict=True)
-        )
+        return tuple(Part(self.key(block, what), partial(once, block)) for block in self.each)
 
-    def _draw(self, block: Setup) -> Kept:
+    def fresh(self, block: Setup) -> Kept:
+        """As `drawn`, whatever is on the disk."""
         ode: ODE = self.problem.for_seeds(block.seeds, block.device)
         if self.how.stochastic:
             ode = WithNoise(ode, SeededNoise(block.seeds))
         done = self.how.run(ode, block.noise(self.problem.event))
         x = done.x.cpu()
         x = x if x.dtype.itemsize >= 4 else x.float()
-        return x, {"nfe": str(round(done.per_sample))}
+        return x, {
+            "nfe": str(round(done.per_sample)), "solver run": repr(done.solver),
+            "grid run": str(done.grid), "grid name": done.grid.name, "steps": str(done.grid.steps),
+        }  # fmt: skip
 
 
 def draw(

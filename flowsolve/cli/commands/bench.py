@@ -29,6 +29,7 @@ def add(c: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from flowsolve.cli.output import Folder
 
+    options.positive(args)
     args.out = str(args.out).replace("SIZE", args.size)
     with Folder(args, grows=("solvers", "spacing", "problems")) as folder:
         return _study(args, folder)
