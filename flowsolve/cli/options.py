@@ -95,8 +95,8 @@ def add_shared(c: argparse.ArgumentParser, default: str | None) -> None:
     c.add_argument("--shard", default="", metavar="I/N",
                    help="do part I of N, 0/N to N-1/N, as in a job array; the command without it takes all "
                         "parts together. torchrun needs no option")  # fmt: skip
-    c.add_argument("--threads", type=int, metavar="N",
-                   help="of torch on the CPU; last bits may depend on it, so a folder keeps its number")  # fmt: skip
+    why = "of torch on the CPU; last bits may depend on it, so a folder keeps its number"
+    c.add_argument("--threads", type=int, metavar="N", help=why)
 
 
 def positive(args: argparse.Namespace, *names: str) -> None:
