@@ -56,8 +56,8 @@ def pca(reference: Tensor, dimensions: int) -> PCA:
     return PCA(mean, axes[:dimensions].T, float(power[:dimensions].sum() / power.sum()))
 
 
-def embed(x: Tensor, features: Features | None, name: str = "x") -> Tensor:
-    """The features of samples (N, *event) as (N, d) in float64, in batches, without gradients."""
+def embed(x: Tensor, features: Features | None, name: str = "x", least: int = 4) -> Tensor:
+    """The features of samples (N, *event) as (N, d) in float64, in batches, without gradients; N >= least."""
     import torch
 
     if not isinstance(x, torch.Tensor) or not x.is_floating_point() or x.ndim < 1:
@@ -66,7 +66,7 @@ def embed(x: Tensor, features: Features | None, name: str = "x") -> Tensor:
             f"{name} is a floating tensor, (N, *event), not {given}: whole numbers as images have "
             "them need .float() and the range that the other set has."
         )
-    if len(x) < 4:
+    if len(x) < least:
         raise SamplesError(f"{name} has {len(x)} samples, and a distance needs 4 or more.")
     if x.numel() == 0:
         raise SamplesError(f"the samples of {name} are {tuple(x.shape[1:])}: they hold no values.")

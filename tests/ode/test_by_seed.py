@@ -12,6 +12,7 @@ from flowsolve import VPSDE, DiffusionODE, EpsPrediction, check, sample, tune, u
 from flowsolve.errors import NetworkError, StateError
 from flowsolve.ode import ODE, BySeed, Clip, Composed, Experts, Guided, Quantised, interval
 from flowsolve.problems import Digits, Letters
+from tests.devices import on_each_device, same
 from tests.helpers import says
 
 SEEDS = [3, 0, 7, 40]
@@ -110,6 +111,17 @@ def test_a_function_is_told_the_seeds_alone_and_rows_go_to_the_device() -> None:
     assert found.shape == (3, 2)
 
 
+@on_each_device
+def test_on_each_device(device: str) -> None:
+    """Functions and tables of the CPU, for states elsewhere."""
+    c = labels(tuple(SEEDS))
+    expected = Guided(given(c), given(TABLE[SEEDS]), c, batched=True).eps(X, 0.5)
+    ode = Guided(given(ROWS), given(BySeed(TABLE)), ROWS, batched=True).for_seeds(SEEDS, device)
+    same(ode.eps(X.to(device), 0.5), expected, 1e-12)
+    there = given(BySeed(TABLE.to(device))).for_seeds(SEEDS)  # and the other way round
+    same(there.eps(X, 0.5), given(TABLE[SEEDS]).eps(X, 0.5), 1e-12)
+
+
 def test_shipped_networks_take_labels_by_seed() -> None:
     rows = BySeed(lambda seeds: torch.tensor([seed % 4 for seed in seeds]))
     digits, letters = Digits().given(rows), Letters().given({"label": rows})
@@ -164,7 +176,8 @@ def test_what_cannot_be() -> None:
     )
     says(
         NetworkError,
-        "batched=True evaluates both sides at once, so the condition must be alike on both, but one is (2, 1) of",
+        "batched=True evaluates both sides at once, so the condition must be alike on both, but one is (2, 1) "
+        "of",
         lambda: Guided(
             given(ROWS), given(BySeed(lambda seeds: torch.zeros(len(seeds), 1))), 2.0, batched=True
         ).for_seeds([1, 2]),
