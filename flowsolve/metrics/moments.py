@@ -79,8 +79,8 @@ def frechet_streamed(
                digit; a network that makes them may round by its batch
     reference  what they are compared with: samples, or Moments of features
 
-    A covariance (d, d) for each group is in memory: of 2048 features 0.7 GB for 20, and 0.03 GB where groups
-    are 0. Equal to `frechet` up to rounding, with the same groups. Raises SamplesError where not n samples come.
+    A covariance (d, d) for each group is in memory: of 2048 features 0.7 GB for 20 groups, and 0.03 GB with
+    groups=0. Equal to `frechet` up to rounding, with the same groups. Raises SamplesError where not n come.
     """
     n = whole("n", n, 4, SamplesError)
     groups = limit_groups(groups, range(n))
