@@ -32,6 +32,7 @@ from flowsolve.interop.diffusers import load as load
 from flowsolve.interop.diffusers.scheduler import as_scheduler as as_scheduler
 from flowsolve.ode import ODE as ODE
 from flowsolve.ode import BrownianNoise as BrownianNoise
+from flowsolve.ode import BySeed as BySeed
 from flowsolve.ode import Clip as Clip
 from flowsolve.ode import Composed as Composed
 from flowsolve.ode import DiffusionODE as DiffusionODE

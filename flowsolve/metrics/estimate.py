@@ -9,7 +9,7 @@ statistics over pairs become biased. The jackknife repeats no sample, and estima
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sized
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -81,7 +81,7 @@ def random_order(n: int, seed: int) -> Tensor:
     return torch.randperm(n, generator=generator, device="cpu")
 
 
-def limit_groups(groups: int, *sets: Tensor) -> int:
+def limit_groups(groups: int, *sets: Sized) -> int:
     """min(groups, size of the smallest set), so that no group is empty. Raises ValueError for 1, or below 0."""
     if whole("groups", groups) == 1 or groups < 0:
         raise ValueError(f"groups = {groups!r}: the error needs 2 or more, or 0 for none.")

@@ -57,7 +57,7 @@ def pca(reference: Tensor, dimensions: int) -> PCA:
 
 
 def embed(x: Tensor, features: Features | None, name: str = "x", least: int = 4) -> Tensor:
-    """The features of `least` or more samples, (N, *event), as (N, d) in float64, without gradients."""
+    """The features of samples (N, *event) as (N, d) in float64, in batches, without gradients; N >= least."""
     import torch
 
     if not isinstance(x, torch.Tensor) or not x.is_floating_point() or x.ndim < 1:

@@ -3,6 +3,7 @@
 base                 ODE, the protocol: eps, x0, alpha, noise; Scales; Wrapped, an ODE around another
 diffusion            DiffusionODE, an ODE made of a network and a Precondition
 precondition         Precondition: what the network predicts, ε, v, x₀, EDM's F or a flow's velocity
+by_seed              BySeed, rows that follow from the seeds of the samples
 condition            what the network is given besides x and t: labels, text, a dictionary of tensors
 failure              what a network was given when it failed, and what may mend it
 meeting              what three questions to a network show
@@ -23,6 +24,7 @@ training             the network's inputs, targets and loss that follow from a P
 from flowsolve.ode.base import ODE as ODE
 from flowsolve.ode.base import Scales as Scales
 from flowsolve.ode.base import Wrapped as Wrapped
+from flowsolve.ode.by_seed import BySeed as BySeed
 from flowsolve.ode.clipping import Clip as Clip
 from flowsolve.ode.clipping import Threshold as Threshold
 from flowsolve.ode.composed import Composed as Composed

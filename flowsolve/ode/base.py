@@ -8,14 +8,16 @@ from __future__ import annotations
 import copy
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from flowsolve._arguments import real, shown
 from flowsolve.errors import StateError
+from flowsolve.ode.by_seed import BySeed, check_seeds
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
 
@@ -103,12 +105,27 @@ class ODE(ABC):
 
         A copy whose attributes are hooked, where they are ODEs or lists, tuples or dictionaries of ODEs.
         """
+        return self._mapped(
+            lambda part: part.with_forward_hook(hook) if isinstance(part, ODE) else part
+        )
+
+    def for_seeds(self, seeds: Iterable[int], device: torch.device | str = "cpu") -> Self:
+        """The same ODE for samples of these seeds: with their rows, on the device, wherever a `BySeed` stands.
+
+        Itself where none does. Studies ask for it for each block of seeds, so that a sample's label does not
+        depend on its block.
+        """
+        checked = check_seeds(seeds)
+        return self._mapped(lambda part: part.for_seeds(checked, device))
+
+    def _mapped(self, change: Callable[[ODE | BySeed], Any]) -> Self:
+        """A copy with the ODEs and the rows by seed that it holds changed; itself if nothing does."""
         mine = vars(self)
-        hooked = {name: _hooked(value, hook) for name, value in mine.items()}
-        if all(hooked[name] is value for name, value in mine.items()):
+        changed = {name: _mapped(value, change) for name, value in mine.items()}
+        if all(changed[name] is value for name, value in mine.items()):
             return self
         other = copy.copy(self)
-        vars(other).update(hooked)
+        vars(other).update(changed)
         return other
 
 
@@ -151,14 +168,14 @@ def _inner(ode: ODE) -> list[ODE]:
     return [one for some in each for one in some if isinstance(one, ODE)]
 
 
-def _hooked(value: Any, hook: Callable[[int], None]) -> Any:
-    """`value` with the ODEs in it hooked, or itself if there are none."""
-    if isinstance(value, ODE):
-        return value.with_forward_hook(hook)
-    if type(value) not in (list, tuple, dict):
+def _mapped(value: Any, change: Callable[[ODE | BySeed], Any]) -> Any:
+    """`value` with the ODEs and the rows by seed in it changed, or itself if nothing does."""
+    if isinstance(value, ODE | BySeed):
+        return change(value)
+    if not isinstance(value, Mapping) and type(value) not in (list, tuple):
         return value
-    old = list(value.values() if isinstance(value, dict) else value)
-    new = [_hooked(one, hook) for one in old]
+    old = list(value.values() if isinstance(value, Mapping) else value)
+    new = [_mapped(one, change) for one in old]
     if all(a is b for a, b in zip(old, new, strict=True)):
         return value
-    return dict(zip(value, new, strict=True)) if isinstance(value, dict) else type(value)(new)
+    return dict(zip(value, new, strict=True)) if isinstance(value, Mapping) else type(value)(new)

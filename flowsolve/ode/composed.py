@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from flowsolve._arguments import shown
 from flowsolve.errors import StateError
 from flowsolve.ode.base import ODE, Wrapped
-from flowsolve.ode.guidance import Scale, check_weight, weight_at
+from flowsolve.ode.guidance import Scale, check_scale, weight_at
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -34,8 +34,7 @@ class Composed(Wrapped):
                 f"Composed takes terms [(ODE, weight), ...], at least one, not {shown(terms)}."
             )
         for _, weight in pairs:
-            if not callable(weight):
-                check_weight(weight)
+            check_scale(weight)
         self.conds = [ode for ode, _ in pairs]
         self.weights = [weight for _, weight in pairs]
 

@@ -2,7 +2,8 @@
 
 A tensor becomes the third argument, network(x, t, c), and a dictionary becomes keywords,
 network(x, t, **c). Tensors in it, at any depth, have one row for each sample; numbers, tensors without
-dimensions and everything else belong to all samples.
+dimensions and everything else belong to all samples. A `BySeed` in the place of a tensor becomes one by
+`ode.for_seeds(seeds)`.
 """
 
 from __future__ import annotations
@@ -11,25 +12,29 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Union
 
 from flowsolve.errors import NetworkError
+from flowsolve.ode.by_seed import BySeed
 from flowsolve.ode.failure import failed
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import torch
     from torch import Tensor
 
 CALL_ERRORS = (TypeError, IndexError, AttributeError, RuntimeError)
 """What a network raises that was called as it should not be."""
 
-Condition = Union["Tensor", Mapping[str, Any], None]
+Condition = Union["Tensor", Mapping[str, Any], BySeed, None]
 
 
 def check_kind(condition: object) -> None:
-    """Raise NetworkError unless it is a tensor, a dictionary whose keys are strings, or None."""
+    """Raise NetworkError unless it is a tensor, `BySeed`, a dictionary whose keys are strings, or None."""
     import torch
 
     if isinstance(condition, Mapping):
         good = all(isinstance(k, str) for k in condition)
     else:
-        good = condition is None or isinstance(condition, torch.Tensor)
+        good = condition is None or isinstance(condition, torch.Tensor | BySeed)
     if not good:
         raise NetworkError(
             "a condition is a tensor, given as network(x, t, c), or a dictionary, given as "
@@ -81,6 +86,8 @@ def join(first: Any, second: Any, name: str = "the condition") -> Any:
     elif isinstance(a, list | tuple) and isinstance(b, list | tuple):
         if len(a) == len(b):
             return [join(p, q, f"{name}[{i}]") for i, (p, q) in enumerate(zip(a, b, strict=True))]
+    elif isinstance(a, BySeed) and isinstance(b, BySeed):
+        return _Both(a, b, name)
     elif a is b or (isinstance(a, str | int | float) and type(a) is type(b) and a == b):
         return a
     raise NetworkError(
@@ -89,13 +96,33 @@ def join(first: Any, second: Any, name: str = "the condition") -> Any:
     )
 
 
+class _Both(BySeed):
+    """The rows of two, one after the other, joined when the seeds are known."""
+
+    def __init__(self, first: BySeed, second: BySeed, name: str) -> None:
+        self.both, self.name = (first, second), name
+
+    def __repr__(self) -> str:
+        return "{!r} and {!r}".format(*self.both)
+
+    def for_seeds(self, seeds: Iterable[int], device: torch.device | str = "cpu") -> Tensor:
+        first, second = (one.for_seeds(seeds, device) for one in self.both)
+        joined: Tensor = join(first, second, self.name)
+        return joined
+
+
 def rows(value: object, name: str) -> Iterator[tuple[str, Tensor]]:
-    """Every tensor with rows in the condition, with its place, for example "the condition['y'][0]"."""
+    """Every tensor with rows in the condition, with its place, for example "the condition['y'][0]".
+
+    Raises NetworkError for a `BySeed`, whose rows nobody has asked for.
+    """
     import torch
 
     if isinstance(value, torch.Tensor):
         if value.ndim:
             yield name, value
+    elif isinstance(value, BySeed):
+        raise value.unresolved(name)
     elif isinstance(value, Mapping):
         for k, v in value.items():
             yield from rows(v, f"{name}[{k!r}]")

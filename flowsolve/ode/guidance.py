@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Union
 from flowsolve._arguments import instance, real, shown
 from flowsolve.errors import NetworkError, StateError
 from flowsolve.ode.base import ODE, Wrapped
+from flowsolve.ode.by_seed import BySeed
 from flowsolve.ode.condition import join
 from flowsolve.ode.diffusion import DiffusionODE
 from flowsolve.ode.precondition import Precondition, VPrediction
@@ -29,7 +30,8 @@ class Guided(Wrapped):
     uncond    the ODE that gives ε_u: without condition, with a negative one, or of a weaker network
               (Karras et al. 2024, autoguidance)
     scale     w: a number, a tensor (B,) with one for each sample, one with the axes of x that broadcasts
-              over it (by frame, by pixel), or a function of σ that returns any of these.
+              over it (by frame, by pixel), a `BySeed` of them, or a function of σ that returns a number or a
+              tensor.
               1 evaluates cond alone and 0 uncond alone. The paper writes (1+w) ε_c - w ε_u: add 1 to its w.
     batched   whether both are evaluated in one call of 2B rows, [uncond; cond], which takes two `given` of
               one DiffusionODE; else in two calls
@@ -70,8 +72,7 @@ class Guided(Wrapped):
         super().__init__(cond)
         self.uncond, self.scale, self.rescale, self.quantity = uncond, scale, rescale, quantity
         self.joined = _joined(cond, uncond) if batched else None
-        if not callable(scale):
-            check_weight(scale)
+        check_scale(scale)
 
     def eps(self, x: Tensor, sigma: float) -> Tensor:
         """ε_u + w (ε_c - ε_u); (x̄ - x₀)/σ if x₀ is rescaled."""
@@ -142,15 +143,19 @@ def _joined(cond: ODE, uncond: ODE) -> ODE:
 Weight = Union[float, "Tensor"]  # not |, which a forward reference does not have
 """w at one level: a number, or (B,) with one for each sample."""
 
-Scale = Weight | Callable[[float], Weight]
-"""w at every level: a Weight, or a function of σ that returns one."""
+Scale = Weight | Callable[[float], Weight] | BySeed
+"""w at every level: a Weight, a function of σ that returns one, or one for each seed."""
 
 
 def interval(scale: Scale, low: float, high: float) -> Callable[[float], Weight]:
     """w(σ) = scale for low < σ <= high, else 1, that is cond alone.     Kynkäänniemi et al. 2024, Eq. 6.
 
-    Raises ValueError unless 0 <= low < high.
+    Raises ValueError unless 0 <= low < high, and for a scale by seed.
     """
+    if isinstance(scale, BySeed):
+        raise ValueError(
+            "interval takes a number, a tensor or a function of σ, not a scale by seed."
+        )
     low, high = real("interval: low", low), real("interval: high", high)
     if not 0 <= low < high:
         raise ValueError(
@@ -179,6 +184,12 @@ def cfgpp(grid: Grid, lam: float) -> Callable[[float], float]:
     return lambda sigma: lam * grid.gain(sigma)
 
 
+def check_scale(scale: Scale) -> None:
+    """As `check_weight`, where there is anything to see before σ and the seeds are known."""
+    if not callable(scale) and not isinstance(scale, BySeed):
+        check_weight(scale)
+
+
 def check_weight(w: object) -> None:
     """Raise ValueError unless a number is finite, StateError for a tensor without dimensions."""
     import torch
@@ -198,6 +209,8 @@ def weight_at(scale: Scale, x: Tensor, sigma: float) -> Weight:
     import torch
 
     w = scale(sigma) if callable(scale) else scale
+    if isinstance(w, BySeed):
+        raise w.unresolved("the guidance scale")
     if callable(scale):
         check_weight(w)
     if not isinstance(w, torch.Tensor):

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from flowsolve.errors import FlowsolveError
+from flowsolve.errors import FlowsolveError, NetworkError
 from flowsolve.ode.base import ODE, leaves
 from flowsolve.ode.condition import CALL_ERRORS, first_rows, rows
 from flowsolve.ode.diffusion import DiffusionODE
@@ -38,14 +38,19 @@ class Finding:
         return self.what
 
 
-def examine(ode: ODE, noise: Tensor, ends: Ends, batches: set[int]) -> tuple[list[Finding], float]:
-    """The findings on every network, and the largest spread. batches: the numbers of samples of the run."""
+def examine(
+    ode: ODE, noise: Tensor, ends: Ends, batches: Mapping[int, ODE]
+) -> tuple[list[Finding], float]:
+    """The findings on every network, and the largest spread.
+
+    ode      as it is asked about the noise;  batches: as the run asks it, by the numbers of samples
+    """
     import torch
 
     found: list[Finding] = []
     spread = math.nan
-    for leaf in leaves(ode):
-        lengths = [*_lengths(leaf, batches)]
+    for leaf, *full in zip(leaves(ode), *map(leaves, batches.values()), strict=True):
+        lengths = [*_lengths(dict(zip(batches, full, strict=True)))]
         found += lengths
         with torch.no_grad():
             if not lengths:
@@ -55,15 +60,20 @@ def examine(ode: ODE, noise: Tensor, ends: Ends, batches: set[int]) -> tuple[lis
     return [*dict.fromkeys(found)], spread
 
 
-def _lengths(leaf: ODE, batches: set[int]) -> Iterator[Finding]:
-    """Conditions that do not have as many rows as there are samples."""
-    for name, c in rows(getattr(leaf, "condition", None), "the condition"):
-        if {len(c)} != batches:
-            sizes = " and ".join(map(str, sorted(batches)))
-            yield Finding(
-                f"{name} has shape {tuple(c.shape)} for batches of {sizes} samples: give one row for each, "
-                "and take blocks of as many samples as it has rows."
-            )
+def _lengths(batches: Mapping[int, ODE]) -> Iterator[Finding]:
+    """Conditions that do not have as many rows as there are samples, or that nobody has asked for."""
+    sizes = " and ".join(map(str, sorted(batches)))
+    for n, leaf in batches.items():
+        try:
+            for name, c in rows(getattr(leaf, "condition", None), "the condition"):
+                if len(c) != n:
+                    yield Finding(
+                        f"{name} has shape {tuple(c.shape)} for batches of {sizes} samples: give one row for "
+                        "each, and take blocks of as many samples as it has rows, or say by BySeed which row "
+                        "is whose."
+                    )
+        except NetworkError as error:
+            yield Finding(f"{error}", cause=error)
 
 
 class _Meeting:

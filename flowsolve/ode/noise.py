@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from flowsolve._arguments import reals, several, shown, whole
 from flowsolve.errors import GridError, StateError
 from flowsolve.ode.base import ODE, Wrapped
+from flowsolve.ode.by_seed import check_seeds as check_seeds
 from flowsolve.schedule.variable import SIGMA, Variable
 
 if TYPE_CHECKING:
@@ -36,18 +37,6 @@ def unit_noise(
     if not checked:
         raise StateError("seeds must be a sequence of seeds such as range(64), but is empty.")
     return _normal(checked, check_event(event), floating(dtype), usable(device))
-
-
-def check_seeds(seeds: Iterable[int]) -> Sequence[int]:
-    """The seeds as ints. Raises StateError for one number, and for what is no whole number from 0 below 2⁶³."""
-    if isinstance(seeds, range) and (not seeds or min(seeds) >= 0):
-        return seeds
-    found = several("seeds", seeds, "seeds such as range(64)", empty=True)
-    for i, seed in enumerate(found):
-        found[i] = whole(f"seeds[{i}]", seed, 0, StateError)
-        if found[i] >= 2**63:
-            raise StateError(f"seeds[{i}] must be below 2**63, but is {seed}.")
-    return tuple(found)
 
 
 def check_event(event: Iterable[int]) -> tuple[int, ...]:

@@ -55,7 +55,7 @@ class Report:
 def check(ode: ODE, noise: Tensor, *, ends: Ends | None = None) -> Report:
     """Ask every network of the ODE about the first two samples: at σ_max, at σ_min, and at σ_max again.
 
-    ode    as `sample` takes it, under its conditions
+    ode    as `sample` takes it, under its conditions; one with `BySeed` as `ode.for_seeds(seeds)`
     noise  unit noise as `sample` takes it, (B, *event): its shape, dtype and device are those of the run
     ends   (σ_max, σ_min) of the run; unless given those of the problem, or the widest within 80 and 0.002
            that the network has labels for
@@ -80,7 +80,7 @@ def check(ode: ODE, noise: Tensor, *, ends: Ends | None = None) -> Report:
     shape = f"{tuple(noise[:2].shape)} of {str(noise.dtype)[6:]} on {noise.device}"
     asked = f"{type(ode).__name__} asked about {shape}, σ = {high:.4g} and {low:.4g}"
     found = [*_deviation(noise)]
-    more, spread = examine(ode, noise[:2], (high, low), {len(noise)})
+    more, spread = examine(ode, noise[:2], (high, low), {len(noise): ode})
     return Report(asked, (*more, *found), spread)
 
 

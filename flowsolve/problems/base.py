@@ -109,13 +109,6 @@ class Problem(ODE):
         """x̄ = sigma_max · noise, (len(seeds), *event), the noise of each sample from its seed."""
         return unit_noise(seeds, self.event, dtype, device) * self.sigma_max
 
-    def for_seeds(self, seeds: Iterable[int], device: torch.device | str = "cpu") -> Self:
-        """The problem for samples of these seeds: itself, unless their labels follow from the seeds.
-
-        Studies ask for it for each block of seeds, so that a sample's label does not depend on its block.
-        """
-        return self
-
     def flow(self, x: Tensor, s: float, t: float) -> Tensor:
         """The exact x̄ at level t of the solution through x at level s, in float64; only if `exact`."""
         raise NotImplementedError(f"{self!r} has no closed-form flow: see reference().")

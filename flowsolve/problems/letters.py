@@ -46,11 +46,12 @@ class Letters(Shipped):
         super().__init__(FlowPrediction())
 
     def for_seeds(self, seeds: Iterable[int], device: torch.device | str = "cpu") -> Self:
-        """The same with the label seed mod 26 for each sample; itself, if it was given labels."""
+        """The same with the label seed mod 26 for each sample, unless it was given labels."""
         import torch
 
-        if self.labels is not None:
-            return self
+        given = super().for_seeds(seeds, device)
+        if given.labels is not None:
+            return given
         return self.given(torch.tensor([s % CLASSES for s in check_seeds(seeds)], device=device))
 
     def data(self) -> Tensor:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Self
 
 from flowsolve._arguments import instance, real, shown, text
 from flowsolve.errors import GridError, StateError
 from flowsolve.ode.base import ODE, Wrapped, leaves
+from flowsolve.ode.by_seed import BySeed
 from flowsolve.ode.modules import modules
 from flowsolve.ode.noise import check_event
 from flowsolve.problems.base import Problem
@@ -29,8 +30,9 @@ class NetworkProblem(Wrapped, Problem):
     sigma_max  where it starts, x̄ = sigma_max · noise
     sigma_min  where it ends
     name       how rows and figures call it; unless given, the class or function of the network
-    digest     a text that names the network, such as a hash of its weights: with it references are
-               cached and studies continue in another process; without it neither happens
+    digest     a text that names the network and its condition, such as a hash of its weights and labels,
+               those by seed (`BySeed`) too: with it references are cached and studies continue in another
+               process; without it neither happens
     data       real samples x₀, (N, *event), or a function that loads them, which generated samples are
                compared with
     features   (N, *event) -> (N, d), applied to samples before distances are taken; None for their values
@@ -89,6 +91,12 @@ class NetworkProblem(Wrapped, Problem):
     @property
     def digest(self) -> str:
         return self._digest or super().digest
+
+    def _mapped(self, change: Callable[[ODE | BySeed], Any]) -> Self:
+        other = super()._mapped(change)
+        if other is not self:
+            other._digest = self.digest  # for other seeds it is the same problem
+        return other
 
     def data(self) -> Tensor:
         """The samples given. Raises StateError if there are none, or for another shape."""

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from flowsolve.metrics.features import pca
+from flowsolve.ode.by_seed import BySeed
 from flowsolve.ode.diffusion import DiffusionODE
 from flowsolve.problems.base import Problem
 from flowsolve.schedule.clock import Clock
@@ -47,15 +48,21 @@ class Shipped(DiffusionODE, Problem):
 
     @property
     def digest(self) -> str:
+        if isinstance(self._label, BySeed):  # a function, which has no name of its own
+            return super().digest
         labels = "" if self.labels is None else str(self.labels.tolist())
         return hashlib.sha256(weights(self.name).read_bytes() + labels.encode()).hexdigest()[:12]
 
     @property
     def labels(self) -> Tensor | None:
-        """The classes that it was given, (B,), or None."""
+        """The classes that it was given, (B,); None without any, and where they follow from the seeds."""
+        return None if isinstance(self._label, BySeed) else self._label
+
+    @property
+    def _label(self) -> Tensor | BySeed | None:
         c = self.condition
-        labels: Tensor | None = c["label"] if isinstance(c, Mapping) else c
-        return labels
+        label: Tensor | BySeed | None = c["label"] if isinstance(c, Mapping) else c
+        return label
 
     @property
     def features(self) -> Features | None:

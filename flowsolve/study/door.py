@@ -21,9 +21,11 @@ def meet(problem: Problem, run: Setup) -> None:
     """
     if problem.exact:
         return
-    noise = problem.start(run.seeds[:2], run.dtype, run.device) / problem.sigma_max
-    batches = {len(part.seeds) for part in run.blocks()}
-    found, _ = examine(problem, noise, (problem.sigma_max, problem.sigma_min), batches)
+    first, ends = run.seeds[:2], (problem.sigma_max, problem.sigma_min)
+    noise = problem.start(first, run.dtype, run.device) / problem.sigma_max
+    sizes = {len(part.seeds): part.seeds for part in run.blocks()}
+    batches = {n: problem.for_seeds(seeds, run.device) for n, seeds in sizes.items()}
+    found, _ = examine(problem.for_seeds(first, run.device), noise, ends, batches)
     fatal = [finding for finding in found if finding.fatal]
     if fatal:
         said = " ".join(finding.what.rstrip(".") + "." for finding in fatal)

@@ -86,6 +86,8 @@ def between(
     """(noises, samples, NFE): of the seeds two by two the noise at t on the path, and its sample.
 
     path  "slerp" or "line";  t: 0 at the first noise of a pair, 1 at the second
+
+    Where labels follow from seeds, a pair has those of the seed that is its number: 3 of the seeds 6 and 7.
     """
     import torch
 
@@ -93,7 +95,8 @@ def between(
     for part in replace(run, block=2 * run.block).blocks():
         ends = part.noise(problem.event)
         noise = PATHS[path](ends[::2], ends[1::2], t)
-        done = sample(problem, noise, grid, solver, start=run.start)
+        ours = problem.for_seeds([seed // 2 for seed in part.seeds[::2]], run.device)
+        done = sample(ours, noise, grid, solver, start=run.start)
         noises.append(noise.cpu())
         samples.append(done.x.cpu())
         nfe = done.nfe

@@ -13,6 +13,7 @@ from flowsolve.errors import SamplesError
 from flowsolve.integrate.bits import bits_per_dim, dequantise
 from flowsolve.integrate.likelihood import log_prob, vp_prior
 from flowsolve.metrics.estimate import Estimate
+from flowsolve.ode.base import ODE
 from flowsolve.problems.base import Problem, check_problem
 from flowsolve.study.cases import Case, check_cases
 from flowsolve.study.door import door
@@ -85,7 +86,8 @@ def likelihood(
     levels  of data on whole levels from -1 to 1, which are dequantised; other data are noised to σ_min,
             x₀ + σ_min z, since the density is that of x̄ there
     probes  None is the exact divergence
-    settings  float32 and blocks of 64 unless told otherwise; the seed of a sample is its number
+    settings  float32 and blocks of 64 unless told otherwise; the seed of a sample is its number,
+              for its label by `BySeed` too
 
     The prior is the closed form at σ_max if the problem has `log_density`, else `vp_prior`. Raises SamplesError
     for fewer data than samples, and as `dequantise` and `log_prob` do.
@@ -110,8 +112,9 @@ def likelihood(
         grid = case.grid()
         parts = [
             log_prob(
-                problem, y[part.seeds], grid, case.solver, prior=density or vp_prior, probes=probes,
-                seeds=None if probes is None else part.seeds,
+                # only the rows of a `BySeed`: letters label their samples by seed, and not their data
+                ODE.for_seeds(problem, part.seeds, run.device), y[part.seeds], grid, case.solver,
+                prior=density or vp_prior, probes=probes, seeds=None if probes is None else part.seeds,
             )
             for part in run.blocks()
         ]  # fmt: skip

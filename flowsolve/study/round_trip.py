@@ -15,6 +15,7 @@ from flowsolve.integrate.fixed_point import Inversion, invert
 from flowsolve.integrate.inversion import Encoder, encode, round_trip_error
 from flowsolve.integrate.starting import vp_start
 from flowsolve.metrics.estimate import Estimate
+from flowsolve.ode.base import ODE
 from flowsolve.problems.base import Problem, check_problem
 from flowsolve.schedule.grid import GridFamily, check_family
 from flowsolve.solver.base import Solver, check_solver
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from flowsolve.integrate.solution import Solution
-    from flowsolve.ode.base import ODE
     from flowsolve.schedule.grid import Grid
 
 
@@ -112,7 +112,8 @@ def round_trips(
     grids     n -> Grid, of n steps down, finite at the top; where it ends at 0 the reference ends by x₀ at the
               level above
     samples   the first so many of `problem.data()` go up; as many noises go down for `sampler`
-    settings  blocks of 64 unless told otherwise; the seed of a sample is its number
+    settings  blocks of 64 unless told otherwise; the seed of a sample is its number,
+              for its label by `BySeed` too
 
     Raises SamplesError for fewer data than samples, and GridError for grids that cannot be.
     """
@@ -137,6 +138,8 @@ def round_trips(
         grid = made[row.S]
         errors, ups, downs, converged, off = [], [0], [0], [], []
         for part in run.blocks():
+            # only the rows of a `BySeed`: letters label their samples by seed, and not their data
+            ours = ODE.for_seeds(problem, part.seeds, run.device)
             x = data[part.seeds].to(run.device, run.dtype)
             found: list[Solution] = []
 
@@ -146,7 +149,7 @@ def round_trips(
                 found.append(way.encoder(ode, x, grid, solver))
                 return found[-1]
 
-            trip = round_trip_error(problem, x, grid, way.down, encoder=kept)
+            trip = round_trip_error(ours, x, grid, way.down, encoder=kept)
             errors.append(trip.per_sample.double().cpu())
             ups.append(trip.nfe_up)
             downs.append(trip.nfe_down)
@@ -154,8 +157,8 @@ def round_trips(
                 there = (found[0].residuals <= found[0].tolerance).all(0)
                 converged.append(int(there.sum()))
             noise = part.noise(problem.event)
-            down = sample(problem, noise, grid, way.down, start=run.start).x.double().cpu()
-            off.append((down - _truth(problem, noise, grid, run.start)).square().flatten())
+            down = sample(ours, noise, grid, way.down, start=run.start).x.double().cpu()
+            off.append((down - _truth(ours, noise, grid, run.start)).square().flatten())
         error = torch.cat(errors)
         return replace(
             row, nfe_up=max(ups), nfe_down=max(downs), mse=float(error.mean()),

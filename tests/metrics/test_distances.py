@@ -185,8 +185,23 @@ def test_blocks_change_nothing(distance: Distance, monkeypatch: pytest.MonkeyPat
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @named
 def test_on_a_gpu(distance: Distance) -> None:
-    got, cpu = distance(X.cuda(), Y), distance(X, Y)
-    assert (got.value, got.error) == pytest.approx((cpu.value, cpu.error), rel=1e-7)
+    cpu = distance(X, Y)
+    for y in (Y, Y.cuda()):
+        got = distance(X.cuda(), y)
+        assert (got.value, got.error) == pytest.approx((cpu.value, cpu.error), rel=1e-7)
+        assert got.bias == pytest.approx(cpu.bias, rel=1e-6, abs=1e-12, nan_ok=True)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@named
+def test_many_features_in_float32_on_a_gpu(distance: Distance) -> None:
+    """And images, whose features are made there in batches."""
+    x, y = normal(1500, 64, 20).float() * 1.1, normal(1600, 64, 21).float()
+    features = pca(y, 40)
+    got = distance(x.cuda().reshape(-1, 1, 8, 8), y.cuda().reshape(-1, 1, 8, 8), features)
+    cpu = distance(x.reshape(-1, 1, 8, 8), y.reshape(-1, 1, 8, 8), features)
+    assert (got.value, got.error) == pytest.approx((cpu.value, cpu.error), rel=1e-6)
 
 
 # --- features --------------------------------------------------------------------------------------

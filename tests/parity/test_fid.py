@@ -19,7 +19,7 @@ from flowsolve import unit_noise
 from flowsolve.errors import NetworkError
 from flowsolve.interop import inception_features
 from flowsolve.interop.fid import to_uint8
-from flowsolve.metrics import frechet
+from flowsolve.metrics import Moments, frechet
 from tests.parity.helpers import note
 
 if importlib.util.find_spec("torch_fidelity") is None:
@@ -104,6 +104,24 @@ def test_fid_is_theirs(
         ours = frechet(x, y, inception_features(weights, layer), groups=0).value
         note(f"FID of {layer} features, relative", abs(ours / theirs - 1))
         assert ours == pytest.approx(theirs, rel=1e-5)
+
+
+def test_moments_are_theirs(fidelity: ModuleType) -> None:
+    """Their distance, by the eigenvalues of ΣΛ, of full rank and of less, and their statistics."""
+    theirs = importlib.import_module("torch_fidelity.metric_fid")
+    for n, d in ((1200, 256), (200, 256)):
+        mix = unit_noise(range(7, 7 + d), (d,), torch.float64) / d**0.5
+        x, y = (unit_noise(range(a, a + n), (d,), torch.float64) @ mix for a in (1000, 5000))
+        p, q = Moments.of(x.split(70)), Moments.of(1.1 * y + 0.1)
+        first, second = map(theirs.fid_features_to_statistics, (x, 1.1 * y + 0.1))
+        assert torch.allclose(p.covariance, torch.as_tensor(first["sigma"]), rtol=1e-10, atol=1e-12)
+        found = theirs.fid_statistics_to_metric(first, second, False)["frechet_inception_distance"]
+        ours = frechet(p, q).value
+        note(
+            f"Fréchet distance of moments, {n} samples of {d} features, relative",
+            abs(ours / found - 1),
+        )
+        assert ours == pytest.approx(found, rel=1e-6)
 
 
 def test_features_are_theirs_at_full_size(fidelity: ModuleType, weights: Path) -> None:

@@ -138,7 +138,8 @@ def from_diffusers(
     known = convention(name, config, label_scale, data_at, points_to)
     precondition = known.precondition(name, reading)
     _channels(name, config, learned_variance)
-    if getattr(config, "guidance_embeds", False) and "guidance" not in (condition or ()):
+    given = condition if isinstance(condition, Mapping) else ()
+    if getattr(config, "guidance_embeds", False) and "guidance" not in given:
         raise NetworkError(
             f"this {name} takes its guidance scale as an input (guidance_embeds): give "
             'condition={"guidance": torch.full((B,), 3.5), ...}.'
