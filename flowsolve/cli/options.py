@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import torch
 
     from flowsolve.metrics.features import Features
+    from flowsolve.metrics.gaussians import Moments
     from flowsolve.problems.base import Problem
     from flowsolve.schedule.grid import GridFamily
     from flowsolve.solver.base import Solver
@@ -26,13 +27,20 @@ if TYPE_CHECKING:
 DTYPES = ["float32", "float64", "bfloat16", "float16"]
 
 
-def add_samples(c: argparse.ArgumentParser, samples: int) -> None:
-    """--samples, --block and --features, of the experiments that compare samples with data."""
+def add_samples(c: argparse.ArgumentParser, samples: int, *more: str) -> None:
+    """--samples, --block, --features, --distances (and `more` of them) and --reference, beside data."""
     c.add_argument("--samples", type=int, default=samples, metavar="N", help=f"default {samples}")
     add_block(c)
     c.add_argument("--features", default="own", metavar="FEATURES",
                    help="of the Fréchet distance: own (the problem's, else its values), values, pca:16 or a "
                         "function, as flowsolve.problems.classifier:digits_features")  # fmt: skip
+    every = [*more, "frechet", "energy", "precision", "recall"]
+    c.add_argument("--distances", nargs="+", default=every, choices=every, metavar="DISTANCE",
+                   help=f"{' '.join(every)}, or some of them; of many samples, frechet alone takes no more "
+                        "memory than of few")  # fmt: skip
+    c.add_argument("--reference", metavar="FILE.npz",
+                   help="mean and covariance of real features (mu, sigma), as EDM, ADM and clean-fid have "
+                        "them, instead of the problem's data; with --distances frechet")  # fmt: skip
 
 
 def add_block(c: argparse.ArgumentParser, block: int = 256, what: str = "samples") -> None:
@@ -217,6 +225,13 @@ def find_features(args: argparse.Namespace, problem: Problem) -> tuple[Features 
     if not callable(found):
         raise WrongUse(f"--features {name} is a {type(found).__name__}, which cannot be called.")
     return found, name
+
+
+def find_reference(args: argparse.Namespace) -> Moments | None:
+    """--reference. Raises SamplesError for a file that holds none."""
+    from flowsolve.metrics.gaussians import Moments
+
+    return None if args.reference is None else Moments.load(args.reference)
 
 
 def find_grids(args: argparse.Namespace, problem: Problem) -> GridFamily:

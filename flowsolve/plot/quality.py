@@ -35,22 +35,27 @@ def table1(rows: Sequence[QualityRow], **look: Unpack[Look]) -> Figure:
 def quality_vs_nfe(rows: Sequence[QualityRow], **look: Unpack[Look]) -> Figure:
     """Error against the ODE's solution beside distance to data, both against evaluations.
 
-    The lines are named in the left panel.
+    The lines are named in the left panel. Of the two, what was not measured has no panel.
     """
     from flowsolve.study.quality import QualityRow
 
     rows, labels = check_rows(rows, QualityRow), look.get("labels")
-    with canvas(look, 9, 4.2, columns=2) as (figure, (left, right)):
-        lines = _lines(rows, lambda r: r.nfe, lambda r: (r.rmse, r.stderr), labels)
-        draw_errors(left, lines, [r.scale for r in rows])
-        left.set_title("distance to the ODE's solution")
-        left.set_ylabel("RMS error")
-        named = _lines(rows, lambda r: r.nfe, _frechet, labels)
-        _distances(
-            right, rows, [line._replace(stroke={**line.stroke, "label": None}) for line in named]
-        )
-        right.set_title(f"distance to data: {_about(rows)}")
-        for axes in (left, right):
+    errors = any(not math.isnan(r.rmse) for r in rows)
+    distances = not errors or any(not math.isnan(r.frechet) for r in rows if r.asked)
+    panels = errors + distances
+    with canvas(look, 4.5 * panels, 4.2, columns=panels) as (figure, every):
+        if errors:
+            axes = every[0]
+            lines = _lines(rows, lambda r: r.nfe, lambda r: (r.rmse, r.stderr), labels)
+            draw_errors(axes, lines, [r.scale for r in rows])
+            axes.set_title("distance to the ODE's solution")
+            axes.set_ylabel("RMS error")
+        if distances:
+            axes, named = every[-1], _lines(rows, lambda r: r.nfe, _frechet, labels)
+            unnamed = [line._replace(stroke={**line.stroke, "label": None}) for line in named]
+            _distances(axes, rows, unnamed if errors else named)
+            axes.set_title(f"distance to data: {_about(rows)}")
+        for axes in every:
             axes.set_xlabel("network evaluations (NFE)")
             finish(axes)
     return figure
@@ -97,4 +102,7 @@ def _distances(axes: Axes, rows: Sequence[QualityRow], lines: Sequence[Line]) ->
 
 def _about(rows: Sequence[QualityRow]) -> str:
     row = next((r for r in rows if r.asked), None)
-    return "" if row is None else f"{row.problem}, {row.samples} samples, {row.real} real ones"
+    if row is None:
+        return ""
+    real = f"{row.real} real ones" if row.real else "moments of real ones"
+    return f"{row.problem}, {row.samples} samples, {real}"

@@ -17,7 +17,8 @@
 
 An experiment is a file: its row, and a function of its name that makes the tasks for collect.
 
-    quality        distances to data beside the error; Table 1 of the DDIM paper
+    quality        distances to data beside the error; Table 1 of the DDIM paper;  real: the data's side
+    sample_errors  the error's side
     consistency    one x_T at many numbers of steps
     interpolation  samples from between two noises
     round_trip     data up to noise and down again; Table 2 of the DDIM paper

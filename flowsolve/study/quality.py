@@ -3,39 +3,31 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Unpack
 
-from flowsolve import metrics
 from flowsolve._arguments import file_path
-from flowsolve.errors import FlowsolveError, SamplesError
-from flowsolve.metrics.estimate import Estimate, random_order
-from flowsolve.metrics.features import embed
+from flowsolve.errors import FlowsolveError
+from flowsolve.metrics.estimate import Estimate
 from flowsolve.problems.base import Problem, check_problem
 from flowsolve.study.cases import Case, check_cases
 from flowsolve.study.door import door
-from flowsolve.study.error import Truth, root_error
-from flowsolve.study.one_thread import one_thread
-from flowsolve.study.references import rms
+from flowsolve.study.real import DISTANCES, Real
 from flowsolve.study.results import Row
 from flowsolve.study.runner import Part, Task
+from flowsolve.study.sample_errors import block_error, error_fields
 from flowsolve.study.samples import Blocks, on_grid
 from flowsolve.study.settings import Settings, Setup
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from flowsolve.metrics.features import Features
+    from flowsolve.metrics.gaussians import Moments
     from flowsolve.schedule.grid import Grid
 
 REAL = "real data"
-DISTANCES: dict[str, Callable[..., Estimate]] = {
-    "frechet": metrics.frechet, "energy": metrics.energy,
-    "precision": metrics.precision, "recall": metrics.recall,
-}  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -45,6 +37,7 @@ class QualityRow(Row):
     asked     what was asked for: "S=10" or "nfe=10"
     samples   how many were drawn;  real: with how many real ones they were compared
     features  what the Fréchet distance looks at; the other distances look at the values
+    reference  a digest of the moments that it was measured against; "" for those of the problem's data
     frechet, energy, precision, recall  each with its standard error; the Fréchet distance with its bias
     rmse      error against the ODE's solution from the same noise, NaN where it was not asked for;  stderr: its
               standard error over the samples
@@ -54,7 +47,7 @@ class QualityRow(Row):
     errors are the standard deviations over random choices of those.
     """
 
-    KEY = (*Row.KEY, "solver", "spacing", "asked", "seeds", "features", "start")
+    KEY = (*Row.KEY, "solver", "spacing", "asked", "seeds", "features", "start", "reference")
 
     solver: str
     spacing: str
@@ -80,6 +73,7 @@ class QualityRow(Row):
     stderr: float = math.nan
     scale: float = math.nan
     ref_err: float = math.nan
+    reference: str = ""
 
     @property
     def name(self) -> str:
@@ -102,81 +96,52 @@ def quality(
     *,
     features: Features | None = None,
     features_name: str = "values",
+    distances: Sequence[str] = DISTANCES,
+    reference: Moments | None = None,
     errors: bool = False,
     folder: str | Path | None = None,
     **settings: Unpack[Settings],
 ) -> list[Task[QualityRow]]:
     """Tasks for `collect`: the floor of the real data, then a row for each case.
 
-    problem   one with `data()`. As many of them as there are seeds are set aside, and samples are compared
-              with the rest: the floor then compares the same numbers. Where there are fewer than 1.5 data
-              for each sample, samples are compared with all data, and the floor with its halves: then
-              compare value - bias
-    features  of the Fréchet distance: any callable (N, *event) -> (N, d);  features_name: for the rows
-    errors    also the RMS error against the reference solution between the problem's ends, which the grids
-              must then have, for methods without noise
-    settings  the seeds 0 to 499, float32 and ve_start unless told otherwise
-    folder    where samples are kept, and found again
+    problem    one with `data()`. As many of them as there are seeds are set aside, and samples are compared
+               with the rest: the floor then compares the same numbers. Where there are fewer than 1.5 data
+               for each sample, samples are compared with all data, and the floor with its halves: then
+               compare value - bias
+    features   of the Fréchet distance: any callable (N, *event) -> (N, d);  features_name: for rows and files
+    distances  frechet, energy, precision, recall, or some of them. The memory of the first alone does not grow
+               with the number of samples
+    reference  the `Moments` of the features of real samples, instead of the problem's data: for "frechet"
+               alone, and without a floor
+    errors     also the RMS error against the reference solution between the problem's ends, which the grids
+               must then have, for methods without noise
+    settings   the seeds 0 to 499, float32 and ve_start unless told otherwise. Distances are computed on the
+               device, and features of samples that are there
+    folder     where samples are kept, and found again
 
     Raises SamplesError if there is not enough data.
     """
     check_problem(problem)
     run, cases = Setup.of(settings, seeds=range(500)), check_cases(cases)
-    data, n = problem.data(), len(run.seeds)
-    if min(n, len(data) // 2) < 4:
-        raise SamplesError(
-            f"quality needs 4 samples and 8 real ones at least, but there are {n} and {len(data)}."
-        )
-    apart = n if len(data) >= 1.5 * n else 0
-    order = random_order(len(data), 0)
-    held = data[order[apart:]]
+    real = Real(problem, run, features, features_name, tuple(distances), reference)
     blank = partial(
         QualityRow, **run.stamp(problem), start=run.start.__name__, seeds=run.seeds_text,
-        samples=n, real=len(held), features=features_name,
+        samples=len(run.seeds), real=real.count, features=features_name, reference=real.digest,
     )  # fmt: skip
     met = door(problem, run)
     kept = None if folder is None else file_path(folder)
-
-    @lru_cache(maxsize=1)
-    def real() -> Tensor:
-        return embed(held.to(run.device), features, "y")
-
-    def floor(row: QualityRow) -> QualityRow:
-        with one_thread():
-            found = {
-                # the floor needs its bias where there is one, and no errors
-                k: metrics.floor(
-                    d if k in ("frechet", "energy") else partial(d, groups=0),
-                    data.to(run.device),
-                    features if k == "frechet" else None,
-                    samples=apart or None,
-                )
-                for k, d in DISTANCES.items()
-            }
-        count = apart or len(data) // 2
-        return replace(row, samples=count, real=len(data) - count, **_fields(found))
 
     def blocks(case: Case) -> tuple[Grid, Blocks]:
         grid = case.grid()
         return grid, Blocks(problem, on_grid(case.solver, grid, run.start), run, kept)
 
     def measure(case: Case, row: QualityRow) -> QualityRow:
-        import torch
-
         grid, made = blocks(case)
-        drawn = [made.draw(block) for block in made.each]
-        row = replace(row, grid=grid.name, steps=grid.steps, nfe=max(d.nfe for d in drawn))
-        x = torch.cat([d.x for d in drawn]).to(run.device)
-        seen = torch.cat([made.features(block, features, features_name) for block in made.each])
-        with one_thread():
-            found = {
-                k: d(seen.to(run.device), real()) if k == "frechet" else d(x, held.to(run.device))
-                for k, d in DISTANCES.items()
-            }
-        row = replace(row, **_fields(found))
+        nfe = max(made.draw(block).nfe for block in made.each)
+        row = replace(row, grid=grid.name, steps=grid.steps, nfe=nfe, **real.distances_of(made))
         if not errors or case.solver.stochastic:
             return row
-        return replace(row, **_error(made, grid, [d.x for d in drawn]))
+        return replace(row, **error_fields(made, grid))
 
     def parts(case: Case) -> tuple[Part, ...]:
         """A block is done when its features are, and its error; what fails does so in the row."""
@@ -186,64 +151,30 @@ def quality(
             return ()
 
         def make(block: Setup) -> None:
-            x = made.draw(block).x
+            made.draw(block)
             if errors and not case.solver.stochastic:
-                _block_error(made, grid, block, x)
+                block_error(made, grid, block)
             made.features(block, features, features_name)
 
         return made.parts(make, "" if features is None else f"features {features_name}")
 
-    return [
-        Task(blank(solver=REAL, spacing="", asked=""), floor),
-        *(
-            Task(
-                blank(solver=case.label, spacing=case.spacing, asked=case.asked),
-                partial(measure, case),
-                met,
-                partial(parts, case),
-            )
-            for case in cases
-        ),
+    rows = [
+        Task(
+            blank(solver=case.label, spacing=case.spacing, asked=case.asked),
+            partial(measure, case),
+            met,
+            partial(parts, case),
+        )
+        for case in cases
     ]
+    if reference is not None:
+        return rows
+    floor = Task(blank(solver=REAL, spacing="", asked=""), lambda row: replace(row, **real.floor()))
+    return [floor, *rows]
 
 
-def _fields(found: dict[str, Estimate]) -> dict[str, Any]:
-    values = {name: e.value for name, e in found.items()}
-    errors = {f"{name}_error": e.error for name, e in found.items()}
-    return {**values, **errors, "frechet_bias": found["frechet"].bias}
-
-
-def _block_error(
-    made: Blocks, grid: Grid, block: Setup, x: Tensor
-) -> tuple[Tensor, dict[str, str]]:
-    """The RMS error of each sample, with the scale of the reference and its own error."""
-
-    def make() -> tuple[Tensor, dict[str, str]]:
-        s, problem = grid[0], made.problem
-        start = block.noise(problem.event) * block.start(s)
-        ours = problem.for_seeds(block.seeds, block.device)
-        truth, errors = Truth(ours, start, s, grid[-1], block.cached).of(x)
-        with one_thread():
-            each, scale = errors.square().mean(1).sqrt(), rms(truth.x)
-        return each, {"scale": repr(scale), "ref_err": repr(truth.err)}
-
-    return made.kept(block, "error", make)
-
-
-def _error(made: Blocks, grid: Grid, x: Sequence[Tensor]) -> dict[str, Any]:
-    """Against a reference for each block of seeds, as the samples were drawn."""
-    import torch
-
-    found = [
-        _block_error(made, grid, block, part) for block, part in zip(made.each, x, strict=True)
-    ]
-    with one_thread():
-        each = torch.cat([errors for errors, _ in found])
-        return {
-            "rmse": rms(each),
-            "stderr": root_error(each),
-            "scale": math.sqrt(
-                math.fsum(len(e) * float(notes["scale"]) ** 2 for e, notes in found) / len(each)
-            ),
-            "ref_err": max(float(notes["ref_err"]) for _, notes in found),
-        }
+def about_real(row: QualityRow, distance: str) -> str:
+    """What the title of a table says of the real side; the row is the first of a study."""
+    if row.reference:
+        return f"to the moments {row.reference}"
+    return f"real data {row.distance(distance)}"

@@ -19,7 +19,7 @@ def add(c: argparse.ArgumentParser) -> None:
     c.add_argument("problem", nargs="?", default="digits")
     c.add_argument("--solvers", nargs="+", default=SOLVERS.split(), metavar="SOLVER")
     c.add_argument("--nfe", nargs="+", type=int, default=[5, 6, 8, 10, 16, 24], metavar="N")
-    options.add_samples(c, 500)
+    options.add_samples(c, 500, "error")
     options.add_spacing(c, "own")
     options.add_dtype(c)
     options.add_shared(c, "results/quality-PROBLEM")
@@ -40,27 +40,39 @@ def _study(args: argparse.Namespace, folder: Folder) -> int:
     compared = options.find_methods(args.solvers, args.spacing[:1], problem)
     settings = options.find_settings(args, seeds=range(args.samples))
     features, named = options.find_features(args, problem)
+    reference = options.find_reference(args)
 
+    from flowsolve.metrics.gaussians import Moments
     from flowsolve.plot.quality import quality_vs_nfe
     from flowsolve.study.cases import method_cases, methods
-    from flowsolve.study.quality import quality
+    from flowsolve.study.quality import about_real, quality
 
     cases = method_cases(methods(compared), problem, args.nfe)
+    asked = [name for name in args.distances if name != "error"]
     tasks = quality(
-        cases, problem, features=features, features_name=named, errors=True,
-        folder=folder.path / "samples", **settings,
+        cases, problem, features=features, features_name=named, distances=asked,
+        reference=reference, errors="error" in args.distances, folder=folder.path / "samples",
+        **settings,
     )  # fmt: skip
     rows = measured(folder, tasks, f"{problem!r}: the floor and the reference")
+    files = ["quality.png", ".svg", ".pdf", "samples/"]
+    if reference is None and "frechet" in asked:
+        files.append("real.npz")
+        if not (folder.path / "real.npz").exists():
+            with folder.part("real.npz"):
+                folder.file("real.npz", Moments.of(problem.data(), features).save)
     draw = partial(quality_vs_nfe, labels=options.find_names(args.solvers))
     folder.figure("quality", draw, rows)
     with folder.part("the table"):
         found = {(r.solver, r.asked): r for r in rows}
-        names = [*dict.fromkeys(r.solver for r in rows[1:])]
-        tables: list[tuple[str, Callable[[QualityRow], str]]] = [
-            ("RMS error against the solution of the ODE", lambda r: f"{r.rmse:.2e}"),
-            (f"Fréchet distance of {named}, real data {rows[0].distance('frechet')}",
-             lambda r: str(r.distance("frechet"))),
-        ]  # fmt: skip
+        names = [*dict.fromkeys(r.solver for r in rows if r.asked)]
+        tables: list[tuple[str, Callable[[QualityRow], str]]] = []
+        if "error" in args.distances:
+            title = "RMS error against the solution of the ODE"
+            tables.append((title, lambda r: f"{r.rmse:.2e}"))
+        if "frechet" in args.distances:
+            title = f"Fréchet distance of {named}, {about_real(rows[0], 'frechet')}"
+            tables.append((title, lambda r: str(r.distance("frechet"))))
 
         def shown(row: QualityRow | None, cell: Callable[[QualityRow], str]) -> str:
             return "-" if row is None else "failed" if row.error else cell(row)
@@ -74,8 +86,8 @@ def _study(args: argparse.Namespace, folder: Folder) -> int:
         for n in args.nfe:
             at = [r for r in rows if r.asked == f"nfe={n}" and not r.error]
             a, b = (min(at, key=k, default=None) for k in (lambda r: r.rmse, lambda r: r.frechet))
-            if a and b and a is not b and args.format == "table":
+            if len(tables) > 1 and a and b and a is not b and args.format == "table":
                 print(
                     f"at {n} evaluations {a.solver} is nearest to the ODE, {b.solver} to the data"
                 )
-    return finish(folder, rows, "quality.png", ".svg", ".pdf", "samples/")
+    return finish(folder, rows, *files)

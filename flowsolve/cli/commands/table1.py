@@ -44,16 +44,18 @@ def _study(args: argparse.Namespace, folder: Folder) -> int:
     settings = options.find_settings(args, seeds=range(args.samples), start=vp_start)
     grids = options.find_grids(args, problem)
     features, named = options.find_features(args, problem)
+    reference = options.find_reference(args)
 
     from flowsolve.plot import quality as figures
     from flowsolve.study.cases import Case
-    from flowsolve.study.quality import quality
+    from flowsolve.study.quality import about_real, quality
 
     cases = [
         Case(s, repr(s), args.grid, f"S={n}", partial(grids, n)) for n in args.steps for s in etas
     ]
     tasks = quality(
-        cases, problem, features=features, features_name=named, folder=folder.path / "samples",
+        cases, problem, features=features, features_name=named, distances=args.distances,
+        reference=reference, folder=folder.path / "samples",
         **settings,
     )  # fmt: skip
     rows = measured(folder, tasks, f"{problem!r}: the floor")
@@ -69,8 +71,14 @@ def _study(args: argparse.Namespace, folder: Folder) -> int:
                 [letter, *(_cell(found[s, f"S={n}"], name) for n in args.steps)]
                 for s, letter in labels.items()
             ]
-            floor = f"real data {rows[0].distance(name)}"
-            print_table(args, f"{title}, {floor}", ["η", *(f"S = {n}" for n in args.steps)], body)
+            if name not in args.distances:
+                continue
+            print_table(
+                args,
+                f"{title}, {about_real(rows[0], name)}",
+                ["η", *(f"S = {n}" for n in args.steps)],
+                body,
+            )
     return finish(folder, rows, "table1.png", ".svg", ".pdf", "samples/")
 
 
