@@ -22,7 +22,8 @@ from typing import Any, Protocol
 from flowsolve.errors import ResultsError, WrongUse
 
 BEAT = 2.0  # seconds between signs of life
-PATIENCE = 60.0  # seconds without one, after which a rank counts as dead
+PATIENCE = float(os.environ.get("FLOWSOLVE_PATIENCE", "60"))  # seconds without one: a rank is dead
+GRACE = 10.0  # seconds that rank 0 stays for the last words of the others
 ENDED = (
     "What was computed is on the disk, and the same command continues from there, with any number of "
     "processes."
@@ -159,9 +160,15 @@ class Ranks(Alone):
         return json.loads(self._asked(lambda: self.store.get(key)))
 
     def close(self) -> None:
-        if not self._over.is_set():
-            self._over.set()
-            self._add(f"ended/{self.index}", 1)
+        if self._over.is_set():
+            return
+        self._over.set()
+        self._add(f"ended/{self.index}", 1)
+        until = time.monotonic() + GRACE
+        while not self.index and time.monotonic() < until:  # it may be the one that holds the store
+            if not any(self._lives(rank) for rank in range(1, self.size)):
+                break
+            time.sleep(0.05)
 
     def _working(self, phase: str, rank: int) -> bool:
         return not self._add(f"{phase}/left/{rank}", 0) and self._lives(rank)
