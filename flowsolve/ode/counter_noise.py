@@ -57,22 +57,22 @@ def normals(seeds: Tensor, size: int, interval: Sequence[Any]) -> Tensor:
     index = torch.arange((size + 3) // 4, device=seeds.device)
     words = philox((index, interval[2], low, high), interval[:2])
     parts = (*box_muller(*words[:2]), *box_muller(*words[2:]))
-    return torch.stack([part.float() for part in parts], -1).flatten(1)[:, :size]
+    return torch.stack([part.float() for part in parts], -1).flatten(1)[:, :size].contiguous()
 
 
 class CounterNoise(SeededNoise):
     """SeededNoise by a counter: the noise of an element follows from (seed, s, t, again) and its index alone.
 
-    compiled  by torch.compile, in two or three kernels for about 120: much faster, after seconds for the first draw of
-              a shape. The same noise. A run that is compiled as a whole needs it not
+    compiled  by torch.compile: a few kernels in place of 130, after some seconds for the first draw of a shape.
+              A run that is compiled as a whole does not need it
 
-    Philox4x32-10 makes it where the state is. Its integers are the same on every device, and so is the noise, as
-    float32, for every dtype, batch, order and rank; where two devices round float64 otherwise, which is one value
-    of about 10⁸, the last bit may differ. No values are copied from the host or read back. It is other noise than
-    SeededNoise's, which is faster on a CPU unless this one is compiled. The device needs float64.
+    Philox4x32-10 makes it where the state is, and nothing is copied from the host or read back. Its integers are
+    the same on every device. So is the noise, float32 for every dtype, in every batch and order, compiled or not;
+    only where devices differ in the last bit of float64 may that of float32 differ, rarely. It is other noise
+    than SeededNoise's. The device needs float64.
 
-    The key is 64 bits of a hash of the interval. The counter is the index by four, 32 more bits of the hash, and
-    the seed, so that no two seeds have noise in common.
+    The key is 64 bits of a hash of the interval; the counter is a quarter of the index, 32 more bits of the
+    hash, and the seed. So no two seeds have noise in common.
     """
 
     def __init__(self, seeds: Sequence[int], *, compiled: bool = False) -> None:
@@ -108,7 +108,9 @@ def hashed(key: str) -> tuple[int, ...]:
     return tuple(int.from_bytes(digest[i : i + 4], "little") for i in (0, 4, 8))
 
 
-vars(hashed)["_dynamo_marked_constant"] = True  # torch.compiler.assume_constant_result, without torch
+vars(hashed)["_dynamo_marked_constant"] = (
+    True  # torch.compiler.assume_constant_result, without torch
+)
 
 
 @cache

@@ -27,9 +27,11 @@ def unit_noise(
 ) -> Tensor:
     """N(0, I) of shape (len(seeds), *event), row i drawn from seed i alone.
 
-    Drawn in float64 on the CPU and then cast: runs in all dtypes start at the same noise, and one in float64 at
-    noise of 53 bits. It is drawn once a run, and references that are kept, rows and published figures stand on
-    these bits. dtype and device are torch's defaults unless given. The copy to a GPU does not wait for what the GPU still
+    Drawn in float64 on the CPU and then cast: runs in all dtypes start at the same noise. The noise of steps is
+    drawn in float32; this one is drawn once a run, and references that are kept and published figures stand on
+    its bits. torch seeds with 32 bits: seeds that differ by 2³² have one noise.
+
+    dtype and device are torch's defaults unless given. The copy to a GPU does not wait for what the GPU still
     has to do. Raises StateError for seeds or an event of the wrong kind, and ValueError for a dtype or device
     that cannot be.
     """
