@@ -66,10 +66,10 @@ class CounterNoise(SeededNoise):
     compiled  by torch.compile: a few kernels in place of 130, after some seconds for the first draw of a shape.
               A run that is compiled as a whole does not need it
 
-    Philox4x32-10 makes it where the state is, and nothing is copied from the host or read back. Its integers are
-    the same on every device. So is the noise, float32 for every dtype, in every batch and order, compiled or not;
-    only where devices differ in the last bit of float64 may that of float32 differ, rarely. It is other noise
-    than SeededNoise's. The device needs float64.
+    Philox4x32-10 makes it where the state is, and nothing is copied from the host or read back. Its integers
+    are the same on every device. So is the noise, float32 for every dtype, in every batch and order, compiled
+    or not; only where devices differ in the last bit of float64 may that of float32 differ, rarely. It is other
+    noise than SeededNoise's. The device needs float64.
 
     The key is 64 bits of a hash of the interval; the counter is a quarter of the index, 32 more bits of the
     hash, and the seed. So no two seeds have noise in common.
@@ -85,9 +85,11 @@ class CounterNoise(SeededNoise):
 
         interval: Sequence[Any] = hashed(key)
         draw = normals
-        if self.compiled:  # tensors, since a compiler takes numbers for constants
-            interval = [torch.full((1, 1), word, device=x.device) for word in interval]
+        if (
+            self.compiled and not torch.compiler.is_compiling()
+        ):  # tensors, since a compiler takes numbers for constants
             draw = _compiled()
+            interval = [torch.full((1, 1), word, device=x.device) for word in interval]
         z = draw(self._seed_words(x.device), x.shape[1:].numel(), interval)
         return z.reshape(x.shape).to(x.dtype)
 
@@ -95,11 +97,14 @@ class CounterNoise(SeededNoise):
         """Their low words and their high ones, (2, B, 1), copied to a device once."""
         import torch
 
-        if where not in self._words:
-            words = [[seed & WORD for seed in self.seeds], [seed >> 32 for seed in self.seeds]]
-            made = torch.tensor(words, dtype=torch.int64, device="cpu")[..., None]
-            self._words[where] = moved(made, torch.int64, where)
-        return self._words[where]
+        if where in self._words:
+            return self._words[where]
+        words = [[seed & WORD for seed in self.seeds], [seed >> 32 for seed in self.seeds]]
+        made = torch.tensor(words, dtype=torch.int64, device="cpu")[..., None]
+        made = moved(made, torch.int64, where)
+        if type(made) is torch.Tensor:  # and none that a tracer made, which has no values
+            self._words[where] = made
+        return made
 
 
 def hashed(key: str) -> tuple[int, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -110,15 +111,29 @@ def test_a_run_in_two_batches_is_the_run() -> None:
 # --------------------------------------------------------------------------------- traced, compiled
 
 
-def drawn(x: Tensor) -> Tensor:
-    return x + CounterNoise(SEEDS)(x, 2.0, 1.0)
+def compiled(f: Callable[[Tensor], Tensor]) -> Any:
+    return torch.compile(f, fullgraph=True, backend="eager")
 
 
-def test_it_is_traced_whole() -> None:
-    traced = make_fx(drawn)(X)
-    assert torch.equal(traced(X), Z)
-    whole = torch.compile(drawn, fullgraph=True, backend="eager")
-    assert torch.equal(whole(X), Z)
+def traced(f: Callable[[Tensor], Tensor]) -> Any:
+    return make_fx(f)(X)
+
+
+def traced_without_values(f: Callable[[Tensor], Tensor]) -> Any:
+    return make_fx(f, tracing_mode="fake")(X)
+
+
+@pytest.mark.parametrize("trace", [compiled, traced, traced_without_values])
+def test_it_is_traced_whole(trace: Callable[..., Any]) -> None:
+    """And holds nothing of the tracer afterwards."""
+    source = CounterNoise(SEEDS)
+    assert torch.equal(trace(lambda x: x + source(x, 2.0, 1.0))(X), Z)
+    assert torch.equal(source(X, 2.0, 1.0, 1), NOISE(X, 2.0, 1.0, 1))
+
+
+def test_one_that_compiles_itself_is_part_of_a_run_that_is_compiled() -> None:
+    source = CounterNoise(SEEDS, compiled=True)
+    assert torch.equal(compiled(lambda x: x + source(x, 2.0, 1.0))(X), Z)
 
 
 def test_compiled_it_is_not_made_for_one_interval(monkeypatch: pytest.MonkeyPatch) -> None:
