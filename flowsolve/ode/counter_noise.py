@@ -72,7 +72,7 @@ class CounterNoise(SeededNoise):
     noise than SeededNoise's. The device needs float64.
 
     The key is 64 bits of a hash of the interval; the counter is a quarter of the index, 32 more bits of the
-    hash, and the seed. So no two seeds have noise in common.
+    hash, and the seed. So the noises of two seeds are never alike.
     """
 
     def __init__(self, seeds: Sequence[int], *, compiled: bool = False) -> None:
@@ -85,10 +85,9 @@ class CounterNoise(SeededNoise):
 
         interval: Sequence[Any] = hashed(key)
         draw = normals
-        if (
-            self.compiled and not torch.compiler.is_compiling()
-        ):  # tensors, since a compiler takes numbers for constants
+        if self.compiled and not torch.compiler.is_compiling():
             draw = _compiled()
+            # a compiler takes numbers for constants
             interval = [torch.full((1, 1), word, device=x.device) for word in interval]
         z = draw(self._seed_words(x.device), x.shape[1:].numel(), interval)
         return z.reshape(x.shape).to(x.dtype)
@@ -113,9 +112,8 @@ def hashed(key: str) -> tuple[int, ...]:
     return tuple(int.from_bytes(digest[i : i + 4], "little") for i in (0, 4, 8))
 
 
-vars(hashed)["_dynamo_marked_constant"] = (
-    True  # torch.compiler.assume_constant_result, without torch
-)
+# what torch.compiler.assume_constant_result does; a compiler would not trace hashlib, and this loads no torch
+vars(hashed)["_dynamo_marked_constant"] = True
 
 
 @cache

@@ -157,9 +157,9 @@ class SeededNoise(Noise):
 
     So samples do not depend on how they are split into batches, and a run can be repeated or resumed. Two
     grids share noise only where they share an interval; BrownianNoise makes all grids share one path.
-    torch's generator draws it on the CPU, in float32 for every dtype of the state. It keeps 32 bits of what it
-    is seeded with: of n noises drawn in all, about n²/2³³ pairs are alike. CounterNoise has no such pairs, and
-    draws where the state is.
+    torch's generator draws it on the CPU, in float32 for every dtype of the state; CPUs without AVX2 round it
+    otherwise (2e-6). The generator keeps 32 bits of what it is seeded with: of n noises drawn in all, about
+    n²/2³³ pairs are alike. CounterNoise has neither, and draws where the state is.
     """
 
     def __call__(self, x: Tensor, s: float, t: float, again: int = 0) -> Tensor:
