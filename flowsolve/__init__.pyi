@@ -35,6 +35,7 @@ from flowsolve.ode import BrownianNoise as BrownianNoise
 from flowsolve.ode import BySeed as BySeed
 from flowsolve.ode import Clip as Clip
 from flowsolve.ode import Composed as Composed
+from flowsolve.ode import CounterNoise as CounterNoise
 from flowsolve.ode import DiffusionODE as DiffusionODE
 from flowsolve.ode import EDMPrediction as EDMPrediction
 from flowsolve.ode import EpsPrediction as EpsPrediction

@@ -17,6 +17,7 @@ data_scales          the two scales of the data, measured or guessed, and the le
 perturbed            errors on purpose: Gaussian, constant, of few bits, answers used again
 clipping             Clip and Threshold, which limit the values of x₀
 noise                noise from seeds: of the start, of every interval, of one Brownian path
+counter_noise        CounterNoise, noise from seeds that is made on the device
 noise_interpolation  slerp between noises, arcs and squares of them
 training             the network's inputs, targets and loss that follow from a Precondition
 """
@@ -29,6 +30,7 @@ from flowsolve.ode.clipping import Clip as Clip
 from flowsolve.ode.clipping import Threshold as Threshold
 from flowsolve.ode.composed import Composed as Composed
 from flowsolve.ode.condition import Condition as Condition
+from flowsolve.ode.counter_noise import CounterNoise as CounterNoise
 from flowsolve.ode.data_scales import scales as scales
 from flowsolve.ode.diffusion import DiffusionODE as DiffusionODE
 from flowsolve.ode.experts import Experts as Experts

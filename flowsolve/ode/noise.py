@@ -28,15 +28,21 @@ def unit_noise(
 ) -> Tensor:
     """N(0, I) of shape (len(seeds), *event), row i drawn from seed i alone.
 
-    Drawn in float64 on the CPU and then cast, so that runs in float32 and float64 start at the same noise.
+    Drawn in float64 on the CPU and then cast: runs in all dtypes start at the same noise. The noise of steps is
+    drawn in float32; this one is drawn once a run, and references that are kept and published figures stand on
+    its bits. torch seeds with 32 bits: seeds that differ by 2³² have one noise.
+
     dtype and device are torch's defaults unless given. The copy to a GPU does not wait for what the GPU still
     has to do. Raises StateError for seeds or an event of the wrong kind, and ValueError for a dtype or device
     that cannot be.
     """
+    import torch
+
     checked = check_seeds(seeds)
     if not checked:
         raise StateError("seeds must be a sequence of seeds such as range(64), but is empty.")
-    return _normal(checked, check_event(event), floating(dtype), usable(device))
+    z = _normal(checked, check_event(event), torch.float64)
+    return moved(z, floating(dtype), usable(device))
 
 
 def check_event(event: Iterable[int]) -> tuple[int, ...]:
@@ -78,14 +84,20 @@ def usable(device: torch.device | str | None) -> torch.device:
     return found
 
 
-def _normal(
-    seeds: Sequence[int], event: tuple[int, ...], dtype: torch.dtype, device: torch.device
-) -> Tensor:
+def _normal(seeds: Sequence[int], event: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+    """Rows of N(0, I) on the CPU, one a seed."""
     import torch
 
-    generators = (torch.Generator("cpu").manual_seed(seed) for seed in seeds)
-    draws = [torch.randn(event, dtype=torch.float64, generator=g, device="cpu") for g in generators]
-    z = torch.stack(draws).to(dtype)
+    generator = torch.Generator("cpu")
+    z = torch.empty(len(seeds), *event, dtype=dtype, device="cpu")
+    for seed, row in zip(seeds, z, strict=True):
+        row.normal_(generator=generator.manual_seed(seed))
+    return z
+
+
+def moved(z: Tensor, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """The same in another dtype and place, without waiting for a GPU."""
+    z = z.to(dtype)
     if device.type != "cuda":
         return z.to(device)
     return z.pin_memory().to(device, non_blocking=True)
@@ -121,10 +133,12 @@ class Noise(ABC):
             )
 
     def _draw(self, x: Tensor, key: str) -> Tensor:
-        """N(0, I) like x; row i is a function of seed i and the key alone."""
+        """N(0, I) like x, float32 in every dtype; row i is a function of seed i and the key alone."""
+        import torch
+
         words = (hashlib.sha256(f"{seed} {key}".encode()).digest() for seed in self.seeds)
         seeds = [int.from_bytes(word[:8], "little") >> 1 for word in words]
-        return _normal(seeds, tuple(x.shape[1:]), x.dtype, x.device)
+        return moved(_normal(seeds, tuple(x.shape[1:]), torch.float32), x.dtype, x.device)
 
 
 class SeededNoise(Noise):
@@ -132,6 +146,9 @@ class SeededNoise(Noise):
 
     So samples do not depend on how they are split into batches, and a run can be repeated or resumed. Two
     grids share noise only where they share an interval; BrownianNoise makes all grids share one path.
+    torch's generator draws it on the CPU, in float32 for every dtype of the state; CPUs without AVX2 round it
+    otherwise (2e-6). The generator keeps 32 bits of what it is seeded with: of n noises drawn in all, about
+    n²/2³³ pairs are alike. CounterNoise has neither, and draws where the state is.
     """
 
     def __call__(self, x: Tensor, s: float, t: float, again: int = 0) -> Tensor:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from flowsolve import (
     BrownianNoise,
+    CounterNoise,
     Grid,
     Guided,
     Noise,
@@ -32,7 +33,7 @@ from flowsolve_solvers import DDIMEta, Heun
 
 SEEDS, LEVELS = range(2), (3.0, 2.0, 1.0, 0.5)
 LONG = torch.zeros(2, 5000, dtype=torch.float64)
-NOISES = [SeededNoise(SEEDS), BrownianNoise(SEEDS, LEVELS)]
+NOISES = [SeededNoise(SEEDS), BrownianNoise(SEEDS, LEVELS), CounterNoise(SEEDS)]
 
 EVERYTHING = """
 import sys, torch
@@ -52,6 +53,7 @@ def noisy(noise):
     return fs.sample(fs.WithNoise(mixture, noise), x, grid.to_zero(), DDIMEta()).x
 
 print(noisy(fs.SeededNoise(seeds)).tolist())
+print(noisy(fs.CounterNoise(seeds)).tolist())
 print(noisy(fs.BrownianNoise(seeds, grid.to_zero())).tolist())
 print(fs.sample(line, x[:, :1], lambda n: fs.karras(n, 10, 0.05), Heun(), nfe=8).x.tolist())
 print(fs.tabulate(UniPC(3), grid).answer)
@@ -152,3 +154,25 @@ def test_repaint_asks_for_its_noise_by_visit() -> None:
     asked.keys = []
     solve(asked, x, Grid([10, 5, 1]), Repaint(Repaint(DDIMEta(), 3), 2, jump=2))
     assert len(asked.keys) == len(set(asked.keys)) > 10
+
+
+# ------------------------------------------------------------------------------------------ dtypes
+
+
+@pytest.mark.parametrize("source", NOISES[:2], ids=lambda n: type(n).__name__)
+def test_noise_is_drawn_in_float32(source: Noise) -> None:
+    """And then cast; a Brownian path is summed in the dtype of the state."""
+    drawn = source(LONG.float(), 3.0, 2.0)
+    for dtype in (torch.float64, torch.bfloat16):
+        cast = source(LONG.to(dtype), 3.0, 2.0)
+        torch.testing.assert_close(cast, drawn.to(dtype), rtol=1e-7, atol=0)
+
+
+def test_the_start_is_drawn_in_float64() -> None:
+    """Row by row what torch draws, of 53 bits."""
+    found = unit_noise([3, 5], (4, 5), torch.float64)
+    for seed, row in zip([3, 5], found, strict=True):
+        generator = torch.Generator().manual_seed(seed)
+        assert torch.equal(row, torch.randn(4, 5, dtype=torch.float64, generator=generator))
+    assert not torch.equal(found, found.float().double())
+    assert torch.equal(unit_noise([3, 5], (4, 5), torch.float32), found.float())

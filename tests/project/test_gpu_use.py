@@ -15,6 +15,7 @@ from flowsolve import (
     VPSDE,
     BrownianNoise,
     Clip,
+    CounterNoise,
     DiffusionODE,
     EpsPrediction,
     FlowPrediction,
@@ -181,8 +182,9 @@ def test_a_k_diffusion_sampler(device: str) -> None:
 
 @on_each_device
 @pytest.mark.parametrize("solver", STOCHASTIC, ids=repr)
-def test_noise_by_seed_waits_for_nothing(device: str, solver: Solver) -> None:
-    ode, start = WithNoise(ours(device, torch.float32), SeededNoise(range(4))), noise(device)
+@pytest.mark.parametrize("source", [SeededNoise, CounterNoise])
+def test_noise_by_seed_waits_for_nothing(device: str, solver: Solver, source: Any) -> None:
+    ode, start = WithNoise(ours(device, torch.float32), source(range(4))), noise(device)
     sample(ode, start, GRID, solver, check=False)
     with no_synchronisation(device):
         done = sample(ode, start, GRID, solver, check=False)
@@ -192,7 +194,7 @@ def test_noise_by_seed_waits_for_nothing(device: str, solver: Solver) -> None:
 
 @on_each_device
 @pytest.mark.parametrize("solver", [DDIMEta(), Ancestral(), DPMSolverPP2MSDE()], ids=repr)
-@pytest.mark.parametrize("source", [SeededNoise, BrownianNoise])
+@pytest.mark.parametrize("source", [SeededNoise, BrownianNoise, CounterNoise])
 def test_the_noise_of_a_seed_is_that_of_the_cpu(device: str, solver: Solver, source: Any) -> None:
     def done(device: str, dtype: torch.dtype) -> Tensor:
         levels = [GRID] if source is BrownianNoise else []
