@@ -4,7 +4,7 @@ parser      what the command accepts, and its exit codes
 commands    one file a command: its options and what it does
 comparison  compare: what the command of that name does, for a network in Python
 benchmark   bench, in the same way;  bench_menu: what it compares, by name
-methods     package.module:Mine
+methods     methods by their texts
 options     options that several commands share, made into what they name
 spacings    grids by name;  perturbations: errors of a network by name
 output      the folder of results: locked, grown, never overwritten unasked;  folder_settings: of what

@@ -124,7 +124,7 @@ def compare(
     It goes between the levels that the network was trained on (`ode.sigma_range`), at most from 999 to 1/999.
     Raises NetworkError, StateError and NameUnknown as those things do elsewhere.
     """
-    from flowsolve.cli.options import find_methods, find_names
+    from flowsolve.cli.methods import find_methods, find_names
     from flowsolve.cli.perturbations import find_perturbations
     from flowsolve.study.runner import collect
     from flowsolve.study.series import Study

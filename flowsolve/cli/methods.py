@@ -1,7 +1,8 @@
-"""A method of the user's own, package.module:Mine."""
+"""Methods by their texts: a name with its options, name@spacing, default, package.module:Mine."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -9,8 +10,10 @@ from flowsolve.cli.options import here
 from flowsolve.errors import NameUnknown
 
 if TYPE_CHECKING:
+    from flowsolve.problems.base import Problem
     from flowsolve.solver.base import Solver
     from flowsolve.solver.rule import Rule
+    from flowsolve.study.cases import Method
 
 
 def find_method(text: str) -> Solver | Rule:
@@ -41,3 +44,49 @@ def is_path(text: str) -> bool:
     """Whether it reads as package.module:Mine."""
     module, _, name = text.partition(":")
     return all(word.isidentifier() for word in (*module.split("."), name))
+
+
+def find_solvers(texts: Sequence[str]) -> list[Solver]:
+    """The solvers of these texts, each once whatever it is called."""
+    from flowsolve.solver.plugins import make_solver
+
+    return [*{repr(solver): solver for solver in map(make_solver, texts)}.values()]
+
+
+def check_methods(texts: Sequence[str]) -> None:
+    """Raise NameUnknown or StateError for a text that names no solver, before anything is loaded."""
+    find_solvers([text.rpartition("@")[0] or text for text in texts if text != "default"])
+
+
+def find_methods(texts: Sequence[str], spacings: Sequence[str], problem: Problem) -> list[Method]:
+    """`default` as the rule; solver@spacing with that spacing, a solver alone on karras, where `spacings` has
+    "own"; every solver on each of the others.
+    """
+    from flowsolve.cli.spacings import find_spacing
+    from flowsolve.solver.plugins import make_solver
+    from flowsolve.solver.rule import default_rule
+
+    found: list[Method] = []
+    for text in texts:
+        if text == "default":
+            found.append(default_rule())
+            continue
+        name, _, own = text.rpartition("@") if "@" in text else (text, "", "karras")
+        named = [own if spacing == "own" else spacing for spacing in spacings]
+        solver = make_solver(name)
+        found += [(solver, find_spacing(one, problem.clock)) for one in named]
+    return found
+
+
+def find_names(texts: Sequence[str]) -> dict[str, str]:
+    """What figures call the solvers of these texts, by their reprs: as they were asked for."""
+    from flowsolve.solver.plugins import make_solver
+    from flowsolve.solver.rule import default_rule
+    from flowsolve.study.names import asked
+
+    found: dict[str, str] = {}
+    for text in texts:
+        name = text.rpartition("@")[0] or text
+        method = default_rule() if name == "default" else make_solver(name)
+        found.setdefault(repr(method), asked(name, method))
+    return found

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from flowsolve.metrics.gaussians import Moments
     from flowsolve.problems.base import Problem
     from flowsolve.schedule.grid import GridFamily
-    from flowsolve.solver.base import Solver
-    from flowsolve.study.cases import Method
     from flowsolve.study.settings import Settings
 
 DTYPES = ["float32", "float64", "bfloat16", "float16"]
@@ -46,6 +44,12 @@ def add_samples(c: argparse.ArgumentParser, samples: int, *more: str) -> None:
 def add_block(c: argparse.ArgumentParser, block: int = 256, what: str = "samples") -> None:
     """--block."""
     c.add_argument("--block", type=int, default=block, metavar="N", help=f"{what} solved at a time")
+
+
+def add_step_noise(c: argparse.ArgumentParser) -> None:
+    """--step-noise."""
+    c.add_argument("--step-noise", default="seeded", choices=["seeded", "counter"],
+                   help="of stochastic methods: drawn on the CPU, or made on the device")  # fmt: skip
 
 
 def add_steps(c: argparse.ArgumentParser, steps: Sequence[int] = (10, 20, 50, 100, 1000)) -> None:
@@ -116,52 +120,6 @@ def positive(args: argparse.Namespace, *names: str) -> None:
                 raise WrongUse(f"--{name} must be at least 1, but got {v}.")
 
 
-def find_solvers(texts: Sequence[str]) -> list[Solver]:
-    """The solvers of these texts, each once whatever it is called."""
-    from flowsolve.solver.plugins import make_solver
-
-    return [*{repr(solver): solver for solver in map(make_solver, texts)}.values()]
-
-
-def check_methods(texts: Sequence[str]) -> None:
-    """Raise NameUnknown or StateError for a text that names no solver, before anything is loaded."""
-    find_solvers([text.rpartition("@")[0] or text for text in texts if text != "default"])
-
-
-def find_methods(texts: Sequence[str], spacings: Sequence[str], problem: Problem) -> list[Method]:
-    """`default` as the rule; solver@spacing with that spacing, a solver alone on karras, where `spacings` has
-    "own"; every solver on each of the others.
-    """
-    from flowsolve.cli.spacings import find_spacing
-    from flowsolve.solver.plugins import make_solver
-    from flowsolve.solver.rule import default_rule
-
-    found: list[Method] = []
-    for text in texts:
-        if text == "default":
-            found.append(default_rule())
-            continue
-        name, _, own = text.rpartition("@") if "@" in text else (text, "", "karras")
-        named = [own if spacing == "own" else spacing for spacing in spacings]
-        solver = make_solver(name)
-        found += [(solver, find_spacing(one, problem.clock)) for one in named]
-    return found
-
-
-def find_names(texts: Sequence[str]) -> dict[str, str]:
-    """What figures call the solvers of these texts, by their reprs: as they were asked for."""
-    from flowsolve.solver.plugins import make_solver
-    from flowsolve.solver.rule import default_rule
-    from flowsolve.study.names import asked
-
-    found: dict[str, str] = {}
-    for text in texts:
-        name = text.rpartition("@")[0] or text
-        method = default_rule() if name == "default" else make_solver(name)
-        found.setdefault(repr(method), asked(name, method))
-    return found
-
-
 def find_problem(args: argparse.Namespace) -> Problem:
     """The problem with the ends asked for."""
     from flowsolve.problems.catalogue import find_problem
@@ -184,7 +142,11 @@ def find_problem(args: argparse.Namespace) -> Problem:
 def find_settings(args: argparse.Namespace, **more: Unpack[Settings]) -> Settings:
     """--dtype, --device, --block where the command has it, and what else is known. Raises WrongUse."""
     found: Settings = {"dtype": args.dtype, "device": find_device(args), **more}
-    return {**found, "block": args.block} if "block" in args else found
+    if "block" in args:
+        found["block"] = args.block
+    if "step_noise" in args:
+        found["step_noise"] = args.step_noise
+    return found
 
 
 def find_device(args: argparse.Namespace) -> torch.device:

@@ -40,7 +40,7 @@ class ConsistencyRow(Row):
     own and first have their standard errors over the noises.
     """
 
-    KEY = (*Row.KEY, "solver", "first_solver", "spacing", "S", "most", "seeds")
+    KEY = (*Row.KEY, "solver", "first_solver", "spacing", "S", "most", "seeds", "noise")
 
     solver: str
     first_solver: str
@@ -55,6 +55,7 @@ class ConsistencyRow(Row):
     first: float = math.nan
     first_error: float = math.nan
     identified: float = math.nan
+    noise: str = "seeded"
 
     @property
     def name(self) -> str:
@@ -155,7 +156,7 @@ def consistency(
 
     blank = partial(
         ConsistencyRow, **run.stamp(problem), first_solver=repr(solvers[0]), most=most,
-        seeds=run.seeds_text, samples=len(run.seeds),
+        seeds=run.seeds_text, samples=len(run.seeds), noise=run.step_noise,
     )  # fmt: skip
     return [
         Task(

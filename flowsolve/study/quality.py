@@ -37,6 +37,7 @@ class QualityRow(Row):
     asked     what was asked for: "S=10" or "nfe=10"
     samples   how many were drawn;  real: with how many real ones they were compared
     features  what the Fréchet distance looks at; the other distances look at the values
+    noise     of the steps of stochastic methods, as `Settings` says
     reference  a digest of the moments that it was measured against; "" for those of the problem's data
     frechet, energy, precision, recall  each with its standard error; the Fréchet distance with its bias
     rmse      error against the ODE's solution from the same noise, NaN where it was not asked for;  stderr: its
@@ -47,7 +48,17 @@ class QualityRow(Row):
     errors are the standard deviations over random choices of those.
     """
 
-    KEY = (*Row.KEY, "solver", "spacing", "asked", "seeds", "features", "start", "reference")
+    KEY = (
+        *Row.KEY,
+        "solver",
+        "spacing",
+        "asked",
+        "seeds",
+        "features",
+        "start",
+        "reference",
+        "noise",
+    )
 
     solver: str
     spacing: str
@@ -74,6 +85,7 @@ class QualityRow(Row):
     scale: float = math.nan
     ref_err: float = math.nan
     reference: str = ""
+    noise: str = "seeded"
 
     @property
     def name(self) -> str:
@@ -98,7 +110,6 @@ def quality(
     features_name: str = "values",
     distances: Sequence[str] = DISTANCES,
     reference: Moments | None = None,
-    errors: bool = False,
     folder: str | Path | None = None,
     **settings: Unpack[Settings],
 ) -> list[Task[QualityRow]]:
@@ -109,12 +120,11 @@ def quality(
                for each sample, samples are compared with all data, and the floor with its halves: then
                compare value - bias
     features   of the Fréchet distance: any callable (N, *event) -> (N, d);  features_name: for rows and files
-    distances  frechet, energy, precision, recall, or some of them. The memory of the first alone does not grow
-               with the number of samples
+    distances  frechet, energy, precision, recall, or some of them: of frechet alone the memory does not grow
+               with the number of samples. And error, of methods without noise: the RMS error against the
+               reference solution between the problem's ends, which the grids must then have
     reference  the `Moments` of the features of real samples, instead of the problem's data: for "frechet"
                alone, and without a floor
-    errors     also the RMS error against the reference solution between the problem's ends, which the grids
-               must then have, for methods without noise
     settings   the seeds 0 to 499, float32 and ve_start unless told otherwise. Distances are computed on the
                device, and features of samples that are there
     folder     where samples are kept, and found again
@@ -123,10 +133,12 @@ def quality(
     """
     check_problem(problem)
     run, cases = Setup.of(settings, seeds=range(500)), check_cases(cases)
+    errors, distances = "error" in distances, [d for d in distances if d != "error"]
     real = Real(problem, run, features, features_name, tuple(distances), reference)
     blank = partial(
         QualityRow, **run.stamp(problem), start=run.start.__name__, seeds=run.seeds_text,
         samples=len(run.seeds), real=real.count, features=features_name, reference=real.digest,
+        noise=run.step_noise,
     )  # fmt: skip
     met = door(problem, run)
     kept = None if folder is None else file_path(folder)

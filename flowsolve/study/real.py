@@ -47,9 +47,9 @@ class Real:
 
     def __post_init__(self) -> None:
         unknown = [d for d in self.distances if d not in DISTANCES]
-        if unknown or not self.distances:
+        if unknown:
             raise StateError(
-                f"distances are some of {', '.join(DISTANCES)}, not {', '.join(unknown) or 'none'}."
+                f"distances are some of error, {', '.join(DISTANCES)}, not {', '.join(unknown)}."
             )
         n = len(self.run.seeds)
         if self.reference is not None:

@@ -13,7 +13,6 @@ from flowsolve._arguments import file_path
 from flowsolve.integrate.driver import sample
 from flowsolve.metrics.features import embed
 from flowsolve.ode.base import ODE
-from flowsolve.ode.noise import SeededNoise, WithNoise
 from flowsolve.problems.base import Problem, check_problem
 from flowsolve.schedule.grid import Grid, as_grid
 from flowsolve.study import cache
@@ -82,6 +81,8 @@ class Blocks:
             "problem": f"{self.problem!r} {self.problem.digest}", **self.how.notes,
             "dtype": str(self.run.dtype), "device": stamp["device"], "flowsolve": stamp["flowsolve"],
         }  # fmt: skip
+        if self.how.stochastic:
+            notes["noise"] = f"{self.run.step_noise} in float32"
         object.__setattr__(self, "_notes", notes)
 
     @cached_property
@@ -163,7 +164,7 @@ class Blocks:
         """As `drawn`, whatever is on the disk."""
         ode: ODE = self.problem.for_seeds(block.seeds, block.device)
         if self.how.stochastic:
-            ode = WithNoise(ode, SeededNoise(block.seeds))
+            ode = block.with_noise(ode)
         done = self.how.run(ode, block.noise(self.problem.event))
         x = done.x.cpu()
         x = x if x.dtype.itemsize >= 4 else x.float()

@@ -12,7 +12,10 @@ from flowsolve._version import __version__
 from flowsolve.errors import StateError
 from flowsolve.integrate.options import check_names
 from flowsolve.integrate.starting import start_scale, ve_start
-from flowsolve.ode.noise import check_seeds, floating, unit_noise, usable
+from flowsolve.ode.base import ODE
+from flowsolve.ode.by_seed import check_seeds
+from flowsolve.ode.counter_noise import CounterNoise
+from flowsolve.ode.noise import SeededNoise, WithNoise, floating, unit_noise, usable
 
 if TYPE_CHECKING:
     import torch
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
     from flowsolve.problems.base import Problem
 
 Start = Callable[[float], float]
+STEP_NOISE: dict[str, type[SeededNoise]] = {"seeded": SeededNoise, "counter": CounterNoise}
 
 
 class Settings(TypedDict, total=False):
@@ -31,6 +35,8 @@ class Settings(TypedDict, total=False):
     dtype   of the state, a torch.dtype or its name ("float32");  device: where it is ("cpu")
     start   `ve_start` or `vp_start`, as in `sample` (`ve_start`)
     cached  keep references in the user's cache folder (yes)
+    step_noise  of stochastic methods: "seeded" (`SeededNoise`, drawn on the CPU; the default) or "counter"
+                (`CounterNoise`, made on the device)
     """
 
     seeds: Sequence[int]
@@ -39,6 +45,7 @@ class Settings(TypedDict, total=False):
     device: torch.device | str
     start: Start
     cached: bool
+    step_noise: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +58,7 @@ class Setup:
     device: torch.device
     start: Start
     cached: bool
+    step_noise: str
 
     @staticmethod
     def of(settings: Settings, **defaults: Unpack[Settings]) -> Setup:
@@ -61,8 +69,9 @@ class Setup:
         """
         check_names(settings, Settings)
         every = Settings(
-            seeds=(), block=256, dtype="float32", device="cpu", start=ve_start, cached=True
-        )
+            seeds=(), block=256, dtype="float32", device="cpu", start=ve_start, cached=True,
+            step_noise="seeded",
+        )  # fmt: skip
         given = {k: v for k, v in settings.items() if v is not None}
         words: dict[str, Any] = {**every, **defaults, **given}
         seeds, start, cached = check_seeds(words["seeds"]), words["start"], words["cached"]
@@ -77,6 +86,10 @@ class Setup:
             )
         if cached not in (True, False):
             raise ValueError(f"cached must be True or False, but got {shown(cached)}.")
+        if words["step_noise"] not in STEP_NOISE:
+            raise ValueError(
+                f"step_noise must be {' or '.join(STEP_NOISE)}, but got {shown(words['step_noise'])}."
+            )
         checked = {"dtype": floating(words["dtype"]), "device": usable(words["device"])}
         return Setup(**{**words, **checked, "seeds": seeds})
 
@@ -94,6 +107,10 @@ class Setup:
     def noise(self, event: tuple[int, ...]) -> Tensor:
         """The unit noise of the seeds, (len(seeds), *event)."""
         return unit_noise(self.seeds, event, self.dtype, self.device)
+
+    def with_noise(self, ode: ODE) -> ODE:
+        """The ODE with the noise of the seeds for every step of a stochastic method."""
+        return WithNoise(ode, STEP_NOISE[self.step_noise](self.seeds))
 
     def stamp(self, problem: Problem) -> dict[str, Any]:
         """The fields of a Row that say what was run, and on what."""

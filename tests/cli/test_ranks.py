@@ -31,7 +31,14 @@ SLOW = ["quality", "mymodule:problem", "--samples", "24", "--block", "4", "--sol
 
 def ranks(n: int, args: list[str], cwd: Path, **env: str) -> subprocess.Popen[str]:
     """`torchrun --nproc_per_node n -m flowsolve ...`, a group of processes of its own."""
-    run = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(n)]
+    run = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc_per_node",
+        str(n),
+    ]
     return subprocess.Popen(
         [*run, "-m", "flowsolve", *args], cwd=cwd, env={**os.environ, **env}, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
@@ -109,7 +116,9 @@ def test_samples_are_those_of_one_process(tmp_path: Path) -> None:
     output(ranks(2, [*SAMPLES, "--out", "many"], tmp_path))
     for i in (1, 0):
         said = done(*SAMPLES, "--out", "array", "--shard", f"{i}/2", cwd=tmp_path)
-        assert said.startswith(f"shard{i}of2: done. When all shards have ended, the same command without")
+        assert said.startswith(
+            f"shard{i}of2: done. When all shards have ended, the same command without"
+        )
     done(*SAMPLES, "--out", "array", cwd=tmp_path)
     files = [tmp_path / name / "samples.safetensors" for name in ("one", "many", "array")]
     assert files[0].read_bytes() == files[1].read_bytes() == files[2].read_bytes()
@@ -150,12 +159,16 @@ def test_after_a_kill_another_number_of_processes_goes_on(who: str, tmp_path: Pa
         if who == "all":
             os.killpg(process.pid, signal.SIGKILL)
             process.communicate()
-            found = subprocess.run(["pgrep", "-f", "mymodule:problem"], capture_output=True, text=True)
+            found = subprocess.run(
+                ["pgrep", "-f", "mymodule:problem"], capture_output=True, text=True
+            )
             for pid in found.stdout.split():  # torchrun starts its ranks in sessions of their own
                 if os.readlink(f"/proc/{pid}/cwd") == str(tmp_path):
                     os.kill(int(pid), signal.SIGKILL)
         else:
-            found = subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True)
+            found = subprocess.run(
+                ["pgrep", "-P", str(process.pid)], capture_output=True, text=True
+            )
             os.kill(int(found.stdout.split()[-1]), signal.SIGKILL)
             output(process, 1)
     kept = {p.name: p.stat().st_mtime_ns for p in blocks.glob("*.safetensors")}
@@ -188,7 +201,12 @@ def test_two_unrelated_groups_on_one_folder_are_told_so(tmp_path: Path) -> None:
 def test_a_command_that_cannot_be_shared_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, value in (("RANK", "0"), ("WORLD_SIZE", "2"), ("MASTER_ADDR", "::1"), ("MASTER_PORT", "1")):
+    for name, value in (
+        ("RANK", "0"),
+        ("WORLD_SIZE", "2"),
+        ("MASTER_ADDR", "::1"),
+        ("MASTER_PORT", "1"),
+    ):
         monkeypatch.setenv(name, value)
     made = flowsolve("certify", "ddim", cwd=tmp_path)
     assert made.returncode == 2
@@ -198,7 +216,9 @@ def test_a_command_that_cannot_be_shared_says_so(
 def test_shards_do_not_replace_what_is_there(tmp_path: Path) -> None:
     made = flowsolve(*STUDY, "out", "--overwrite", "--shard", "0/2", cwd=tmp_path)
     assert made.returncode == 2
-    assert "--overwrite is for one process: remove the folder before the shards start" in made.stderr
+    assert (
+        "--overwrite is for one process: remove the folder before the shards start" in made.stderr
+    )
 
 
 def test_a_folder_keeps_its_number_of_threads(tmp_path: Path) -> None:

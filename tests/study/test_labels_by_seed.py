@@ -28,6 +28,7 @@ from flowsolve.study.tuning_rows import tunings
 from flowsolve_solvers import DDIM, DDPM, Euler, Heun
 from tests.helpers import says
 
+EVERY = ("error", "frechet", "energy", "precision", "recall")
 N = 20
 GRID = partial(log_snr, 5, 10.0, 0.05)
 
@@ -62,7 +63,9 @@ def of(tasks: Callable[..., Any]) -> Callable[[int], list[dict[str, Any]]]:
 
 
 STUDIES: dict[str, Callable[..., Any]] = {
-    "quality": lambda **s: quality(cases(Heun()), PROBLEM, errors=True, seeds=range(N), cached=False, **s),
+    "quality": lambda **s: quality(
+        cases(Heun()), PROBLEM, distances=EVERY, seeds=range(N), cached=False, **s
+    ),
     "table1": lambda **s: quality(cases(DDIM(), DDPM()), PROBLEM, seeds=range(N), **s),
     "consistency": lambda **s: consistency(
         [Euler(), Heun()], PROBLEM, [2, 5], lambda n: log_snr(n, 10.0, 0.05), seeds=range(N), **s

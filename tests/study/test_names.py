@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from flowsolve.cli.options import find_names
+from flowsolve.cli.methods import find_names
 from flowsolve.errors import StateError
 from flowsolve.study.names import asked, line_names, readable
 from flowsolve_solvers import ALL, Euler

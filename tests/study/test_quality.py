@@ -55,13 +55,21 @@ def test_a_good_solver_is_at_the_floor_and_too_few_steps_are_not() -> None:
 
 
 def test_the_error_is_that_of_the_study() -> None:
-    row = measured(Heun(), seeds=range(8), errors=True)[1]
+    row = measured(
+        Heun(), seeds=range(8), distances=("error", "frechet", "energy", "precision", "recall")
+    )[1]
     steps = work_precision([Heun()], PROBLEM, [40], spacings=[log_snr], seeds=range(8),
                            dtype=torch.float64)  # fmt: skip
     assert row.rmse == pytest.approx(steps.rows[0].rmse, rel=1e-9)
     assert row.scale == pytest.approx(steps.rows[0].scale, rel=1e-12)
     assert 0 < row.ref_err < row.rmse / 10
-    assert math.isnan(measured(DDIMEta(), seeds=range(8), errors=True)[1].rmse)
+    assert math.isnan(
+        measured(
+            DDIMEta(),
+            seeds=range(8),
+            distances=("error", "frechet", "energy", "precision", "recall"),
+        )[1].rmse
+    )
     assert math.isnan(measured(Heun(), seeds=range(8))[1].rmse)
 
 

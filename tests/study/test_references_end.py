@@ -293,7 +293,7 @@ def test_the_default_comparison_takes_at_most_60_percent_of_what_it_took(
     errors may be very small by chance, and their reference expensive.
     """
     from flowsolve.cli.comparison import SOLVERS
-    from flowsolve.cli.options import find_methods
+    from flowsolve.cli.methods import find_methods
 
     calls = [0]
 

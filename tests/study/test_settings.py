@@ -22,7 +22,7 @@ def test_what_is_given_goes_over_the_default_of_the_study_and_that_over_the_defa
     run = Setup.of({"seeds": range(3), "device": "cpu"}, seeds=range(9), dtype="float64")
     assert run == Setup(
         seeds=range(3), block=256, dtype=torch.float64, device=torch.device("cpu"), start=ve_start,
-        cached=True,
+        cached=True, step_noise="seeded",
     )  # fmt: skip
     assert Setup.of({"dtype": torch.bfloat16, "start": vp_start}).dtype == torch.bfloat16
     nothing: Any = {"dtype": None}  # as a caller passes what was left open
@@ -51,10 +51,12 @@ def test_the_stamp_says_what_was_run_and_on_what() -> None:
 def test_a_word_that_is_no_setting_and_a_block_of_nothing(study: Any) -> None:
     says(
         TypeError,
-        "there is no option 'seed'. The options are seeds, block, dtype, device, start, cached.",
+        "there is no option 'seed'. The options are seeds, block, dtype, device, start, cached, step_noise.",
         lambda: study(seed=3),
     )
     says(ValueError, "block must be at least 1 sample, but got 0.", lambda: study(block=0))
+    said = "step_noise must be seeded or counter, but got 'philox'."
+    says(ValueError, said, lambda: study(step_noise="philox"))
 
 
 @pytest.mark.parametrize("start", [lambda: 1.0, lambda s, t: s, lambda s: "one", 3])

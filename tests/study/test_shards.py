@@ -123,7 +123,9 @@ def test_what_the_first_says_the_others_hear_or_that_it_has_ended() -> None:
     zero.say("folder", {"seeds": 4})
     assert one.hear("folder") == {"seeds": 4}
     zero.close()
-    with pytest.raises(ResultsError, match=r"^rank 0 has ended\. What was computed is on the disk, and"):
+    with pytest.raises(
+        ResultsError, match=r"^rank 0 has ended\. What was computed is on the disk, and"
+    ):
         one.hear("begun")
 
 
@@ -133,7 +135,9 @@ def test_a_store_that_is_gone_is_said_to_be() -> None:
             raise RuntimeError("Connection reset by peer\nat line 3")
 
     rank = Ranks(Gone(), 2, 4)  # type: ignore[arg-type]
-    with pytest.raises(ResultsError, match=r"rank 2 does not reach the others any more \(Connection"):
+    with pytest.raises(
+        ResultsError, match=r"rank 2 does not reach the others any more \(Connection"
+    ):
         next(rank.units("x", 3))
 
 
@@ -193,7 +197,6 @@ def test_what_another_process_makes_is_waited_for(tmp_path: Path) -> None:
 
 def test_sums_are_on_one_thread_and_afterwards_on_as_many_as_before() -> None:
     before = torch.get_num_threads()
-    with pytest.raises(ZeroDivisionError), one_thread():
+    with one_thread():
         assert torch.get_num_threads() == 1
-        _ = 1 / 0
     assert torch.get_num_threads() == before

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from flowsolve.cli import options
 from flowsolve.cli.comparison import NFE, SOLVERS
+from flowsolve.cli.methods import check_methods, find_methods, find_names
 from flowsolve.errors import WrongUse
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
     options.positive(args, "nfe", "seeds", "block")
     if not all(0 < tol < math.inf for tol in args.tolerances):
         raise WrongUse(f"--tolerances must be positive, but got {args.tolerances}.")
-    options.check_methods(args.solvers)
+    check_methods(args.solvers)
     args.perturb = split(args.perturb)
     find_perturbations(args.perturb)
     with Folder(args, args.problem, GROWS) as folder:
@@ -56,7 +57,7 @@ def _study(args: argparse.Namespace, folder: Folder) -> int:
     from flowsolve.cli.perturbations import find_perturbations
 
     problem = options.find_problem(args)
-    methods = options.find_methods(args.solvers, args.spacing, problem)
+    methods = find_methods(args.solvers, args.spacing, problem)
 
     from flowsolve.cli.comparison import Comparison, with_perturbations
     from flowsolve.study.series import Study
@@ -75,7 +76,7 @@ def _study(args: argparse.Namespace, folder: Folder) -> int:
         )
     ]  # fmt: skip
     study = Study(measured(folder, tasks, f"{problem!r}: reference"))
-    made = Comparison(study, options.find_names(args.solvers))
+    made = Comparison(study, find_names(args.solvers))
     with folder.part("orders.csv"):
         folder.file("orders.csv", partial(_write_orders, study))
     folder.figure("error_vs_nfe", made.draw)

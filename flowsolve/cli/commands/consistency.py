@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from flowsolve.cli import options
+from flowsolve.cli.methods import find_names, find_solvers
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -23,6 +24,7 @@ def add(c: argparse.ArgumentParser) -> None:
     c.add_argument("--shown", type=int, default=8, metavar="N", help="x_T in the figure of images")
     options.add_steps(c)
     options.add_dtype(c)
+    options.add_step_noise(c)
     options.add_shared(c, "results/consistency-PROBLEM")
 
 
@@ -38,7 +40,7 @@ def _study(args: argparse.Namespace, folder: Folder) -> int:
     from flowsolve.cli.experiment import finish, measured, print_table
     from flowsolve.integrate.starting import vp_start
 
-    solvers = options.find_solvers(args.solvers)
+    solvers = find_solvers(args.solvers)
     problem = options.find_problem(args)
     grids = options.find_grids(args, problem)
     settings = options.find_settings(args, seeds=range(args.samples), start=vp_start)
@@ -52,7 +54,7 @@ def _study(args: argparse.Namespace, folder: Folder) -> int:
     from flowsolve.study.samples import draw
     from flowsolve.study.settings import Setup
 
-    kept, names = folder.path / "samples", options.find_names(args.solvers)
+    kept, names = folder.path / "samples", find_names(args.solvers)
 
     def images() -> Figure:
         columns = [(s, n) for s in shown for n in sorted(args.steps)]

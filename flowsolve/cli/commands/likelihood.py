@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from flowsolve.cli import options
+from flowsolve.cli.methods import find_names, find_solvers
 from flowsolve.errors import WrongUse
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def _study(args: argparse.Namespace, folder: Folder) -> int:
     from flowsolve.cli.experiment import finish, measured, print_table
     from flowsolve.cli.spacings import find_spacing
 
-    solvers = options.find_solvers(args.solvers)
+    solvers = find_solvers(args.solvers)
     problem = options.find_problem(args)
     spacing = find_spacing(args.spacing[0], problem.clock)
     settings = options.find_settings(args)
@@ -56,7 +57,7 @@ def _study(args: argparse.Namespace, folder: Folder) -> int:
         cases, problem, samples=args.samples, probes=args.probes or None, levels=levels, **settings
     )
     rows = measured(folder, tasks, repr(problem))
-    draw = partial(likelihood_vs_nfe, labels=options.find_names(args.solvers))
+    draw = partial(likelihood_vs_nfe, labels=find_names(args.solvers))
     folder.figure("likelihood", draw, rows)
     with folder.part("the table"):
         body = [

@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from flowsolve.cli import options
+from flowsolve.cli.methods import find_names, find_solvers
 
 if TYPE_CHECKING:
     from flowsolve.cli.output import Folder
@@ -29,7 +30,7 @@ def run(args: argparse.Namespace) -> int:
     from flowsolve.cli.output import Folder
 
     options.positive(args, "steps", "seeds")
-    options.find_solvers(args.solvers)
+    find_solvers(args.solvers)
     if not args.out:
         return _study(args, None)
     with Folder(args, args.problem, GROWS) as folder:
@@ -40,7 +41,7 @@ def _study(args: argparse.Namespace, folder: Folder | None) -> int:
     from flowsolve.cli import row_progress, show
     from flowsolve.cli.spacings import find_spacing
 
-    solvers = options.find_solvers(args.solvers)
+    solvers = find_solvers(args.solvers)
     problem = options.find_problem(args)
     spacings = [find_spacing(text, problem.clock) for text in args.spacing]
     settings = options.find_settings(args, seeds=range(args.seeds))
@@ -75,7 +76,7 @@ def _study(args: argparse.Namespace, folder: Folder | None) -> int:
     with folder.part("rows.csv"):
         rows = [row for study in studies for row in study.rows]
         write_csv(rows, folder.path / "rows.csv", ErrorRow)
-    draw = partial(error.convergence, labels=options.find_names(args.solvers))
+    draw = partial(error.convergence, labels=find_names(args.solvers))
     folder.figure("convergence", draw, studies, f"convergence on {problem.name}")
     return folder.code()
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from flowsolve.cli import options
 from flowsolve.cli.comparison import SOLVERS
+from flowsolve.cli.methods import find_methods, find_names
 
 if TYPE_CHECKING:
     from flowsolve.cli.output import Folder
@@ -22,6 +23,7 @@ def add(c: argparse.ArgumentParser) -> None:
     options.add_samples(c, 500, "error")
     options.add_spacing(c, "own")
     options.add_dtype(c)
+    options.add_step_noise(c)
     options.add_shared(c, "results/quality-PROBLEM")
 
 
@@ -37,7 +39,7 @@ def _study(args: argparse.Namespace, folder: Folder) -> int:
     from flowsolve.cli.experiment import finish, measured, print_table
 
     problem = options.find_problem(args)
-    compared = options.find_methods(args.solvers, args.spacing[:1], problem)
+    compared = find_methods(args.solvers, args.spacing[:1], problem)
     settings = options.find_settings(args, seeds=range(args.samples))
     features, named = options.find_features(args, problem)
     reference = options.find_reference(args)
@@ -48,20 +50,19 @@ def _study(args: argparse.Namespace, folder: Folder) -> int:
     from flowsolve.study.quality import about_real, quality
 
     cases = method_cases(methods(compared), problem, args.nfe)
-    asked = [name for name in args.distances if name != "error"]
     tasks = quality(
-        cases, problem, features=features, features_name=named, distances=asked,
-        reference=reference, errors="error" in args.distances, folder=folder.path / "samples",
+        cases, problem, features=features, features_name=named, distances=args.distances,
+        reference=reference, folder=folder.path / "samples",
         **settings,
     )  # fmt: skip
     rows = measured(folder, tasks, f"{problem!r}: the floor and the reference")
     files = ["quality.png", ".svg", ".pdf", "samples/"]
-    if reference is None and "frechet" in asked:
+    if reference is None and "frechet" in args.distances:
         files.append("real.npz")
         if not (folder.path / "real.npz").exists():
             with folder.part("real.npz"):
                 folder.file("real.npz", Moments.of(problem.data(), features).save)
-    draw = partial(quality_vs_nfe, labels=options.find_names(args.solvers))
+    draw = partial(quality_vs_nfe, labels=find_names(args.solvers))
     folder.figure("quality", draw, rows)
     with folder.part("the table"):
         found = {(r.solver, r.asked): r for r in rows}

@@ -38,6 +38,7 @@ def add(c: argparse.ArgumentParser) -> None:
                    help="one file of values, or an image for each seed")  # fmt: skip
     options.add_spacing(c, "karras")
     options.add_dtype(c)
+    options.add_step_noise(c)
     options.add_shared(c, "results/sample-PROBLEM")
 
 

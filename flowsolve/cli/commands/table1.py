@@ -23,6 +23,7 @@ def add(c: argparse.ArgumentParser) -> None:
     options.add_samples(c, 500)
     options.add_steps(c)
     options.add_dtype(c)
+    options.add_step_noise(c)
     options.add_shared(c, "results/table1-PROBLEM")
 
 
