@@ -161,11 +161,17 @@ def _share(
         say(shard.done(f"{name} parts"))
     complete = shard.wait(f"{name} parts", len(each), say)
 
+    again = 0.0
+
     def news(count: int = -1) -> None:
-        if count != len(told.seen):
+        nonlocal again
+        begin = time.monotonic()
+        if count != len(told.seen) and begin > again:
             file.read()
             for row in file.measured.values():
                 told(row)
+            now = time.monotonic()
+            again = now + 20 * (now - begin)  # a twentieth of the time of rank 0, however many rows
 
     for i in shard.units(f"{name} rows", len(tasks)):
         key = tasks[i].row.key

@@ -127,7 +127,7 @@ class Ranks(Alone):
         self.store, self.index, self.size, self.patience = store, index, size, patience
         self.name = f"rank{index}" if index else ""
         self.whole, self.follows = not index, index > 0
-        self._over = threading.Event()
+        self._over, self._left = threading.Event(), set[tuple[str, int]]()
         self._beats = {rank: (-1, time.monotonic()) for rank in range(size)}
         threading.Thread(target=self._beat, daemon=True).start()
 
@@ -171,7 +171,9 @@ class Ranks(Alone):
             time.sleep(0.05)
 
     def _working(self, phase: str, rank: int) -> bool:
-        return not self._add(f"{phase}/left/{rank}", 0) and self._lives(rank)
+        if (phase, rank) not in self._left and self._add(f"{phase}/left/{rank}", 0):
+            self._left.add((phase, rank))  # need not be asked again
+        return (phase, rank) not in self._left and self._lives(rank)
 
     def _lives(self, rank: int) -> bool:
         """Whether there was a sign of life of it, or little time since the last."""
