@@ -111,6 +111,19 @@ def test_quality_with_labels_is_that_of_one_process(tmp_path: Path) -> None:
     assert torch.equal(real[0].covariance, real[1].covariance)
 
 
+@pytest.mark.gpu
+def test_ranks_on_a_gpu_give_what_one_process_gives_there(tmp_path: Path) -> None:
+    """Both on the same one, where there is no other."""
+    at = ["--device", "cuda:0"]
+    for args in ([*SAMPLES, "--step-noise", "counter", "--solver", "ddimeta"], QUALITY[:-1]):
+        kind = args[0]
+        output(by_hand(1, [*args, *at, "--out", f"{kind}-one"], tmp_path)[0])
+        output(ranks(2, [*args, *at, "--out", f"{kind}-many"], tmp_path))
+    files = [tmp_path / f"sample-{name}" / "samples.safetensors" for name in ("one", "many")]
+    assert files[0].read_bytes() == files[1].read_bytes()
+    assert rows(tmp_path / "quality-one") == rows(tmp_path / "quality-many")
+
+
 def test_samples_are_those_of_one_process(tmp_path: Path) -> None:
     done(*SAMPLES, "--out", "one", cwd=tmp_path)
     output(ranks(2, [*SAMPLES, "--out", "many"], tmp_path))
