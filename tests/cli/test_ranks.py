@@ -194,7 +194,7 @@ def test_after_a_kill_another_number_of_processes_goes_on(who: str, tmp_path: Pa
 
 def test_two_unrelated_groups_on_one_folder_are_told_so(tmp_path: Path) -> None:
     (tmp_path / "mymodule.py").write_text(MINE)
-    first = ranks(2, SLOW, tmp_path, SLOW="0.1")
+    first = ranks(2, SLOW, tmp_path, SLOW="3")
     until(lambda: (tmp_path / "out" / "settings.json").exists())
     try:
         alone = outside(*SLOW, cwd=tmp_path)
