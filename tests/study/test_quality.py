@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 from functools import partial
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
-from flowsolve.errors import NetworkError, SamplesError
+from flowsolve.errors import NetworkError, SamplesError, StateError
 from flowsolve.integrate import vp_start
-from flowsolve.metrics.moments import frechet
+from flowsolve.metrics import Moments, frechet
+from flowsolve.plot import quality_vs_nfe
 from flowsolve.problems import Digits, Gaussian, Mixture, Mixture1D, NetworkProblem
 from flowsolve.schedule.spacings import log_snr
 from flowsolve.schedule.timesteps import tau_linear
@@ -91,6 +93,61 @@ def test_the_frechet_distance_is_of_the_features_given() -> None:
     assert plain[1].frechet != rows[1].frechet
     assert plain[1].energy == rows[1].energy
     assert plain[1].key != rows[1].key
+
+
+def test_against_moments_there_is_no_floor_and_no_data_are_asked_for() -> None:
+    known = Moments.of(PROBLEM.data())
+    bare = NetworkProblem(MIXTURE, (2,), 10.0, 0.05, digest="600")
+    options: Any = {"distances": ["frechet"], "reference": known, "dtype": torch.float64}
+    (row,) = collect(quality(cases(Heun()), bare, seeds=range(50), **options))
+    x = draw(
+        bare, Heun(), log_snr(20, 10, 0.05), Setup.of({"seeds": range(50), "dtype": "float64"})
+    ).x
+    expected = frechet(x, known)
+    assert row.frechet == pytest.approx(expected.value, rel=1e-9)
+    assert row.frechet_error == pytest.approx(expected.error, rel=1e-9)
+    assert (row.real, len(row.reference)) == (600, 12)
+    assert math.isnan(row.energy)
+    assert math.isnan(row.rmse)
+    assert error_panels([row]) == ["distance to data: mixture, 50 samples, 600 real ones"]
+    unknown = Moments(known.mean + 0.1, known.covariance)
+    (other,) = collect(
+        quality(cases(Heun()), bare, seeds=range(50), **{**options, "reference": unknown})
+    )
+    assert other.real == 0
+    assert other.key != row.key
+    assert error_panels([other]) == ["distance to data: mixture, 50 samples, moments of real ones"]
+
+
+def error_panels(rows: list[QualityRow]) -> list[str]:
+    """The titles of the panels."""
+    return [axes.get_title() for axes in quality_vs_nfe(rows).axes]
+
+
+def test_only_the_distances_that_are_asked_for_are_measured() -> None:
+    floor, heun = measured(Heun(), seeds=range(20), distances=["energy"])
+    assert heun.energy > 0 < floor.energy
+    assert math.isnan(heun.frechet)
+    assert math.isnan(floor.precision)
+    heun = measured(Heun(), seeds=range(20), distances=["error"])[1]
+    assert heun.rmse > 0
+    assert error_panels([heun]) == ["distance to the ODE's solution"]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ({"distances": ["fid"]}, r"distances are some of error, frechet, .*recall, not fid\."),
+        (
+            {"reference": 1},
+            r"energy, precision, recall need real data, and a reference has moments",
+        ),
+    ],
+)
+def test_what_cannot_be_asked_for(words: dict[str, Any], said: str) -> None:
+    words = {k: Moments.of(PROBLEM.data()) if v == 1 else v for k, v in words.items()}
+    with pytest.raises(StateError, match=said):
+        quality(cases(Heun()), PROBLEM, **words)
 
 
 def test_few_data_are_all_the_reference_and_the_floor_is_of_halves() -> None:
