@@ -109,14 +109,14 @@ def test_against_moments_there_is_no_floor_and_no_data_are_asked_for() -> None:
     assert (row.real, len(row.reference)) == (600, 12)
     assert math.isnan(row.energy)
     assert math.isnan(row.rmse)
-    assert error_panels([row]) == ["distance to data: mixture, 50 samples, 600 real ones"]
+    assert error_panels([row]) == ["distance to data: Mixture, 50 samples, 600 real ones"]
     unknown = Moments(known.mean + 0.1, known.covariance)
     (other,) = collect(
         quality(cases(Heun()), bare, seeds=range(50), **{**options, "reference": unknown})
     )
     assert other.real == 0
     assert other.key != row.key
-    assert error_panels([other]) == ["distance to data: mixture, 50 samples, moments of real ones"]
+    assert error_panels([other]) == ["distance to data: Mixture, 50 samples, moments of real ones"]
 
 
 def error_panels(rows: list[QualityRow]) -> list[str]:

@@ -24,6 +24,7 @@ from flowsolve.study.settings import Setup
 from flowsolve_solvers import Euler
 from tests.cli.helpers import done, flowsolve
 
+MIXTURE = Mixture()
 GRID = log_snr(3, 10.0, 0.05)
 LARGE = """
 import resource, sys
@@ -43,7 +44,7 @@ if __name__ == "__main__":
 """
 
 
-def blocks(folder: Path, problem: Any = Mixture(), n: int = 7, block: int = 3) -> Blocks:
+def blocks(folder: Path, problem: Any = MIXTURE, n: int = 7, block: int = 3) -> Blocks:
     run = Setup.of({"seeds": range(n), "block": block, "dtype": "float64"})
     return Blocks(problem, on_grid(Euler(), GRID, ve_start), run, folder / "blocks")
 
