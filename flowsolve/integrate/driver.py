@@ -12,7 +12,7 @@ from flowsolve.errors import BudgetError, GridError, StateError
 from flowsolve.integrate.cost import fit
 from flowsolve.integrate.counter import Counter, Tally
 from flowsolve.integrate.default import choose
-from flowsolve.integrate.endpoints import trajectory
+from flowsolve.integrate.endpoints import returned_by, trajectory
 from flowsolve.integrate.options import Options, with_defaults
 from flowsolve.integrate.recorder import Recorder, locate_non_finite
 from flowsolve.integrate.solution import Solution
@@ -185,7 +185,8 @@ def run(ode: ODE, x: Tensor, grid: Grid, solver: Solver, **options: Unpack[Optio
 
     chosen, tally, ode = with_defaults(options), Tally(), own(ode)
     recorder = Recorder(ode, tally, grid.steps, chosen)
-    first, stats, second = x, dict[str, int](), None
+    stats: dict[str, int] = {}
+    first, second = x, None
 
     def solution(at: Grid, path: tuple[Point, ...] = ()) -> Solution:
         forwards, each = tally.forwards / len(x), tally.rows / len(x)
@@ -199,10 +200,11 @@ def run(ode: ODE, x: Tensor, grid: Grid, solver: Solver, **options: Unpack[Optio
             try:
                 x = next(states)
             except StopIteration as end:
-                if isinstance(end.value, Mapping):
-                    stats.update(end.value)
+                returned = returned_by(end)
+                if isinstance(returned, Mapping):
+                    stats.update(returned)
                 else:
-                    second = end.value
+                    second = returned
                 break
             except BudgetError as error:
                 if error.x is not None and error.sigma is not None:

@@ -34,9 +34,9 @@ class Options(TypedDict, total=False):
 
 def with_defaults(options: Options) -> Options:
     """All options. Raises TypeError for any other name, ValueError for a value that cannot be."""
-    chosen = Options(keep=0, keep_on=None, grad=False, check=True, on_step=None)
     check_names(options, Options)
-    chosen |= options
+    chosen: Options = {"keep": 0, "keep_on": None, "grad": False, "check": True, "on_step": None}
+    chosen.update(options)
     keep, keep_on = chosen["keep"], chosen["keep_on"]
     if not isinstance(keep, int) or keep < 0:
         raise ValueError(

@@ -18,10 +18,17 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+def compiling() -> bool:
+    """Whether torch.compile or torch.export is tracing, where a tensor has no memory yet."""
+    import torch
+
+    return torch.compiler.is_compiling()
+
+
 def asked(function: Callable[..., Any], *args: Any) -> tuple[Any, int]:
     """(function(*args), how many references to it there are here)."""
     out = function(*args)
-    return out, sys.getrefcount(out)
+    return out, 0 if compiling() else sys.getrefcount(out)
 
 
 def kept(out: Tensor, references: int) -> bool:
@@ -31,6 +38,8 @@ def kept(out: Tensor, references: int) -> bool:
     counted, of the tensor, of its storage, and of the tensor that it is a view of, and compared with those of
     an answer that nobody else holds.
     """
+    if compiling():
+        return True
     try:
         owners = _owners(out, references)
     except (NotImplementedError, RuntimeError):  # under a transform of torch.func: no memory to see
@@ -72,14 +81,14 @@ def owned(function: Callable[..., Any], *args: Any) -> Any:
 
 def writes(x: Tensor) -> int | None:
     """How often PyTorch has written to x; None for tensors of inference mode, which do not count."""
-    return None if x.is_inference() else x._version
+    return None if compiling() or x.is_inference() else x._version
 
 
 def multiple(x: Tensor, c: float) -> Tensor:
     """c x, a new tensor that counts writes, in inference mode too."""
     import torch
 
-    if not torch.is_inference_mode_enabled():
+    if compiling() or not torch.is_inference_mode_enabled():
         return x * c
     with torch.inference_mode(False), torch.no_grad():
         return x * c

@@ -8,6 +8,7 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import Protocol
 
+from flowsolve._tracing import outside_the_trace
 from flowsolve.schedule.quadrature import on
 from flowsolve.schedule.variable import Variable
 
@@ -19,7 +20,7 @@ class Measure(Protocol):
         """du/d(log σ)."""
 
 
-@lru_cache(maxsize=65536)
+@outside_the_trace
 def adams_weights(
     chart: Measure, variable: Variable, nodes: tuple[float, ...], s: float, t: float
 ) -> tuple[float, ...]:
@@ -31,6 +32,13 @@ def adams_weights(
     with |log(s/t)| up to about 10. Nodes d apart in log σ cost 1e-15/d of a weight: 1e-10 where one
     step is 1e-4 of another of length 0.1.              Hochbruck and Ostermann 2010, Section 2.
     """
+    return _adams_weights(chart, variable, nodes, s, t)
+
+
+@lru_cache(maxsize=4096)
+def _adams_weights(
+    chart: Measure, variable: Variable, nodes: tuple[float, ...], s: float, t: float
+) -> tuple[float, ...]:
     quadrature = [(sigma, w * chart.du_dlog(sigma)) for sigma, w in _quadrature(s, t)]
     at = [variable.tau(n) for n in nodes]
     where = [(variable.tau(sigma), w) for sigma, w in quadrature]

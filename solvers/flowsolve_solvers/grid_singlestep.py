@@ -52,7 +52,8 @@ class GridSinglestep(Solver):
         return min(self.points, 2)
 
     def steps(self, ode: ODE, x: Tensor, grid: Grid) -> Iterator[Tensor]:
-        base, b, values = x, grid[0], list["Tensor"]()
+        values: list[Tensor] = []
+        base, b = x, grid[0]
         places = self._group(grid.steps)
         for k, after, (s, t) in zip(places, [*places[1:], 1], pairwise(grid), strict=True):
             if k == 1:
