@@ -1,4 +1,4 @@
-"""What a trace of a solve by torch.compile takes as it stands: functions of Python values, computed outside."""
+"""How torch.compile traces a run: weights and coefficients are constants, computed once outside of the trace."""
 
 from __future__ import annotations
 
@@ -6,13 +6,26 @@ from collections.abc import Callable
 from typing import TypeVar
 
 F = TypeVar("F", bound=Callable[..., object])
+T = TypeVar("T")
 
 
-def outside_the_trace(function: F) -> F:
-    """The same function. torch.compile calls it once with the values it has, and keeps the answer as a constant.
+def outside_the_trace(method: F) -> F:
+    """The same method of Python numbers, which torch.compile calls and does not trace: its answer is a constant.
 
-    For functions of Python values alone, no tensors among them. It is torch.compiler.assume_constant_result,
-    without the second that importing that takes.
+    The object that has it must be `pinned`. torch.compiler.assume_constant_result, without importing torch.
     """
-    function._dynamo_marked_constant = True  # type: ignore[attr-defined]
-    return function
+    method._dynamo_marked_constant = True  # type: ignore[attr-defined]
+    return method
+
+
+def pinned(thing: T) -> T:
+    """The same thing. What torch.compile traces from here on holds for this very object, and no other."""
+    id(thing)
+    return thing
+
+
+def compiling() -> bool:
+    """Whether torch.compile or torch.export is tracing, where a tensor has no memory yet."""
+    import torch
+
+    return torch.compiler.is_compiling()

@@ -8,6 +8,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Unpack, cast
 
+from flowsolve._tracing import compiling, pinned
 from flowsolve.errors import BudgetError, GridError, StateError
 from flowsolve.integrate.cost import fit
 from flowsolve.integrate.counter import Counter, Tally
@@ -139,7 +140,8 @@ def prepare(ode: ODE, x: Tensor, grid: AnyGrid, solver: Solver, nfe: int | None)
         raise GridError(f"there is no step to take: this grid has one level, σ = {grid[0]!r}.")
     if grid.rising and solver.stochastic:
         raise GridError(f"{solver!r} draws noise, so it only goes down the grid, not up.")
-    warn_of_training(ode)
+    if not compiling():
+        warn_of_training(ode)
     return grid
 
 
@@ -183,8 +185,9 @@ def run(ode: ODE, x: Tensor, grid: Grid, solver: Solver, **options: Unpack[Optio
     """The solver over a grid that `prepare` has checked, whatever its ends."""
     import torch
 
-    chosen, tally, ode = with_defaults(options), Tally(), own(ode)
-    recorder = Recorder(ode, tally, grid.steps, chosen)
+    chosen, tally = with_defaults(options), Tally()
+    ode, solver = pinned(ode), pinned(solver)
+    recorder = Recorder(own(ode), tally, grid.steps, chosen)
     stats: dict[str, int] = {}
     first, second = x, None
 

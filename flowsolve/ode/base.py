@@ -5,14 +5,14 @@ Shapes: x is x̄ = x_t/α, (B, *event), in any floating dtype on any device; σ 
 
 from __future__ import annotations
 
-import copy
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from flowsolve._arguments import real, shown
+from flowsolve._tracing import outside_the_trace
 from flowsolve.errors import StateError
 
 if TYPE_CHECKING:
@@ -103,13 +103,32 @@ class ODE(ABC):
 
         A copy whose attributes are hooked, where they are ODEs or lists, tuples or dictionaries of ODEs.
         """
-        mine = vars(self)
+        mine = {name: vars(self)[name] for name in self._attributes()}
         hooked = {name: _hooked(value, hook) for name, value in mine.items()}
-        if all(hooked[name] is value for name, value in mine.items()):
+        if all([hooked[name] is value for name, value in mine.items()]):
             return self
-        other = copy.copy(self)
-        vars(other).update(hooked)
+        return self._with(**hooked)
+
+    def _with(self, **changed: Any) -> Self:
+        """A copy with other attributes, by operations that torch.compile can trace."""
+        other = object.__new__(type(self))
+        for name in self._attributes():
+            vars(other)[name] = changed.get(name, vars(self)[name])
         return other
+
+    @outside_the_trace
+    def _attributes(self) -> tuple[str, ...]:
+        return tuple(vars(self))
+
+    @outside_the_trace
+    def is_ours(self) -> bool:
+        """Whether it and all that it is made of are flowsolve's."""
+        return all(type(part).__module__.startswith("flowsolve.") for part in parts(self))
+
+    @outside_the_trace
+    def may_keep(self) -> bool:
+        """Whether it is made of an ODE that may keep an answer and give it again: see `asked`."""
+        return any(type(part).asked is not ODE.asked for part in parts(self))
 
 
 class Wrapped(ODE):

@@ -5,12 +5,12 @@ Shapes: x is x̄ = x_t/α, (B, *event), in any floating dtype on any device; σ 
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
+from flowsolve._tracing import pinned
 from flowsolve.errors import NetworkError
 from flowsolve.ode.base import ODE
 from flowsolve.ode.condition import ask, check_kind
@@ -80,9 +80,7 @@ class DiffusionODE(ODE):
     def given(self, condition: Condition) -> Self:
         """The same network under another condition."""
         check_kind(condition)
-        other = copy.copy(self)
-        other.condition = condition
-        return other
+        return self._with(condition=condition)
 
     def alpha(self, sigma: float) -> float:
         return self.precondition.alpha(sigma)
@@ -94,18 +92,16 @@ class DiffusionODE(ODE):
             hook(len(x))
             return network(x, *rest, **condition)
 
-        other = copy.copy(self)
-        other.network = hooked
-        return other
+        return self._with(network=hooked)
 
     def x0(self, x: Tensor, sigma: float) -> Tensor:
         """c_skip x̄ + c_out F."""
-        c = self.precondition(sigma)
+        c = pinned(self.precondition).at(sigma)
         return self._combine(x, c, c.c_skip, c.c_out)
 
     def eps(self, x: Tensor, sigma: float) -> Tensor:
         """(1 - c_skip)/σ x̄ - c_out/σ F."""
-        c = self.precondition(sigma)
+        c = pinned(self.precondition).at(sigma)
         return self._combine(x, c, c.e_skip, c.e_out)
 
     def _combine(self, x: Tensor, c: Coefs, a: float, b: float) -> Tensor:

@@ -9,7 +9,6 @@ from types import FunctionType, MethodType
 from typing import TYPE_CHECKING, Any, TypeGuard
 from weakref import WeakSet
 
-from flowsolve._tracing import outside_the_trace
 from flowsolve.ode.base import ODE, leaves
 
 if TYPE_CHECKING:
@@ -82,7 +81,6 @@ def _differs(layer: nn.Module) -> bool:
     return any(isinstance(p := getattr(layer, rate, None), float) and p > 0 for rate in rates)
 
 
-@outside_the_trace
 def warn_of_training(ode: ODE) -> None:
     """Warn, once for each module, of networks in train mode with dropout or batch norm. Asks no network."""
     for leaf in leaves(ode):

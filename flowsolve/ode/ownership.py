@@ -11,18 +11,12 @@ from collections.abc import Callable
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from flowsolve._tracing import compiling
 from flowsolve.errors import NetworkError
-from flowsolve.ode.base import ODE, Wrapped, parts
+from flowsolve.ode.base import ODE, Wrapped
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-
-def compiling() -> bool:
-    """Whether torch.compile or torch.export is tracing, where a tensor has no memory yet."""
-    import torch
-
-    return torch.compiler.is_compiling()
 
 
 def asked(function: Callable[..., Any], *args: Any) -> tuple[Any, int]:
@@ -95,9 +89,8 @@ def multiple(x: Tensor, c: float) -> Tensor:
 
 
 def own(ode: ODE) -> ODE:
-    """The ODE itself if it and all that it is made of are flowsolve's, whose answers are new; else `Owned`."""
-    ours = all(type(part).__module__.startswith("flowsolve.") for part in parts(ode))
-    return ode if ours else Owned(ode)
+    """The ODE itself if it is flowsolve's, whose answers are new, else `Owned`."""
+    return ode if ode.is_ours() else Owned(ode)
 
 
 class Owned(Wrapped):

@@ -20,7 +20,7 @@ class Measure(Protocol):
         """du/d(log σ)."""
 
 
-@outside_the_trace
+@lru_cache(maxsize=4096)
 def adams_weights(
     chart: Measure, variable: Variable, nodes: tuple[float, ...], s: float, t: float
 ) -> tuple[float, ...]:
@@ -32,13 +32,6 @@ def adams_weights(
     with |log(s/t)| up to about 10. Nodes d apart in log σ cost 1e-15/d of a weight: 1e-10 where one
     step is 1e-4 of another of length 0.1.              Hochbruck and Ostermann 2010, Section 2.
     """
-    return _adams_weights(chart, variable, nodes, s, t)
-
-
-@lru_cache(maxsize=4096)
-def _adams_weights(
-    chart: Measure, variable: Variable, nodes: tuple[float, ...], s: float, t: float
-) -> tuple[float, ...]:
     quadrature = [(sigma, w * chart.du_dlog(sigma)) for sigma, w in _quadrature(s, t)]
     at = [variable.tau(n) for n in nodes]
     where = [(variable.tau(sigma), w) for sigma, w in quadrature]
@@ -96,6 +89,7 @@ def span(measure: Measure, s: float, t: float) -> tuple[float, float]:
     return math.log(u_s / u_t), -u_t
 
 
+@outside_the_trace
 def phi(k: int, z: float) -> float:
     """φ_k(z) = Σ z^j/(j+k)!, that is φ₀ = e^z and φ_{k+1} = (φ_k - 1/k!)/z, to round-off at any z.
 

@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from flowsolve.schedule import LOG_SIGMA
-from flowsolve.solver import DATA, NOISE, Chart, Solver, adams_weights, check_option
+from flowsolve.solver import DATA, NOISE, Chart, Solver, adams_weights, check_option, outside_the_trace
 from flowsolve_solvers._multistep import check_points
 
 if TYPE_CHECKING:
@@ -74,6 +74,11 @@ class GridSinglestep(Solver):
             places[-1] = 1
         return places
 
+    @outside_the_trace
+    def weights(self, b: float, s: float, t: float) -> tuple[float, ...]:
+        """The exact ones of two values, at b and at s, in the step from b to t."""
+        return adams_weights(self.chart, LOG_SIGMA, (b, s), b, t)
+
     def _weights(
         self, levels: tuple[float, float, float], values: list[Tensor], *, exact: bool
     ) -> tuple[tuple[float, ...], list[Tensor]]:
@@ -82,7 +87,7 @@ class GridSinglestep(Solver):
         if len(values) == 1:
             return (whole,), values
         if exact:
-            weights = adams_weights(self.chart, LOG_SIGMA, (b, s), b, t)
+            weights = self.weights(b, s, t)
         else:
             part = whole / 2 * math.log(b / t) / math.log(b / s)
             weights = (whole - part, part)
