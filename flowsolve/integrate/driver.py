@@ -218,6 +218,6 @@ def run(ode: ODE, x: Tensor, grid: Grid, solver: Solver, **options: Unpack[Optio
         path = recorder.path()
         if recorder.observations:
             stats["observations"] = recorder.observations
-        if chosen["check"] and not bool(x.isfinite().all()):
+        if chosen["check"] and not compiling() and not bool(x.isfinite().all()):
             locate_non_finite(ode, first, grid, solver)
     return solution(grid, path)
