@@ -20,7 +20,6 @@ from flowsolve.integrate.solution import Solution
 from flowsolve.integrate.starting import start_scale, ve_start, warn_of_scaled_noise
 from flowsolve.ode.base import ODE
 from flowsolve.ode.modules import warn_of_training
-from flowsolve.ode.ownership import own
 from flowsolve.schedule.grid import Grid, GridFamily, as_grid, check_family
 from flowsolve.solver.base import Solver, check_solver
 from flowsolve.solver.dense_output import Point
@@ -187,7 +186,7 @@ def run(ode: ODE, x: Tensor, grid: Grid, solver: Solver, **options: Unpack[Optio
 
     chosen, tally = with_defaults(options), Tally()
     ode, solver = pinned(ode), pinned(solver)
-    recorder = Recorder(own(ode), tally, grid.steps, chosen)
+    recorder = Recorder(ode, tally, grid.steps, chosen)
     stats: dict[str, int] = {}
     first, second = x, None
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NoReturn
 from flowsolve.errors import NonFiniteError
 from flowsolve.integrate.counter import Counter, Tally
 from flowsolve.integrate.endpoints import trajectory
+from flowsolve.ode.ownership import own
 from flowsolve.solver.dense_output import Point
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ class Recorder:
             self._store(x, sigma, nfe, None, x)
             return
         try:
-            x0 = self.ode.x0(x, sigma)
+            x0 = own(self.ode).x0(x, sigma)
         except Exception as error:  # whatever a network raises: the method has not asked here
             warnings.warn(
                 f"the node at σ = {sigma:.6g} is kept without ε and x₀, which the method did not need there: "

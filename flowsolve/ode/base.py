@@ -71,7 +71,7 @@ class ODE(ABC):
     @property
     def asked(self) -> bool:
         """Whether the last evaluation asked a network, or an ε in closed form, and so counts as one."""
-        inner = _inner(self)
+        inner = self._components()
         return not inner or any(one.asked for one in inner)
 
     @abstractmethod
@@ -116,6 +116,12 @@ class ODE(ABC):
             vars(other)[name] = changed.get(name, vars(self)[name])
         return other
 
+    def _components(self) -> list[ODE]:
+        """The ODEs among its attributes, and in lists and tuples of them."""
+        values = [v for k, v in vars(self).items() if k not in self._twice]
+        each = (v if type(v) in (list, tuple) else [v] for v in values)
+        return [one for some in each for one in some if isinstance(one, ODE)]
+
     @outside_the_trace
     def _attributes(self) -> tuple[str, ...]:
         return tuple(vars(self))
@@ -155,19 +161,13 @@ class Wrapped(ODE):
 def parts(ode: ODE) -> Iterator[ODE]:
     """The ODE, and all that it is made of."""
     yield ode
-    for part in _inner(ode):
+    for part in ode._components():
         yield from parts(part)
 
 
 def leaves(ode: ODE) -> Iterator[ODE]:
     """The parts that are made of no other."""
-    return (part for part in parts(ode) if not _inner(part))
-
-
-def _inner(ode: ODE) -> list[ODE]:
-    values = [v for k, v in vars(ode).items() if k not in ode._twice]
-    each = (v if type(v) in (list, tuple) else [v] for v in values)
-    return [one for some in each for one in some if isinstance(one, ODE)]
+    return (part for part in parts(ode) if not part._components())
 
 
 def _hooked(value: Any, hook: Callable[[int], None]) -> Any:

@@ -82,6 +82,10 @@ class DiffusionODE(ODE):
         check_kind(condition)
         return self._with(condition=condition)
 
+    def _components(self) -> list[ODE]:
+        """None: it is made of a network."""
+        return []
+
     def alpha(self, sigma: float) -> float:
         return self.precondition.alpha(sigma)
 
@@ -119,7 +123,8 @@ class DiffusionODE(ODE):
         wrote = writes(inner) != before
         if wrote and inner is x:
             raise changed("the network")
-        self._writes[0] = wrote or bool(self._writes[0])
+        if before is not None:
+            self._writes[0] = wrote or bool(self._writes[0])
         _check(out, inner, dtype is not None or self.autocast is not None)
         f: Tensor = out if out.dtype == x.dtype else out.to(x.dtype)
         if a == c.c_in and not (wrote and inner is x_in):  # a flow network: a x̄ is the scaled input
