@@ -1,4 +1,4 @@
-"""How torch.compile traces a run: weights and coefficients are constants, computed once outside of the trace."""
+"""How torch.compile traces a run: weights and coefficients are constants, computed once outside it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ T = TypeVar("T")
 
 
 def outside_the_trace(method: F) -> F:
-    """The same method of Python numbers, which torch.compile calls and does not trace: its answer is a constant.
+    """The same method of Python numbers. torch.compile calls it and takes its answer as a constant.
 
     The object that has it must be `pinned`. torch.compiler.assume_constant_result, without importing torch.
     """

@@ -57,10 +57,12 @@ def graphed(
         )
     static, graph = x.detach().clone(), torch.cuda.CUDAGraph()
     with torch.cuda.device(x.device), torch.no_grad():
-        aside = torch.cuda.Stream()
+        aside = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         aside.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(aside):
-            for _ in range(2):  # libraries load and methods compute their weights before the recording
+            for _ in range(
+                2
+            ):  # libraries load and methods compute their weights before the recording
                 run(ode, static, grid, solver, check=False)
         torch.cuda.current_stream().wait_stream(aside)
         with torch.cuda.graph(graph):

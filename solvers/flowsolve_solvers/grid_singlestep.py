@@ -9,7 +9,15 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from flowsolve.schedule import LOG_SIGMA
-from flowsolve.solver import DATA, NOISE, Chart, Solver, adams_weights, check_option, outside_the_trace
+from flowsolve.solver import (
+    DATA,
+    NOISE,
+    Chart,
+    Solver,
+    adams_weights,
+    check_option,
+    outside_the_trace,
+)
 from flowsolve_solvers._multistep import check_points
 
 if TYPE_CHECKING:

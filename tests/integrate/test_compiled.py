@@ -156,7 +156,9 @@ FORMS |= {
 def test_every_form_of_network(make: Callable[[], ODE]) -> None:
     # this method asks for x₀ above σ = 1 and for ε below
     ode = make()
-    compiled(lambda x: sample(ode, x, karras(4, 20.0, 0.1).to_zero(), Euler(VELOCITY)), noise("cpu"))
+    compiled(
+        lambda x: sample(ode, x, karras(4, 20.0, 0.1).to_zero(), Euler(VELOCITY)), noise("cpu")
+    )
 
 
 @pytest.mark.parametrize(

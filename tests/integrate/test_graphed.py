@@ -54,7 +54,9 @@ def start(device: str, seed: int = 0) -> Tensor:
 
 def test_what_no_graph_can_be_made_of() -> None:
     ode, x = DiffusionODE(answer, EPS), start("cpu")
-    text = "a CUDA graph is recorded on a CUDA device, but the state is on cpu. Elsewhere call sample"
+    text = (
+        "a CUDA graph is recorded on a CUDA device, but the state is on cpu. Elsewhere call sample"
+    )
     says(StateError, text, lambda: graphed(ode, x, GRID, Euler()))
     text = "DPMSolverAdaptive() looks at values to choose its steps, which a graph cannot."
     says(StateError, text, lambda: graphed(ode, x, GRID, DPMSolverAdaptive()))
@@ -186,6 +188,8 @@ def test_at_most_three_launches_an_evaluation_compiled(
         run(x)
     kernels, _ = launches(lambda: run(x))
     plain, _ = launches(lambda: solve(ode, x, grid, solver, check=False))
-    print(f"{solver!r}: {kernels.total() / 10:g} kernels an evaluation, {plain.total() / 10:g} eager")
+    print(
+        f"{solver!r}: {kernels.total() / 10:g} kernels an evaluation, {plain.total() / 10:g} eager"
+    )
     assert 10 <= kernels.total() <= 3 * 10 + 4, dict(kernels)  # the network's among them
     assert kernels.total() < plain.total()
