@@ -8,7 +8,6 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Unpack, cast
 
-from flowsolve._tracing import compiling, pinned
 from flowsolve.errors import BudgetError, GridError, StateError
 from flowsolve.integrate.cost import fit
 from flowsolve.integrate.counter import Counter, Tally
@@ -21,6 +20,7 @@ from flowsolve.integrate.starting import start_scale, ve_start, warn_of_scaled_n
 from flowsolve.ode.base import ODE
 from flowsolve.ode.modules import warn_of_training
 from flowsolve.schedule.grid import Grid, GridFamily, as_grid, check_family
+from flowsolve.schedule.tracing import compiling, pinned
 from flowsolve.solver.base import Solver, check_solver
 from flowsolve.solver.dense_output import Point
 from flowsolve.solver.rule import Rule

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from flowsolve._arguments import real, shown
-from flowsolve._tracing import compiling
 from flowsolve.errors import StateError
 from flowsolve.ode.noise import far_wider
+from flowsolve.schedule.tracing import compiling
 
 if TYPE_CHECKING:
     from torch import Tensor

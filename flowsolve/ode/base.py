@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from flowsolve._arguments import real, shown
-from flowsolve._tracing import outside_the_trace
 from flowsolve.errors import StateError
+from flowsolve.schedule.tracing import outside_the_trace
 
 if TYPE_CHECKING:
     from torch import Tensor

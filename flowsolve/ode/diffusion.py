@@ -10,12 +10,12 @@ from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
-from flowsolve._tracing import pinned
 from flowsolve.errors import NetworkError
 from flowsolve.ode.base import ODE
 from flowsolve.ode.condition import ask, check_kind
 from flowsolve.ode.ownership import asked, changed, kept, multiple, writes
 from flowsolve.ode.precondition import Precondition
+from flowsolve.schedule.tracing import pinned
 
 if TYPE_CHECKING:
     import torch

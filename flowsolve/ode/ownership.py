@@ -11,9 +11,9 @@ from collections.abc import Callable
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from flowsolve._tracing import compiling
 from flowsolve.errors import NetworkError
 from flowsolve.ode.base import ODE, Wrapped
+from flowsolve.schedule.tracing import compiling
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -23,9 +23,9 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from flowsolve._arguments import instance, real
-from flowsolve._tracing import outside_the_trace
 from flowsolve.errors import ScheduleError
 from flowsolve.schedule.clock import Clock, EDMClock, FlowClock
+from flowsolve.schedule.tracing import outside_the_trace
 
 
 class Coefs(NamedTuple):

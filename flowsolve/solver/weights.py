@@ -8,8 +8,8 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import Protocol
 
-from flowsolve._tracing import outside_the_trace
 from flowsolve.schedule.quadrature import on
+from flowsolve.schedule.tracing import outside_the_trace
 from flowsolve.schedule.variable import Variable
 
 
