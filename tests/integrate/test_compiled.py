@@ -114,8 +114,8 @@ def test_methods_with_noise_that_was_drawn_before(solver: Solver) -> None:
 
 
 def test_up_the_grid() -> None:
-    ode = DiffusionODE(answer, EPS)
-    compiled(lambda x: solve(ode, x, GRID.reversed(), DPMSolverPP2M()), start())
+    ode, grid, solver = DiffusionODE(answer, EPS), GRID.reversed(), DPMSolverPP2M()
+    compiled(lambda x: solve(ode, x, grid, solver), start())
 
 
 FORMS: dict[str, Callable[[], ODE]] = {
@@ -155,10 +155,8 @@ FORMS |= {
 @pytest.mark.parametrize("make", FORMS.values(), ids=FORMS.keys())
 def test_every_form_of_network(make: Callable[[], ODE]) -> None:
     # this method asks for x₀ above σ = 1 and for ε below
-    ode = make()
-    compiled(
-        lambda x: sample(ode, x, karras(4, 20.0, 0.1).to_zero(), Euler(VELOCITY)), noise("cpu")
-    )
+    ode, grid, solver = make(), karras(4, 20.0, 0.1).to_zero(), Euler(VELOCITY)
+    compiled(lambda x: sample(ode, x, grid, solver), noise("cpu"))
 
 
 @pytest.mark.parametrize(
@@ -191,20 +189,20 @@ def test_another_solver_another_trace() -> None:
 
 
 def test_a_path_is_kept() -> None:
-    ode = DiffusionODE(answer, EPS)
+    ode, solver = DiffusionODE(answer, EPS), Heun()
 
     def run(x: Tensor) -> list[Tensor]:
-        return [p.x for p in solve(ode, x, GRID, Heun(), keep=2).path]
+        return [p.x for p in solve(ode, x, GRID, solver, keep=2).path]
 
     got = torch.compile(run, backend="eager", fullgraph=True, dynamic=False)(start())
     torch.testing.assert_close(got, run(start()), rtol=0, atol=1e-5)
 
 
 def test_gradients() -> None:
-    ode = DiffusionODE(answer, EPS)
+    ode, solver = DiffusionODE(answer, EPS), DPMSolverPP2M()
 
     def end(x: Tensor) -> Tensor:
-        return solve(ode, x, GRID, DPMSolverPP2M(), grad=True).x.square().sum()
+        return solve(ode, x, GRID, solver, grad=True).x.square().sum()
 
     x, y = start().requires_grad_(), start().requires_grad_()
     end(x).backward()
@@ -225,11 +223,11 @@ def test_make_fx(solver: Solver) -> None:
 @pytest.mark.parametrize("solver", SOME, ids=repr)
 @pytest.mark.parametrize("strict", [False, True])
 def test_export(solver: Solver, strict: bool) -> None:
-    ode = DiffusionODE(answer, EPS)
+    ode, grid = DiffusionODE(answer, EPS), GRID.to_zero()
 
     class Sampler(torch.nn.Module):
         def forward(self, x: Tensor) -> Tensor:
-            return sample(ode, x, GRID.to_zero(), solver).x
+            return sample(ode, x, grid, solver).x
 
     with torch.no_grad():
         program = torch.export.export(Sampler(), (start(),), strict=strict)
