@@ -22,7 +22,7 @@ from xml.etree import ElementTree
 
 ROOT = Path(__file__).parents[1]
 SHOWN = ("Euler()", "Heun()", "DPMSolverPP2M()", "DPMSolverPPM(3)")
-TEST_SECONDS, COST_SECONDS = 240, 80  # both, with what it takes to stop them, in 6 minutes
+TEST_SECONDS, COST_SECONDS, SIZES_SECONDS = 240, 80, 120
 
 
 def marked() -> list[str]:
@@ -84,7 +84,7 @@ def outcomes(report: Path) -> dict[str, int]:
 
 
 def costs(file: Path) -> list[tuple[str, str]]:
-    """What the shown methods cost beside the network."""
+    """What the shown methods cost beside the network, by step_cost.py."""
     if not file.exists():
         return []
     with file.open(newline="", encoding="utf-8") as lines:
@@ -128,6 +128,10 @@ def main() -> int:
         measured, timed = start(
             [*script, "--repeat", str(args.repeat), "--csv", str(cost)], env, COST_SECONDS
         )
+        script = [str(ROOT / "benchmarks" / "step_sizes.py"), "--device", args.device]
+        if not cuda:  # a rehearsal compiles nothing
+            script += ["--backend", "eager", "--nfe", "3", "--shapes", "1,1,8,8"]
+        compared, sized = start([*script, "--repeat", str(args.repeat)], env, SIZES_SECONDS)
         found, table = outcomes(report), costs(cost)
 
     card = torch.cuda.get_device_name() if cuda else f"{platform.machine()} CPU (a rehearsal)"
@@ -141,12 +145,13 @@ def main() -> int:
         ("tests", f"{counted}, {tested:.0f} s"),
         *table,
         ("step_cost.py", f"exit {measured}, {timed:.0f} s"),
+        ("step_sizes.py", f"exit {compared}, {sized:.0f} s"),
     ]
     print()
     for left, right in rows:
         print(f"{left:<16} {right}")
     enough = found.get("passed", 0) > 0 if cuda else found.get("skipped", 0) > 0
-    return 0 if tests == 0 and measured == 0 and enough and table else 1
+    return 0 if tests == measured == compared == 0 and enough and table else 1
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ options      Options: what every run takes by name
 endpoints    the states of a run; the steps from σ = ∞ and to σ = 0, by one rule for every method
 counter      Counter and Tally: evaluations, rows, forward passes and noises of a run
 cost         evaluations known beforehand; the largest grid within a budget
+cuda_graph   graphed: a run as one CUDA graph
 recorder     nodes kept on the way; the evaluation at which a NaN began
 solution     Solution: the answer, what it cost, x̄ at any σ on the way
 inversion    encode and decode: data to noise and back
@@ -24,6 +25,7 @@ from flowsolve.integrate.cost import per_step as per_step
 from flowsolve.integrate.cost import tally as tally
 from flowsolve.integrate.counter import Counter as Counter
 from flowsolve.integrate.counter import Tally as Tally
+from flowsolve.integrate.cuda_graph import graphed as graphed
 from flowsolve.integrate.driver import sample as sample
 from flowsolve.integrate.driver import solve as solve
 from flowsolve.integrate.endpoints import trajectory as trajectory

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from flowsolve.ode.base import ODE, Wrapped, parts
+from flowsolve.ode.base import ODE, Wrapped
+from flowsolve.ode.ownership import Owned
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -47,9 +48,10 @@ class Counter(Wrapped):
     """
 
     def __init__(self, ode: ODE, tally: Tally, observer: Observer | None = None) -> None:
-        super().__init__(ode.with_forward_hook(tally.add_forward))
+        hooked = ode.with_forward_hook(tally.add_forward)
+        super().__init__(hooked if ode.is_ours() else Owned(hooked))
         self.tally, self.observer = tally, observer
-        self._may_keep = any(type(part).asked is not ODE.asked for part in parts(self.ode))
+        self._may_keep = ode.may_keep()
 
     def eps(self, x: Tensor, sigma: float) -> Tensor:
         out = self.ode.eps(x, sigma)

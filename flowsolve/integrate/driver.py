@@ -12,15 +12,15 @@ from flowsolve.errors import BudgetError, GridError, StateError
 from flowsolve.integrate.cost import fit
 from flowsolve.integrate.counter import Counter, Tally
 from flowsolve.integrate.default import choose
-from flowsolve.integrate.endpoints import trajectory
+from flowsolve.integrate.endpoints import returned_by, trajectory
 from flowsolve.integrate.options import Options, with_defaults
 from flowsolve.integrate.recorder import Recorder, locate_non_finite
 from flowsolve.integrate.solution import Solution
 from flowsolve.integrate.starting import start_scale, ve_start, warn_of_scaled_noise
 from flowsolve.ode.base import ODE
 from flowsolve.ode.modules import warn_of_training
-from flowsolve.ode.ownership import own
 from flowsolve.schedule.grid import Grid, GridFamily, as_grid, check_family
+from flowsolve.schedule.tracing import compiling, pinned
 from flowsolve.solver.base import Solver, check_solver
 from flowsolve.solver.dense_output import Point
 from flowsolve.solver.rule import Rule
@@ -139,7 +139,8 @@ def prepare(ode: ODE, x: Tensor, grid: AnyGrid, solver: Solver, nfe: int | None)
         raise GridError(f"there is no step to take: this grid has one level, σ = {grid[0]!r}.")
     if grid.rising and solver.stochastic:
         raise GridError(f"{solver!r} draws noise, so it only goes down the grid, not up.")
-    warn_of_training(ode)
+    if not compiling():
+        warn_of_training(ode)
     return grid
 
 
@@ -183,9 +184,11 @@ def run(ode: ODE, x: Tensor, grid: Grid, solver: Solver, **options: Unpack[Optio
     """The solver over a grid that `prepare` has checked, whatever its ends."""
     import torch
 
-    chosen, tally, ode = with_defaults(options), Tally(), own(ode)
+    chosen, tally = with_defaults(options), Tally()
+    ode, solver = pinned(ode), pinned(solver)
     recorder = Recorder(ode, tally, grid.steps, chosen)
-    first, stats, second = x, dict[str, int](), None
+    stats: dict[str, int] = {}
+    first, second = x, None
 
     def solution(at: Grid, path: tuple[Point, ...] = ()) -> Solution:
         forwards, each = tally.forwards / len(x), tally.rows / len(x)
@@ -199,10 +202,11 @@ def run(ode: ODE, x: Tensor, grid: Grid, solver: Solver, **options: Unpack[Optio
             try:
                 x = next(states)
             except StopIteration as end:
-                if isinstance(end.value, Mapping):
-                    stats.update(end.value)
+                returned = returned_by(end)
+                if isinstance(returned, Mapping):
+                    stats.update(returned)
                 else:
-                    second = end.value
+                    second = returned
                 break
             except BudgetError as error:
                 if error.x is not None and error.sigma is not None:
@@ -213,6 +217,6 @@ def run(ode: ODE, x: Tensor, grid: Grid, solver: Solver, **options: Unpack[Optio
         path = recorder.path()
         if recorder.observations:
             stats["observations"] = recorder.observations
-        if chosen["check"] and not bool(x.isfinite().all()):
+        if chosen["check"] and not compiling() and not bool(x.isfinite().all()):
             locate_non_finite(ode, first, grid, solver)
     return solution(grid, path)

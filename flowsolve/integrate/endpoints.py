@@ -23,6 +23,11 @@ def ddim_ends(solver: Solver, first: float, last: float) -> tuple[bool, bool]:
     return not leaves.get(first, True), not reaches.get(last, True)
 
 
+def returned_by(stop: StopIteration) -> object:
+    """What a generator returned: `stop.value`, which torch.compile does not know."""
+    return stop.args[0] if stop.args else None
+
+
 def trajectory(ode: ODE, x: Tensor, grid: Grid, solver: Solver) -> Generator[Tensor, None, Any]:
     """Yield x̄ at grid[1], grid[2], ...; return what the solver's generator returned.
 
@@ -69,7 +74,7 @@ def trajectory(ode: ODE, x: Tensor, grid: Grid, solver: Solver) -> Generator[Ten
         try:
             next(steps)
         except StopIteration as stop:
-            returned = stop.value
+            returned = returned_by(stop)
         else:
             raise StateError(f"{solver!r} yielded more states than the grid has steps.")
     if tail:

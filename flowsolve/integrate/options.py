@@ -20,7 +20,8 @@ class Options(TypedDict, total=False):
     keep     k keeps every k-th node in `Solution.path`, first and last included; 0 (the default) keeps none
     keep_on  where kept tensors go, for example "cpu"; None (the default) leaves them where they are
     grad     record gradients through the whole run; False by default
-    check    look once at the result for NaN and ∞, the only read-back from the device; True by default
+    check    look once at the result for NaN and ∞, the only read-back from the device; True by default. Inside
+             torch.compile there are no values to look at
     on_step  on_step(k, sigma, x) is called with a copy of x̄ at grid[k], as soon as it is known and before
              anything is evaluated there: the start first, the answer last. What it raises ends the run
     """
@@ -34,9 +35,9 @@ class Options(TypedDict, total=False):
 
 def with_defaults(options: Options) -> Options:
     """All options. Raises TypeError for any other name, ValueError for a value that cannot be."""
-    chosen = Options(keep=0, keep_on=None, grad=False, check=True, on_step=None)
     check_names(options, Options)
-    chosen |= options
+    chosen: Options = {"keep": 0, "keep_on": None, "grad": False, "check": True, "on_step": None}
+    chosen.update(options)
     keep, keep_on = chosen["keep"], chosen["keep_on"]
     if not isinstance(keep, int) or keep < 0:
         raise ValueError(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NoReturn
 from flowsolve.errors import NonFiniteError
 from flowsolve.integrate.counter import Counter, Tally
 from flowsolve.integrate.endpoints import trajectory
+from flowsolve.ode.ownership import own
 from flowsolve.solver.dense_output import Point
 
 if TYPE_CHECKING:
@@ -54,15 +55,7 @@ class Recorder:
         """An evaluation, which is stored if it is at the node that waits for one."""
         if self.waiting is None or self.waiting[0] is not x or self.waiting[1] != sigma:
             return
-        if math.isinf(sigma):
-            eps = x
-        elif x0 is None:
-            assert eps is not None
-            x0 = x.add(eps, alpha=-sigma)
-        elif eps is None:
-            eps = (x - x0) / sigma
-        assert x0 is not None
-        self._store(*self.waiting, eps, x0)
+        self._store(*self.waiting, eps if x0 is None else x0, has_x0=x0 is not None)
 
     def path(self) -> tuple[Point, ...]:
         """Every kept Point, the last one included."""
@@ -75,10 +68,10 @@ class Recorder:
             return
         x, sigma, nfe = self.waiting
         if sigma == 0:
-            self._store(x, sigma, nfe, None, x)
+            self._store(x, sigma, nfe)
             return
         try:
-            x0 = self.ode.x0(x, sigma)
+            x0 = own(self.ode).x0(x, sigma)
         except Exception as error:  # whatever a network raises: the method has not asked here
             warnings.warn(
                 f"the node at σ = {sigma:.6g} is kept without ε and x₀, which the method did not need there: "
@@ -86,20 +79,26 @@ class Recorder:
                 RuntimeWarning,
                 stacklevel=5,
             )
-            self._store(x, sigma, nfe, None, None)
+            self._store(x, sigma, nfe)
             return
         self.observations += 1
-        self._store(x, sigma, nfe, x if math.isinf(sigma) else (x - x0) / sigma, x0)
+        self._store(x, sigma, nfe, x0, has_x0=True)
 
     def _store(
-        self, x: Tensor, sigma: float, nfe: int, eps: Tensor | None, x0: Tensor | None
+        self,
+        x: Tensor,
+        sigma: float,
+        nfe: int,
+        answer: Tensor | None = None,
+        *,
+        has_x0: bool = False,
     ) -> None:
         def put(v: Tensor) -> Tensor:
             return v if self.keep_on is None else v.to(self.keep_on)
 
         alpha = 0.0 if math.isinf(sigma) else self.ode.alpha(sigma)
-        kept = (None if v is None else put(v) for v in (eps, x0))
-        self.points.append(Point(sigma, alpha, put(x), nfe, *kept))
+        answer = None if answer is None else put(answer)
+        self.points.append(Point(sigma, alpha, put(x), nfe, answer, has_x0))
         self.waiting = None
 
 

@@ -5,7 +5,6 @@ Shapes: x is x̄ = x_t/α, (B, *event), in any floating dtype on any device; σ 
 
 from __future__ import annotations
 
-import copy
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 from flowsolve._arguments import real, shown
 from flowsolve.errors import StateError
 from flowsolve.ode.by_seed import BySeed, check_seeds
+from flowsolve.schedule.tracing import outside_the_trace
 
 if TYPE_CHECKING:
     import torch
@@ -73,7 +73,7 @@ class ODE(ABC):
     @property
     def asked(self) -> bool:
         """Whether the last evaluation asked a network, or an ε in closed form, and so counts as one."""
-        inner = _inner(self)
+        inner = self._components()
         return not inner or any(one.asked for one in inner)
 
     @abstractmethod
@@ -120,13 +120,38 @@ class ODE(ABC):
 
     def _mapped(self, change: Callable[[ODE | BySeed], Any]) -> Self:
         """A copy with the ODEs and the rows by seed that it holds changed; itself if nothing does."""
-        mine = vars(self)
+        mine = {name: vars(self)[name] for name in self._attributes()}
         changed = {name: _mapped(value, change) for name, value in mine.items()}
-        if all(changed[name] is value for name, value in mine.items()):
+        if all([changed[name] is value for name, value in mine.items()]):
             return self
-        other = copy.copy(self)
-        vars(other).update(changed)
+        return self._with(**changed)
+
+    def _with(self, **changed: Any) -> Self:
+        """A copy with other attributes, by operations that torch.compile can trace."""
+        other = object.__new__(type(self))
+        for name in self._attributes():
+            vars(other)[name] = changed.get(name, vars(self)[name])
         return other
+
+    def _components(self) -> list[ODE]:
+        """The ODEs among its attributes, and in lists and tuples of them."""
+        values = [v for k, v in vars(self).items() if k not in self._twice]
+        each = (v if type(v) in (list, tuple) else [v] for v in values)
+        return [one for some in each for one in some if isinstance(one, ODE)]
+
+    @outside_the_trace
+    def _attributes(self) -> tuple[str, ...]:
+        return tuple(vars(self))
+
+    @outside_the_trace
+    def is_ours(self) -> bool:
+        """Whether it and all that it is made of are flowsolve's."""
+        return all(type(part).__module__.startswith("flowsolve.") for part in parts(self))
+
+    @outside_the_trace
+    def may_keep(self) -> bool:
+        """Whether it is made of an ODE that may keep an answer and give it again: see `asked`."""
+        return any(type(part).asked is not ODE.asked for part in parts(self))
 
 
 class Wrapped(ODE):
@@ -153,19 +178,13 @@ class Wrapped(ODE):
 def parts(ode: ODE) -> Iterator[ODE]:
     """The ODE, and all that it is made of."""
     yield ode
-    for part in _inner(ode):
+    for part in ode._components():
         yield from parts(part)
 
 
 def leaves(ode: ODE) -> Iterator[ODE]:
     """The parts that are made of no other."""
-    return (part for part in parts(ode) if not _inner(part))
-
-
-def _inner(ode: ODE) -> list[ODE]:
-    values = [v for k, v in vars(ode).items() if k not in ode._twice]
-    each = (v if type(v) in (list, tuple) else [v] for v in values)
-    return [one for some in each for one in some if isinstance(one, ODE)]
+    return (part for part in parts(ode) if not part._components())
 
 
 def _mapped(value: Any, change: Callable[[ODE | BySeed], Any]) -> Any:
@@ -176,6 +195,6 @@ def _mapped(value: Any, change: Callable[[ODE | BySeed], Any]) -> Any:
         return value
     old = list(value.values() if isinstance(value, Mapping) else value)
     new = [_mapped(one, change) for one in old]
-    if all(a is b for a, b in zip(old, new, strict=True)):
+    if all([a is b for a, b in zip(old, new, strict=True)]):  # as torch.compile traces it
         return value
     return dict(zip(value, new, strict=True)) if isinstance(value, Mapping) else type(value)(new)

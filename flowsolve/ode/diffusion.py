@@ -5,7 +5,6 @@ Shapes: x is x̄ = x_t/α, (B, *event), in any floating dtype on any device; σ 
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
@@ -16,6 +15,7 @@ from flowsolve.ode.base import ODE
 from flowsolve.ode.condition import ask, check_kind
 from flowsolve.ode.ownership import asked, changed, kept, multiple, writes
 from flowsolve.ode.precondition import Precondition
+from flowsolve.schedule.tracing import pinned
 
 if TYPE_CHECKING:
     import torch
@@ -80,9 +80,11 @@ class DiffusionODE(ODE):
     def given(self, condition: Condition) -> Self:
         """The same network under another condition."""
         check_kind(condition)
-        other = copy.copy(self)
-        other.condition = condition
-        return other
+        return self._with(condition=condition)
+
+    def _components(self) -> list[ODE]:
+        """None: it is made of a network."""
+        return []
 
     def alpha(self, sigma: float) -> float:
         return self.precondition.alpha(sigma)
@@ -94,18 +96,16 @@ class DiffusionODE(ODE):
             hook(len(x))
             return network(x, *rest, **condition)
 
-        other = copy.copy(self)
-        other.network = hooked
-        return other
+        return self._with(network=hooked)
 
     def x0(self, x: Tensor, sigma: float) -> Tensor:
         """c_skip x̄ + c_out F."""
-        c = self.precondition(sigma)
+        c = pinned(self.precondition).at(sigma)
         return self._combine(x, c, c.c_skip, c.c_out)
 
     def eps(self, x: Tensor, sigma: float) -> Tensor:
         """(1 - c_skip)/σ x̄ - c_out/σ F."""
-        c = self.precondition(sigma)
+        c = pinned(self.precondition).at(sigma)
         return self._combine(x, c, c.e_skip, c.e_out)
 
     def _combine(self, x: Tensor, c: Coefs, a: float, b: float) -> Tensor:
@@ -123,7 +123,8 @@ class DiffusionODE(ODE):
         wrote = writes(inner) != before
         if wrote and inner is x:
             raise changed("the network")
-        self._writes[0] = wrote or bool(self._writes[0])
+        if before is not None:
+            self._writes[0] = wrote or bool(self._writes[0])
         _check(out, inner, dtype is not None or self.autocast is not None)
         f: Tensor = out if out.dtype == x.dtype else out.to(x.dtype)
         if a == c.c_in and not (wrote and inner is x_in):  # a flow network: a x̄ is the scaled input

@@ -12,7 +12,8 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from flowsolve.errors import NetworkError
-from flowsolve.ode.base import ODE, Wrapped, parts
+from flowsolve.ode.base import ODE, Wrapped
+from flowsolve.schedule.tracing import compiling
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 def asked(function: Callable[..., Any], *args: Any) -> tuple[Any, int]:
     """(function(*args), how many references to it there are here)."""
     out = function(*args)
-    return out, sys.getrefcount(out)
+    return out, 0 if compiling() else sys.getrefcount(out)
 
 
 def kept(out: Tensor, references: int) -> bool:
@@ -31,6 +32,8 @@ def kept(out: Tensor, references: int) -> bool:
     counted, of the tensor, of its storage, and of the tensor that it is a view of, and compared with those of
     an answer that nobody else holds.
     """
+    if compiling():
+        return True
     try:
         owners = _owners(out, references)
     except (NotImplementedError, RuntimeError):  # under a transform of torch.func: no memory to see
@@ -72,23 +75,22 @@ def owned(function: Callable[..., Any], *args: Any) -> Any:
 
 def writes(x: Tensor) -> int | None:
     """How often PyTorch has written to x; None for tensors of inference mode, which do not count."""
-    return None if x.is_inference() else x._version
+    return None if compiling() or x.is_inference() else x._version
 
 
 def multiple(x: Tensor, c: float) -> Tensor:
     """c x, a new tensor that counts writes, in inference mode too."""
     import torch
 
-    if not torch.is_inference_mode_enabled():
+    if compiling() or not torch.is_inference_mode_enabled():
         return x * c
     with torch.inference_mode(False), torch.no_grad():
         return x * c
 
 
 def own(ode: ODE) -> ODE:
-    """The ODE itself if it and all that it is made of are flowsolve's, whose answers are new; else `Owned`."""
-    ours = all(type(part).__module__.startswith("flowsolve.") for part in parts(ode))
-    return ode if ours else Owned(ode)
+    """The ODE itself if it is flowsolve's, whose answers are new, else `Owned`."""
+    return ode if ode.is_ours() else Owned(ode)
 
 
 class Owned(Wrapped):

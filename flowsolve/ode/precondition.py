@@ -25,6 +25,7 @@ from typing import NamedTuple
 from flowsolve._arguments import instance, real
 from flowsolve.errors import ScheduleError
 from flowsolve.schedule.clock import Clock, EDMClock, FlowClock
+from flowsolve.schedule.tracing import outside_the_trace
 
 
 class Coefs(NamedTuple):
@@ -106,6 +107,11 @@ class Precondition(ABC):
 
     @abstractmethod
     def __call__(self, sigma: float) -> Coefs: ...
+
+    @outside_the_trace
+    def at(self, sigma: float) -> Coefs:
+        """The same, for a network that is asked at σ."""
+        return self(sigma)
 
     def alpha(self, sigma: float) -> float:
         """The signal scale α of x_t = α x̄."""

@@ -13,6 +13,7 @@ labels          the label that the networks of each family are given at a σ bet
 equal_steps     grids without a clock: two_power, uniform_phi, uniform_in of any variable
 quadrature      Gauss-Legendre nodes and weights
 variable        Variable τ(σ), in which methods interpolate: σ, log σ, a clock's time
+tracing         what torch.compile takes as constants: functions of numbers, computed outside of its trace
 bounded_variables  variables that are finite at σ = 0 and ∞: Theta, Phi, FlowTime, TwoPower
 """
 

@@ -40,7 +40,8 @@ class Clock(Values, ABC):
         """dσ/dt at time t."""
 
     def _positive(self, sigma: float) -> float:
-        sigma = real(f"{self}: σ", sigma, ScheduleError)
+        if type(sigma) is not float:
+            sigma = real(f"{self}: σ", sigma, ScheduleError)
         if not 0 < sigma < math.inf:
             raise ScheduleError(f"{self} has no time for σ = {sigma!r}: give 0 < σ < ∞.")
         return sigma

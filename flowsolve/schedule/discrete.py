@@ -63,6 +63,10 @@ class DiscreteClock(Clock):
                 f"but got {len(a)} from {a[0] if a else None!r} to {a[-1] if a else None!r}."
             )
 
+    def __hash__(self) -> int:
+        """Of a few of its numbers: weights are looked up by their clock at every step."""
+        return hash((len(self.alphas_cumprod), *self.alphas_cumprod[:3], self.between))
+
     def __repr__(self) -> str:
         name = self.name or f"DiscreteClock(T={len(self.alphas_cumprod)})"
         return name if self.between == "smooth" else f"{name}[{self.between}]"

@@ -11,6 +11,7 @@ rule          Rule, a method and a grid for a budget; the default one
 spec          "adams:points=3,chart=data" as an object
 """
 
+from flowsolve.schedule.tracing import outside_the_trace as outside_the_trace
 from flowsolve.solver.base import OneStep as OneStep
 from flowsolve.solver.base import Solver as Solver
 from flowsolve.solver.base import check_noise_free as check_noise_free

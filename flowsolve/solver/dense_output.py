@@ -18,17 +18,32 @@ class Point:
     sigma    the level σ
     alpha    the signal scale α(σ) of the model's path
     x        x̄ = x_t/α;  at σ = ∞ the unit noise
-    eps, x0  of this x̄ at this σ; at σ = 0, eps is None and x0 is x. Both None where the method did not
-             evaluate and the ODE cannot be
     nfe      evaluations made before this node was reached
+    answer   x₀ if has_x0, else ε, of this x̄ at this σ: what was asked for. None at σ = 0, and where the method
+             did not evaluate and the ODE cannot be
+    eps, x0  both of them: the one that was not asked for follows. At σ = 0, eps is None and x0 is x
     """
 
     sigma: float
     alpha: float
     x: Tensor
     nfe: int
-    eps: Tensor | None
-    x0: Tensor | None
+    answer: Tensor | None = None
+    has_x0: bool = False
+
+    @property
+    def eps(self) -> Tensor | None:
+        if self.answer is None or not self.has_x0:
+            return self.answer
+        return self.x if math.isinf(self.sigma) else (self.x - self.answer) / self.sigma
+
+    @property
+    def x0(self) -> Tensor | None:
+        if self.sigma == 0:
+            return self.x
+        if self.answer is None or self.has_x0:
+            return self.answer
+        return self.x.add(self.answer, alpha=-self.sigma)
 
     @property
     def x_t(self) -> Tensor:

@@ -41,7 +41,7 @@ class TwoState(Solver):
 
     def steps(self, ode: ODE, x: Tensor, grid: Grid) -> Generator[Tensor, None, Tensor | None]:
         """x̄ of the pairs; returns the last y."""
-        return (yield from self.follow(ode, x, None, grid))
+        return self.follow(ode, x, None, grid)
 
     def follow(
         self, ode: ODE, x: Tensor, y: Tensor | None, grid: Grid
@@ -86,4 +86,4 @@ class Continued(Solver):
                 f"the two states of {self.method!r} must be alike, but x is {tuple(x.shape)}, {x.dtype}, on "
                 f"{x.device}, and second is {tuple(y.shape)}, {y.dtype}, on {y.device}."
             )
-        return (yield from self.method.follow(ode, x, y, grid))
+        return self.method.follow(ode, x, y, grid)

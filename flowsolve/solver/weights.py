@@ -9,6 +9,7 @@ from itertools import pairwise
 from typing import Protocol
 
 from flowsolve.schedule.quadrature import on
+from flowsolve.schedule.tracing import outside_the_trace
 from flowsolve.schedule.variable import Variable
 
 
@@ -19,7 +20,7 @@ class Measure(Protocol):
         """du/d(log σ)."""
 
 
-@lru_cache(maxsize=65536)
+@lru_cache(maxsize=4096)
 def adams_weights(
     chart: Measure, variable: Variable, nodes: tuple[float, ...], s: float, t: float
 ) -> tuple[float, ...]:
@@ -88,6 +89,7 @@ def span(measure: Measure, s: float, t: float) -> tuple[float, float]:
     return math.log(u_s / u_t), -u_t
 
 
+@outside_the_trace
 def phi(k: int, z: float) -> float:
     """φ_k(z) = Σ z^j/(j+k)!, that is φ₀ = e^z and φ_{k+1} = (φ_k - 1/k!)/z, to round-off at any z.
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from flowsolve.schedule import SIGMA
-from flowsolve.solver import GUARD, Solver, adams_weights, check_option, guarded
+from flowsolve.solver import GUARD, Solver, adams_weights, check_option, guarded, outside_the_trace
 from flowsolve_solvers._multistep import check_guard, check_points
 from flowsolve_solvers.eta import ER_SDE, NoiseScale, check_eta
 
@@ -68,13 +68,18 @@ class ERSDE(Solver):
             values.insert(0, ode.x0(x, s))
             d, v = self.family.split(s, t, self.eta)
             z = ode.noise(x, s, t) if v > 0 else None
-            first, *more = guarded(partial(self.weights, t=t), nodes, s, d, self.guard)
+            first, *more = self.step_weights(nodes, t, d)
             x = (values[0] * first).add_(x, alpha=d / s)
             for w, value in zip(more, values[1:], strict=False):
                 x.add_(value, alpha=w)
             if z is not None:
                 x = x.add(z, alpha=v)
             yield x
+
+    @outside_the_trace
+    def step_weights(self, nodes: tuple[float, ...], t: float, d: float) -> Sequence[float]:
+        """Those of x₀ at the newest nodes in the step to t, which goes to d without noise."""
+        return guarded(partial(self.weights, t=t), nodes, nodes[0], d, self.guard)
 
     def weights(self, nodes: tuple[float, ...], t: float) -> tuple[float, ...]:
         """φ(t) ∫ ℓ_j d(1/φ) from nodes[0] to t, for the values of x₀ at the nodes."""

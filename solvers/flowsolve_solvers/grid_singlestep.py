@@ -9,7 +9,15 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from flowsolve.schedule import LOG_SIGMA
-from flowsolve.solver import DATA, NOISE, Chart, Solver, adams_weights, check_option
+from flowsolve.solver import (
+    DATA,
+    NOISE,
+    Chart,
+    Solver,
+    adams_weights,
+    check_option,
+    outside_the_trace,
+)
 from flowsolve_solvers._multistep import check_points
 
 if TYPE_CHECKING:
@@ -52,7 +60,8 @@ class GridSinglestep(Solver):
         return min(self.points, 2)
 
     def steps(self, ode: ODE, x: Tensor, grid: Grid) -> Iterator[Tensor]:
-        base, b, values = x, grid[0], list["Tensor"]()
+        values: list[Tensor] = []
+        base, b = x, grid[0]
         places = self._group(grid.steps)
         for k, after, (s, t) in zip(places, [*places[1:], 1], pairwise(grid), strict=True):
             if k == 1:
@@ -73,6 +82,11 @@ class GridSinglestep(Solver):
             places[-1] = 1
         return places
 
+    @outside_the_trace
+    def weights(self, b: float, s: float, t: float) -> tuple[float, ...]:
+        """The exact ones of two values, at b and at s, in the step from b to t."""
+        return adams_weights(self.chart, LOG_SIGMA, (b, s), b, t)
+
     def _weights(
         self, levels: tuple[float, float, float], values: list[Tensor], *, exact: bool
     ) -> tuple[tuple[float, ...], list[Tensor]]:
@@ -81,7 +95,7 @@ class GridSinglestep(Solver):
         if len(values) == 1:
             return (whole,), values
         if exact:
-            weights = adams_weights(self.chart, LOG_SIGMA, (b, s), b, t)
+            weights = self.weights(b, s, t)
         else:
             part = whole / 2 * math.log(b / t) / math.log(b / s)
             weights = (whole - part, part)

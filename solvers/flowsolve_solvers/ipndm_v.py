@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import pairwise
 
+from flowsolve.solver import outside_the_trace
 from flowsolve_solvers._multistep import Multistep, check_points
 
 __all__ = ["IPNDMV"]
@@ -33,6 +34,7 @@ class IPNDMV(Multistep):
         """The first step is Euler's, and of the weights those of 2 points are right."""
         return min(self.points, 2)
 
+    @outside_the_trace
     def weights(self, nodes: tuple[float, ...], s: float, t: float) -> tuple[float, ...]:
         h = t - s
         back = [newer - older for newer, older in pairwise(nodes)]

@@ -16,6 +16,7 @@ from flowsolve.solver import (
     adams_weights,
     check_option,
     guarded,
+    outside_the_trace,
 )
 from flowsolve_solvers._multistep import Multistep, check_guard, check_points, check_start
 
@@ -89,6 +90,7 @@ class Adams(Multistep):
     def reaches_infinity(self) -> bool:
         return self.chart.has_infinity and self.variable.has_infinity
 
+    @outside_the_trace
     def weights(self, nodes: tuple[float, ...], s: float, t: float) -> Sequence[float]:
         def exact(newest: tuple[float, ...]) -> Sequence[float]:
             return adams_weights(self.chart, self.variable, newest, s, t)

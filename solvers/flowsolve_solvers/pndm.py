@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from flowsolve.schedule import LOG_SIGMA, Variable
-from flowsolve.solver import GUARD, OneStep, guarded
+from flowsolve.solver import GUARD, OneStep, guarded, outside_the_trace
 from flowsolve_solvers._multistep import Multistep, check_guard, check_points
 from flowsolve_solvers.runge_kutta import Heun
 
@@ -42,6 +42,7 @@ class _EqualSteps(Multistep):
         check_points(self, most=4)
         check_guard(self)
 
+    @outside_the_trace
     def weights(self, nodes: tuple[float, ...], s: float, t: float) -> Sequence[float]:
         def equal(newest: tuple[float, ...]) -> Sequence[float]:
             return tuple((t - s) * w for w in EQUAL_STEPS[len(newest) - 1])

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from flowsolve.schedule import LOG_SIGMA
-from flowsolve.solver import DATA, GUARD, Solver, adams_weights, guarded
+from flowsolve.solver import DATA, GUARD, Solver, adams_weights, guarded, outside_the_trace
 from flowsolve_solvers._multistep import check_guard, check_points
 from flowsolve_solvers.eta import SDE_ETA
 from flowsolve_solvers.unipc import half_weights
@@ -100,11 +100,17 @@ class SASolver(Solver):
     ) -> Tensor:
         """The step (s, t, k) without its noise."""
         s, t, k = step
-        powers, s, t = tuple(n**k for n in nodes), s**k, t**k
-        weights = guarded(lambda newest: self._weights(newest, s, t), powers, s, t, self.guard)
+        powers, s, t = tuple([n**k for n in nodes]), s**k, t**k
+        weights = self.weights(powers, s, t)
         return DATA.advance(x, s, t, weights, values[: len(weights)])
 
-    def _weights(self, nodes: tuple[float, ...], s: float, t: float) -> tuple[float, ...]:
-        if self.published and len(nodes) == 2:
-            return half_weights(DATA, "bh1", nodes, s, t)
-        return adams_weights(DATA, LOG_SIGMA, nodes, s, t)
+    @outside_the_trace
+    def weights(self, nodes: tuple[float, ...], s: float, t: float) -> Sequence[float]:
+        """Those of x₀ at the newest nodes, of levels to the power k."""
+
+        def unguarded(newest: tuple[float, ...]) -> Sequence[float]:
+            if self.published and len(newest) == 2:
+                return half_weights(DATA, "bh1", newest, s, t)
+            return adams_weights(DATA, LOG_SIGMA, newest, s, t)
+
+        return guarded(unguarded, nodes, s, t, self.guard)

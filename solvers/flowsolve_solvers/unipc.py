@@ -18,6 +18,7 @@ from flowsolve.solver import (
     adams_weights,
     check_option,
     guarded,
+    outside_the_trace,
     span,
 )
 from flowsolve_solvers._multistep import Evaluated, check_guard, check_points, check_start
@@ -134,13 +135,19 @@ class UniPC(Solver):
         if t == 0 and not (self.chart.has_zero and self.variable.has_zero):
             # DDIM's; as in every step, x is corrected and F was evaluated at the predicted x
             return self.chart.x0(x, values[0], s)
-        weights = guarded(lambda k: self._weights(k, s, t), tuple(nodes), s, t, self.guard)
+        weights = self.weights(tuple(nodes), s, t)
         return self.chart.advance(x, s, t, weights, values[: len(weights)])
 
-    def _weights(self, nodes: tuple[float, ...], s: float, t: float) -> tuple[float, ...]:
-        if self.variant != "exact" and len(nodes) == 2:
-            return half_weights(self.chart, self.variant, nodes, s, t)
-        return adams_weights(self.chart, self.variable, nodes, s, t)
+    @outside_the_trace
+    def weights(self, nodes: tuple[float, ...], s: float, t: float) -> Sequence[float]:
+        """Those of F at the newest nodes in the step from s to t, which is a node in the corrector."""
+
+        def unguarded(newest: tuple[float, ...]) -> Sequence[float]:
+            if self.variant != "exact" and len(newest) == 2:
+                return half_weights(self.chart, self.variant, newest, s, t)
+            return adams_weights(self.chart, self.variable, newest, s, t)
+
+        return guarded(unguarded, nodes, s, t, self.guard)
 
 
 def half_weights(

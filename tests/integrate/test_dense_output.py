@@ -217,7 +217,9 @@ def test_without_the_slope_at_its_end_a_step_of_heun_has_its_own_polynomial() ->
         k2 = Mixture().eps(x + at * h * k1, 10.0 + at * h)
         for u in (0.2, 0.5, 0.9):
             own = x + h * u * k1 + h * u * u / (2 * at) * (k2 - k1)
-            assert torch.allclose(hermite([a, replace(b, eps=None)], 10.0 + u * h), own, atol=1e-13)
+            assert torch.allclose(
+                hermite([a, replace(b, answer=None)], 10.0 + u * h), own, atol=1e-13
+            )
 
 
 def test_the_cubic_is_exact_for_cubics() -> None:

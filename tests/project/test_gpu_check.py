@@ -33,9 +33,10 @@ def test_a_rehearsal_without_a_device_and_without_what_may_be_missing(tmp_path: 
     assert done.returncode == 0, done.stdout + done.stderr
     assert "needs CUDA: torch.cuda.is_available() is false" in done.stdout
     rows = [re.split(r"  +", line, maxsplit=1) for line in done.stdout.splitlines()]
-    table = {row[0]: row[1] for row in rows[-8:] if len(row) == 2}
+    table = {row[0]: row[1] for row in rows[-9:] if len(row) == 2}
     assert list(table) == [
         "device", "torch", "tests", "Euler()", "Heun()", "DPMSolverPP2M()", "DPMSolverPPM(3)", "step_cost.py",
+        "step_sizes.py",
     ]  # fmt: skip
     found = re.match(r"0 passed, 0 failed, (\d+) skipped, \d+ s$", table["tests"])
     assert found, table["tests"]
@@ -43,6 +44,7 @@ def test_a_rehearsal_without_a_device_and_without_what_may_be_missing(tmp_path: 
     assert table["torch"].startswith(torch.__version__)
     assert re.match(r"\d+\.\d+ µs and 3\.\d+ operations an evaluation$", table["Euler()"])
     assert table["step_cost.py"].startswith("exit 0, ")
+    assert table["step_sizes.py"].startswith("exit 0, ")
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a CUDA device is here")
