@@ -14,6 +14,7 @@ from torch.profiler import ProfilerActivity, profile
 
 from flowsolve import (
     VPSDE,
+    CounterNoise,
     DiffusionODE,
     EpsPrediction,
     SeededNoise,
@@ -93,6 +94,18 @@ def test_a_graph_with_noise_that_was_drawn_before(solver: Solver) -> None:
         z.normal_()  # in place: the graph reads it where it is
     torch.testing.assert_close(replay(x).x, solve(ode, x, GRID, solver).x, rtol=1e-6, atol=1e-6)
     assert drawn.table == {} or not torch.equal(first, replay(x).x)
+
+
+@pytest.mark.gpu
+def test_noise_that_is_made_on_the_device_is_part_of_the_graph() -> None:
+    ode = WithNoise(DiffusionODE(answer, EPS), CounterNoise(range(2)))
+    replay = graphed(ode, start("cuda"), GRID, DDIMEta(), run=solve, check=False)
+    for seed in (1, 2):
+        x = start("cuda", seed)
+        want = solve(ode, x, GRID, DDIMEta()).x
+        torch.testing.assert_close(replay(x).x, want, rtol=1e-6, atol=1e-6)
+    with no_synchronisation("cuda"):
+        replay(x)
 
 
 @pytest.mark.gpu
