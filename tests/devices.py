@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.profiler import ProfilerActivity, profile
 
 from flowsolve import unit_noise
 from flowsolve.study.float32 import true_float32
@@ -78,3 +79,16 @@ def same(got: Tensor, expected: Tensor, tolerance: float = 2e-5) -> None:
     """`got`, float32 on any device, is `expected`, float64 on the CPU, relative to its largest value."""
     largest = float(expected.abs().max())
     torch.testing.assert_close(got.double().cpu(), expected, rtol=0, atol=tolerance * largest)
+
+
+def on_the_gpu(run: Callable[[], object]) -> tuple[list[str], list[str]]:
+    """What the GPU was given to do, and what was called of its runtime, by name."""
+    torch.cuda.synchronize()
+    kinds = [ProfilerActivity.CPU, ProfilerActivity.CUDA]
+    with profile(activities=kinds, acc_events=True) as seen:  # without, it warns once
+        run()
+        torch.cuda.synchronize()
+    events = seen.events() or []
+    there = [e.name for e in events if e.device_type == torch.autograd.DeviceType.CUDA]
+    here = [e.name for e in events if e.device_type != torch.autograd.DeviceType.CUDA]
+    return there, [name for name in here if name.startswith("cu")]

@@ -54,7 +54,8 @@ def normals(seeds: Tensor, size: int, interval: Sequence[Any]) -> Tensor:
     import torch
 
     low, high = seeds
-    index = torch.arange((size + 3) // 4, device=seeds.device)
+    # masked, so that Triton's compiler does not take it for an address, of 32 bits
+    index = torch.arange((size + 3) // 4, device=seeds.device) & WORD
     words = philox((index, interval[2], low, high), interval[:2])
     parts = (*box_muller(*words[:2]), *box_muller(*words[2:]))
     return torch.stack([part.float() for part in parts], -1).flatten(1)[:, :size].contiguous()

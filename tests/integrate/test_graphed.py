@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import shutil
-from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
-from torch.profiler import ProfilerActivity, profile
 
 from flowsolve import (
     VPSDE,
@@ -36,7 +34,7 @@ from flowsolve_solvers import (
     Euler,
     UniPC,
 )
-from tests.devices import network, no_synchronisation, noise, strict
+from tests.devices import network, no_synchronisation, noise, on_the_gpu, strict
 from tests.helpers import says
 from tests.integrate.test_compiled import Drawn
 
@@ -131,20 +129,10 @@ def test_answers_are_the_callers_own() -> None:
     assert torch.equal(first, kept)
 
 
-def launches(body: Callable[[], Any]) -> tuple[Counter[str], Counter[str]]:
-    """(kernels on the device, calls of the CUDA runtime), by name."""
-    torch.cuda.synchronize()
-    with profile(activities=[ProfilerActivity.CPU, ProfilerActivity.CUDA]) as seen:
-        body()
-        torch.cuda.synchronize()
-    kernels, calls = Counter[str](), Counter[str]()
-    for event in seen.events():
-        if event.device_type == torch.autograd.DeviceType.CUDA:
-            if not event.name.startswith(("Memcpy", "Memset", "##", "Torch-Compiled")):
-                kernels[event.name] += 1
-        elif event.name.startswith(("cuda", "cu")):
-            calls[event.name] += 1
-    return kernels, calls
+def kernels(run: Callable[[], Any]) -> list[str]:
+    """What was computed on the device, by name."""
+    aside = ("Memcpy", "Memset", "##", "Torch-Compiled")
+    return [name for name in on_the_gpu(run)[0] if not name.startswith(aside)]
 
 
 @pytest.mark.gpu
@@ -155,11 +143,10 @@ def test_one_launch_a_trajectory_and_no_waiting(solver: Solver) -> None:
     replay(x)
     with no_synchronisation("cuda"):
         replay(x)
-    _, calls = launches(lambda: replay(x))
-    graphs = sum(n for name, n in calls.items() if "GraphLaunch" in name)
-    assert graphs == 1, dict(calls)
+    _, calls = on_the_gpu(lambda: replay(x))
+    assert sum("GraphLaunch" in name for name in calls) == 1, calls
     # the state is copied in, and the answer out
-    assert sum(n for name, n in calls.items() if "LaunchKernel" in name) <= 2, dict(calls)
+    assert sum("LaunchKernel" in name for name in calls) <= 2, calls
 
 
 def has_compiler() -> bool:
@@ -199,10 +186,8 @@ def test_at_most_three_launches_an_evaluation_compiled(
     torch.testing.assert_close(run(x), want, rtol=1e-5, atol=1e-5)
     with no_synchronisation("cuda"):
         run(x)
-    kernels, _ = launches(lambda: run(x))
-    plain, _ = launches(lambda: solve(ode, x, grid, solver, check=False))
-    print(
-        f"{solver!r}: {kernels.total() / 10:g} kernels an evaluation, {plain.total() / 10:g} eager"
-    )
-    assert 10 <= kernels.total() <= 3 * 10 + 4, dict(kernels)  # the network's among them
-    assert kernels.total() < plain.total()
+    made = kernels(lambda: run(x))
+    plain = kernels(lambda: solve(ode, x, grid, solver, check=False))
+    print(f"{solver!r}: {len(made) / 10:g} kernels an evaluation, {len(plain) / 10:g} eager")
+    assert 10 <= len(made) <= 3 * 10 + 4, made  # the network's among them
+    assert len(made) < len(plain)

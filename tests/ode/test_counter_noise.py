@@ -10,7 +10,6 @@ import pytest
 import torch
 from torch import Tensor
 from torch.fx.experimental.proxy_tensor import make_fx
-from torch.profiler import ProfilerActivity, profile
 
 from flowsolve import CounterNoise, WithNoise, karras, sample, solve, unit_noise
 from flowsolve.errors import StateError
@@ -18,7 +17,7 @@ from flowsolve.ode import counter_noise
 from flowsolve.ode.counter_noise import WORD, box_muller, normals, philox
 from flowsolve.problems import Mixture
 from flowsolve_solvers import DDIMEta
-from tests.devices import no_synchronisation, on_each_device, synchronize
+from tests.devices import no_synchronisation, on_each_device, on_the_gpu, synchronize
 
 # counter, key, and what ten rounds make of them: Random123's kat_vectors
 KNOWN = [
@@ -157,23 +156,13 @@ def test_compiled_it_is_one_or_two_kernels() -> None:
     x = X.to("cuda")
     source = CounterNoise(SEEDS, compiled=True)
     source(x, 2.0, 1.0)
-    launched = kernels(lambda: source(x, 2.0, 1.0, 1))
+    launched, _ = on_the_gpu(lambda: source(x, 2.0, 1.0, 1))
     assert sum("triton" in name for name in launched) <= 3
     assert len(launched) <= 7, launched
     near(source(x, 2.0, 1.0), Z)
 
 
 # ----------------------------------------------------------------------------------------- devices
-
-
-def kernels(run: Any) -> list[str]:
-    """What the GPU was given to do, by name."""
-    torch.cuda.synchronize()
-    with profile(activities=[ProfilerActivity.CPU, ProfilerActivity.CUDA]) as found:
-        run()
-        torch.cuda.synchronize()
-    events = found.events() or []
-    return [e.name for e in events if e.device_type == torch.autograd.DeviceType.CUDA]
 
 
 def near(found: Tensor, expected: Tensor) -> None:
@@ -207,6 +196,6 @@ def test_a_run_waits_for_nothing_from_its_first_draw_on(device: str) -> None:
 def test_a_step_copies_nothing_from_the_host() -> None:
     x = X.to("cuda")
     NOISE(x, 2.0, 1.0)
-    names = kernels(lambda: NOISE(x, 2.0, 0.5))
+    names, _ = on_the_gpu(lambda: NOISE(x, 2.0, 0.5))
     assert len(names) > 50
     assert not [name for name in names if "Memcpy HtoD" in name or "Memcpy DtoH" in name]
