@@ -152,12 +152,11 @@ def with_perturbations(problem: Problem, perturbations: Sequence[Perturbation]) 
 
 def _problem(network: Any, prediction: Any, event: Sequence[int] | None) -> Problem:
     """The network as a problem, between the levels that it knows."""
-    from flowsolve.ode.base import ODE, leaves
+    from flowsolve.ode.base import ODE
     from flowsolve.ode.data_scales import sigma_range
     from flowsolve.ode.diffusion import DiffusionODE
     from flowsolve.problems.base import Problem
     from flowsolve.problems.network import NetworkProblem
-    from flowsolve.schedule.clock import Clock
 
     if isinstance(network, ODE) and prediction is not None:
         raise StateError(
@@ -173,6 +172,4 @@ def _problem(network: Any, prediction: Any, event: Sequence[int] | None) -> Prob
     if event is None:
         raise StateError("compare needs the shape of one sample, event=(3, 32, 32), say.")
     high, low = sigma_range(ode)
-    problem = NetworkProblem(ode, tuple(event), min(high, FARTHEST), max(low, 1 / FARTHEST))
-    clock = getattr(getattr(next(leaves(ode)), "precondition", None), "clock", None)
-    return problem.with_clock(clock) if isinstance(clock, Clock) else problem
+    return NetworkProblem(ode, tuple(event), min(high, FARTHEST), max(low, 1 / FARTHEST))

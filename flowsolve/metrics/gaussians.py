@@ -202,10 +202,15 @@ def of_groups(parts: Iterable[Tensor], group: Tensor, groups: int) -> Sequence[M
             if len(rows):
                 before, new = found[b], _of(rows)
                 found[b] = new if before is None else before.merge(new)
-    if begin != len(group):
-        came = "more came" if begin > len(group) else f"{begin} came"
-        raise SamplesError(f"the blocks were said to hold n = {len(group)} samples, but {came}.")
+    check_number(begin, len(group))
     return [one for one in found if one is not None]
+
+
+def check_number(found: int, n: int) -> None:
+    """Raise SamplesError unless n came."""
+    if found != n:
+        came = "more came" if found > n else f"{found} came"
+        raise SamplesError(f"the blocks were said to hold n = {n} samples, but {came}.")
 
 
 def gaussian_distance(p: Root, q: Root) -> float:

@@ -6,7 +6,8 @@ Arguments, units and errors are those that the room's `__init__` describes.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
 from typing import TYPE_CHECKING, Union
 
 from flowsolve._arguments import real as number
@@ -24,6 +25,7 @@ from flowsolve.metrics.features import Features, embed, embed_both
 from flowsolve.metrics.gaussians import (
     Moments,
     Root,
+    check_number,
     chunks,
     gaussian_distance,
     of_groups,
@@ -80,12 +82,23 @@ def frechet_streamed(
     reference  what they are compared with: samples, or Moments of features
 
     A covariance (d, d) for each group is in memory: of 2048 features 0.7 GB for 20 groups, and 0.03 GB with
-    groups=0. Equal to `frechet` up to rounding, with the same groups. Raises SamplesError where not n come.
+    groups=0. Equal to `frechet` up to rounding, with the same groups; and it is `frechet` of the features where
+    they are not more samples than features, which take no more memory. Raises SamplesError where not n come.
     """
+    import torch
+
     n = whole("n", n, 4, SamplesError)
     groups = limit_groups(groups, range(n))
     sets = max(groups, 1)
-    parts = of_groups(chunks(blocks, features), random_order(n, seed) % sets, sets)
+    rows: Iterator[Tensor] = chunks(blocks, features)
+    first = next(rows, None)
+    if first is not None and n <= first.shape[1]:
+        seen = torch.cat([first, *rows])
+        check_number(len(seen), n)
+        other = _side(reference, features, "y").to(seen.device)
+        return frechet(seen, other, groups=groups, seed=seed)
+    rows = rows if first is None else chain([first], rows)
+    parts = of_groups(rows, random_order(n, seed) % sets, sets)
     made = Moments.merged(parts)
     _, other = _sides(made, reference, features)
     p, q = made.root(), _root(other)
@@ -106,16 +119,17 @@ def _sides(x: Side, y: Side, features: Features | None) -> tuple[Side, Side]:
 
     if isinstance(x, torch.Tensor) and isinstance(y, torch.Tensor):
         return embed_both(x, y, features)
-    a, b = (
-        side.checked(name) if isinstance(side, Moments) else embed(side, features, name)
-        for name, side in (("x", x), ("y", y))
-    )
+    a, b = _side(x, features, "x"), _side(y, features, "y")
     d, e = (len(side.mean) if isinstance(side, Moments) else side.shape[1] for side in (a, b))
     if d != e:
         raise SamplesError(
             f"x has {d} features and y {e}: Moments are of features, which samples get by features=."
         )
     return a, b.to((a.mean if isinstance(a, Moments) else a).device)
+
+
+def _side(side: Side, features: Features | None, name: str) -> Side:
+    return side.checked(name) if isinstance(side, Moments) else embed(side, features, name)
 
 
 def _root(side: Side) -> Root:

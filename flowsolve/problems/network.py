@@ -37,7 +37,8 @@ class NetworkProblem(Wrapped, Problem):
                compared with
     features   (N, *event) -> (N, d), applied to samples before distances are taken; None for their values
 
-    Grids that are uniform in t take VPSDE() as their clock, unless `with_clock` gives another.
+    Grids that are uniform in t take the clock of its labels, or VPSDE() where it has none, unless
+    `with_clock` gives another.
     """
 
     summary = "a network given by the user"
@@ -65,7 +66,7 @@ class NetworkProblem(Wrapped, Problem):
             data,
         )
         self._features = features
-        self._clock: Clock = VPSDE()
+        self._clock: Clock = _known_clock(ode) or VPSDE()
         self.sigma_max = real("sigma_max", sigma_max, GridError)
         self.sigma_min = real("sigma_min", sigma_min, GridError)
         self.check_ends()
@@ -130,3 +131,9 @@ def _called(ode: ODE) -> str:
     module = next(modules(network), None)
     name = getattr(network, "__name__", "") if module is None else type(module).__name__
     return name if name.isidentifier() else "network"
+
+
+def _known_clock(ode: ODE) -> Clock | None:
+    """That of the labels of its first network."""
+    found = getattr(getattr(next(leaves(ode)), "precondition", None), "clock", None)
+    return found if isinstance(found, Clock) else None

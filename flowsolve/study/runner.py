@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -101,6 +102,9 @@ def collect(
             file.read()
             return tuple(row for task in tasks if (row := file.measured.get(task.row.key)))
         file.unite()
+        for left in path.parent.glob(f".{glob.escape(path.name)}.*.lock"):  # by a kill
+            with contextlib.suppress(OSError):
+                left.unlink()
         return _collected(tasks, file, told)
 
 

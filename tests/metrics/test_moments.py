@@ -274,3 +274,20 @@ def test_bad_groups() -> None:
     ):
         with pytest.raises(ValueError, match=re.escape("groups = 1: the error needs 2 or more")):
             call()
+
+
+def test_fewer_samples_than_features_are_kept_and_the_distance_is_that_of_all_at_once() -> None:
+    generator = torch.Generator().manual_seed(3)
+    x, y = (torch.randn(n, 30, generator=generator, dtype=torch.float64) for n in (20, 80))
+    for reference in (y, Moments.of(y)):
+        assert frechet_streamed(x.split(7), 20, reference) == frechet(x, reference)
+    says(
+        SamplesError,
+        "the blocks were said to hold n = 19 samples, but more came",
+        lambda: frechet_streamed([x], 19, y),
+    )
+    says(
+        SamplesError,
+        "the blocks were said to hold n = 21 samples, but 20 came",
+        lambda: frechet_streamed([x], 21, y),
+    )

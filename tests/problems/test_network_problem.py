@@ -38,7 +38,8 @@ def test_features_of_problems() -> None:
 def test_another_clock_changes_nothing_else() -> None:
     plain = NetworkProblem(Digits(), (1, 8, 8), 10.0, 0.1, name="digits", digest="weights")
     flow = plain.with_clock(FlowClock())
-    assert (plain.clock, flow.clock) == (VPSDE(), FlowClock())
+    assert (plain.clock, flow.clock) == (Digits().clock, FlowClock())
+    assert NetworkProblem(Own(), (1,), 10.0, 0.1).clock == VPSDE()  # which has no labels
     assert flow.ode is plain.ode
     assert (flow.digest, flow.name, flow.event) == ("weights", "digits", (1, 8, 8))
     assert (flow.sigma_max, flow.sigma_min) == (10.0, 0.1)

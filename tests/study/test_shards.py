@@ -80,9 +80,11 @@ def test_what_a_shard_left_undone_is_done_by_whoever_comes_last(tmp_path: Path) 
     collect(tasks(), path, shard=Portion(1, 3))
     with open(tmp_path / "rows.shard1of3.jsonl", "ab") as file:
         file.write(b'{"problem": "mix')  # a kill in the middle of a line
+    (tmp_path / ".rows.jsonl.shard1of3.lock").touch()
     collect(tasks(), path, shard=Portion(0, 2))
     rows = collect(tasks(), path)
     assert [*map(bare, rows)] == [*map(bare, collect(tasks()))]
+    assert [p.name for p in tmp_path.iterdir()] == ["rows.jsonl"]
 
 
 def test_ranks_take_the_next_unit_from_the_store(tmp_path: Path) -> None:
