@@ -40,8 +40,10 @@ def quality_vs_nfe(rows: Sequence[QualityRow], **look: Unpack[Look]) -> Figure:
     from flowsolve.study.quality import QualityRow
 
     rows, labels = check_rows(rows, QualityRow), look.get("labels")
-    errors = any(not math.isnan(r.rmse) for r in rows)
-    distances = not errors or any(not math.isnan(r.frechet) for r in rows if r.asked)
+    asked = [r for r in rows if r.asked]
+    values = ([r.rmse for r in asked], [r.frechet for r in asked])
+    known = [any(not math.isnan(v) for v in of) for of in values]
+    errors, distances = known if any(known) else (True, True)
     panels = errors + distances
     with canvas(look, 4.5 * panels, 4.2, columns=panels) as (figure, every):
         if errors:
