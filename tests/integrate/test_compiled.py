@@ -17,6 +17,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from flowsolve import (
     ODE,
     VPSDE,
+    CounterNoise,
     DiffusionODE,
     EDMPrediction,
     EpsPrediction,
@@ -43,9 +44,11 @@ from flowsolve_solvers import (
     TWO_STATE,
     Adams,
     CorrectedStart,
+    DDIMEta,
     DPMSolverPP2M,
     Euler,
     Heun,
+    SASolver,
     UniPC,
 )
 from tests.devices import network, noise
@@ -110,6 +113,12 @@ class Drawn:
 @pytest.mark.parametrize("solver", {type(s): s for s in STOCHASTIC}.values(), ids=repr)
 def test_methods_with_noise_that_was_drawn_before(solver: Solver) -> None:
     ode = WithNoise(DiffusionODE(answer, EPS), Drawn())
+    compiled(lambda x: solve(ode, x, GRID, solver), start())
+
+
+@pytest.mark.parametrize("solver", [DDIMEta(), SASolver()], ids=repr)
+def test_methods_with_noise_that_is_made_in_the_trace(solver: Solver) -> None:
+    ode = WithNoise(DiffusionODE(answer, EPS), CounterNoise(range(2)))
     compiled(lambda x: solve(ode, x, GRID, solver), start())
 
 
