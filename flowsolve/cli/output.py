@@ -44,7 +44,7 @@ class Folder:
         free: Sequence[str] = (),
     ) -> None:
         self.args, self.grows, self.free = args, grows, free
-        self.shard = shards.here(getattr(args, "shard", ""))
+        self.shard = shards.my_shard(getattr(args, "shard", ""))
         self.path = Path(str(args.out).replace("PROBLEM", problem.replace(":", "-")))
         self.cuts: list[int] = []
         self.failed: list[str] = []

@@ -64,6 +64,10 @@ from flowsolve.study.samples import draw as draw
 from flowsolve.study.series import Study as Study
 from flowsolve.study.settings import Settings as Settings
 from flowsolve.study.settings import Setup as Setup
+from flowsolve.study.shards import Alone as Alone
+from flowsolve.study.shards import Portion as Portion
+from flowsolve.study.shards import Ranks as Ranks
+from flowsolve.study.shards import my_shard as my_shard
 from flowsolve.study.studies import convergence as convergence
 from flowsolve.study.studies import work_precision as work_precision
 from flowsolve.study.studies import work_precision_tasks as work_precision_tasks

@@ -214,7 +214,7 @@ def several() -> bool:
     )
 
 
-def here(text: str = "") -> Alone:
+def my_shard(text: str = "") -> Alone:
     """The part of this process: of "i/n", else as torchrun's environment says, else alone.
 
     Raises WrongUse for another text, and for both at once.

@@ -19,7 +19,7 @@ from flowsolve.study.lock import Lock
 from flowsolve.study.one_thread import one_thread
 from flowsolve.study.results import RowFile
 from flowsolve.study.settings import Setup
-from flowsolve.study.shards import Alone, Portion, Ranks, here
+from flowsolve.study.shards import Alone, Portion, Ranks, my_shard
 from flowsolve_solvers import Euler, Heun
 
 RUN = Setup.of({"seeds": range(12), "block": 4, "dtype": "float64"})
@@ -146,17 +146,17 @@ def test_a_store_that_is_gone_is_said_to_be() -> None:
 @pytest.mark.parametrize("text", ["4/4", "1", "a/b", "-1/2", "1/2/3", "/"])
 def test_what_is_no_shard(text: str) -> None:
     with pytest.raises(WrongUse, match=r"--shard is i/n.*such as 0/4 to 3/4, but got"):
-        here(text)
+        my_shard(text)
 
 
 def test_the_environment_of_torchrun_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert type(here()) is Alone
+    assert type(my_shard()) is Alone
     for name, value in (("RANK", "1"), ("WORLD_SIZE", "2"), ("MASTER_ADDR", "127.0.0.1")):
         monkeypatch.setenv(name, value)
-    assert type(here()) is Alone  # a cluster's own variables are no torchrun
+    assert type(my_shard()) is Alone  # a cluster's own variables are no torchrun
     monkeypatch.setenv("MASTER_PORT", "1")
     with pytest.raises(WrongUse, match="without torchrun"):
-        here("0/2")
+        my_shard("0/2")
 
 
 def test_several_processes_need_a_file() -> None:
