@@ -100,7 +100,8 @@ def collect(
             _share(tasks, file, told, shard, on_parts)
         if not shard.whole:
             file.read()
-            return tuple(row for task in tasks if (row := file.measured.get(task.row.key)))
+            done = file.measured
+            return tuple(done[task.row.key] for task in tasks if task.row.key in done)
         file.unite()
         for left in path.parent.glob(f".{glob.escape(path.name)}.*.lock"):  # by a kill
             with contextlib.suppress(OSError):
@@ -193,9 +194,7 @@ def _measured(task: Task[R]) -> R:
         begin = time.perf_counter()
         try:
             row = task.measure(task.row)
-        except (
-            Exception
-        ) as error:  # a study outlives what it measures, and the row says why it fell
+        except Exception as error:  # a study outlives what it measures, and the row says why
             row = replace(task.row, error=f"{type(error).__name__}: {error}")
     if math.isnan(row.seconds):
         row = replace(row, seconds=time.perf_counter() - begin)

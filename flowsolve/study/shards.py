@@ -22,7 +22,7 @@ from typing import Any, Protocol
 from flowsolve.errors import ResultsError, WrongUse
 
 BEAT = 2.0  # seconds between signs of life
-PATIENCE = float(os.environ.get("FLOWSOLVE_PATIENCE", "60"))  # seconds without one: a rank is dead
+PATIENCE = 60.0  # seconds without one, after which a rank counts as dead
 GRACE = 10.0  # seconds that rank 0 stays for the last words of the others
 ENDED = (
     "What was computed is on the disk, and the same command continues from there, with any number of "
@@ -49,16 +49,16 @@ def _nothing(done: int) -> None:
 class Alone:
     """One process, which takes every unit and writes the file that all results come together in.
 
-    name    of its part of the results; "" for the one that unites them
-    whole   whether all units are done when its own are, so that results may be read
-    others  whether other processes work on the same folder at the same time
+    name     of its part of the results; "" for the one that unites them
+    whole    whether all units are done when its own are, so that results may be read
+    others   whether other processes work on the same folder at the same time
+    follows  whether another of them holds the folder, and says what there is to do
     """
 
     name = ""
     whole = True
     others = False
     follows = False
-    index, size = 0, 1
 
     def units(self, phase: str, n: int) -> Iterator[int]:
         """The units of range(n) that are this process's, each once it is its turn."""
@@ -230,5 +230,10 @@ def my_shard(text: str = "") -> Alone:
         return Alone()
     from torch.distributed.rendezvous import rendezvous
 
+    patience = os.environ.get("FLOWSOLVE_PATIENCE", str(PATIENCE))
+    if not patience.replace(".", "", 1).isdecimal():
+        raise WrongUse(
+            f"FLOWSOLVE_PATIENCE is a number of seconds such as 60, but is {patience!r}."
+        )
     store, rank, size = next(rendezvous("env://"))
-    return Ranks(store, rank, size)
+    return Ranks(store, rank, size, float(patience))

@@ -159,6 +159,21 @@ def test_the_environment_of_torchrun_is_read(monkeypatch: pytest.MonkeyPatch) ->
         my_shard("0/2")
 
 
+def test_a_patience_that_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (
+        ("RANK", "1"),
+        ("WORLD_SIZE", "2"),
+        ("MASTER_ADDR", "::1"),
+        ("MASTER_PORT", "1"),
+    ):
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("FLOWSOLVE_PATIENCE", "long")
+    with pytest.raises(
+        WrongUse, match="FLOWSOLVE_PATIENCE is a number of seconds such as 60, but is 'long'"
+    ):
+        my_shard()
+
+
 def test_several_processes_need_a_file() -> None:
     with pytest.raises(StateError, match=r"several processes share their results through a file"):
         collect(tasks(), shard=Portion(0, 2))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -94,7 +95,8 @@ def _how(args: argparse.Namespace, problem: Problem) -> How:
 
     if args.tuned is not None:
         tuned = Tuned.load(args.tuned)
-        return How(tuned.sample, {"solver": f"tuned: {vars(tuned)!r}"}, tuned.solver.stochastic)
+        digest = hashlib.sha256(repr(vars(tuned)).encode()).hexdigest()
+        return How(tuned.sample, {"solver": f"tuned {digest}"}, tuned.solver.stochastic)
     if args.solver == "default":
         run = partial(driver.sample, nfe=args.nfe, tol=args.tol)
         notes = {"solver": "default", "asked": f"nfe={args.nfe} tol={args.tol}"}
