@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from flowsolve.cli import commands, row_progress, show
+from flowsolve.cli import row_progress, show
 
 if TYPE_CHECKING:
     from flowsolve.cli.output import Folder
@@ -37,14 +37,10 @@ def measured(folder: Folder, tasks: Sequence[Task[R]], what: str) -> tuple[R, ..
                 write_csv(read_jsonl(path, kind), folder.path / "rows.csv", kind)
         print(f"\nrows so far: {path}; the same command continues from there", file=sys.stderr)
         raise
-    if not shard.whole:
-        raise commands.PartDone(
-            ""
-            if shard.follows
-            else f"{shard.name}: done, and {len(rows)} of {len(tasks)} rows are in {folder.path}. When all "
-            "shards have ended, the same command without --shard takes their rows, measures what is missing "
-            "and makes tables and figures."
-        )
+    folder.check_whole(
+        f"done, and {len(rows)} of {len(tasks)} rows are in {folder.path}",
+        "takes their rows, measures what is missing and makes tables and figures",
+    )
     with folder.part("rows.csv"):
         write_csv(rows, folder.path / "rows.csv", kind)
     return rows

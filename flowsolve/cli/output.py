@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from flowsolve.cli.commands import PartDone
 from flowsolve.cli.folder_settings import LOCK, NOTE, grow, read_settings, settings_of
 from flowsolve.errors import ResultsError, WrongUse
 from flowsolve.study import shards
@@ -124,6 +125,16 @@ class Folder:
                 for made in self._made:
                     made.rmdir()
         self._lock.__exit__()
+
+    def check_whole(self, done: str, then: str) -> None:
+        """Raise PartDone, silent in a rank, unless this process is to put the parts together."""
+        if not self.shard.whole:
+            raise PartDone(
+                ""
+                if self.shard.follows
+                else f"{self.shard.name}: {done}. When all shards have ended, the same command without "
+                f"--shard {then}."
+            )
 
     def begin(self) -> None:
         """Write settings.json, after what --overwrite removes; once."""

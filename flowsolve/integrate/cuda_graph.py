@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from flowsolve.errors import StateError
 from flowsolve.integrate.driver import check_state, sample
 from flowsolve.ode.base import ODE, parts
-from flowsolve.ode.counter_noise import CounterNoise
-from flowsolve.ode.noise import BrownianNoise, SeededNoise
+from flowsolve.ode.noise import Noise
 from flowsolve.schedule.grid import Grid
 from flowsolve.solver.base import Solver, check_solver
 
@@ -61,9 +60,7 @@ def graphed(
         aside = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         aside.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(aside):
-            for _ in range(
-                2
-            ):  # libraries load and methods compute their weights before the recording
+            for _ in range(2):  # libraries load, and methods compute their weights
                 run(ode, static, grid, solver, check=False)
         torch.cuda.current_stream().wait_stream(aside)
         with torch.cuda.graph(graph):
@@ -87,6 +84,5 @@ def graphed(
     return replay
 
 
-def _drawn_on_the_host(part: Any) -> bool:
-    drawn = [v for v in vars(part).values() if isinstance(v, SeededNoise | BrownianNoise)]
-    return any(not isinstance(noise, CounterNoise) for noise in drawn)
+def _drawn_on_the_host(part: ODE) -> bool:
+    return any(isinstance(value, Noise) and value.on_host for value in vars(part).values())

@@ -76,6 +76,8 @@ class CounterNoise(SeededNoise):
     hash, and the seed. So the noises of two seeds are never alike.
     """
 
+    on_host = False
+
     def __init__(self, seeds: Sequence[int], *, compiled: bool = False) -> None:
         super().__init__(seeds)
         self.compiled = compiled

@@ -7,7 +7,7 @@ import math
 from abc import ABC, abstractmethod
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from flowsolve._arguments import reals, several, shown, whole
 from flowsolve.errors import GridError, StateError
@@ -117,8 +117,10 @@ class Noise(ABC):
     """The noise of stochastic methods: noise(x, s, t) is z ~ N(0, I), like x, for the step from s to t.
 
     A subclass gives `__call__`. `again` counts the visits of a method to the same interval, from 0: each has
-    noise of its own.
+    noise of its own. `on_host`: it is drawn on the CPU at every call, which no CUDA graph can hold.
     """
+
+    on_host: ClassVar[bool] = False
 
     def __init__(self, seeds: Sequence[int]) -> None:
         self.seeds = tuple(check_seeds(seeds))
@@ -151,6 +153,8 @@ class SeededNoise(Noise):
     n²/2³³ pairs are alike. CounterNoise has neither, and draws where the state is.
     """
 
+    on_host = True
+
     def __call__(self, x: Tensor, s: float, t: float, again: int = 0) -> Tensor:
         self._check(x)
         return self._draw(x, f"{s.hex()} {t.hex()}{_visit(again)}")
@@ -167,6 +171,8 @@ class BrownianNoise(Noise):
     interval after the first (again > 0), have a path of their own, which is shared by all grids too. Raises
     GridError for a level that is not in `levels`.
     """
+
+    on_host = True
 
     def __init__(
         self, seeds: Sequence[int], levels: Iterable[float], variable: Variable = SIGMA

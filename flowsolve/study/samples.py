@@ -56,7 +56,7 @@ def on_grid(solver: Solver, grid: Grid, start: Start) -> How:
         "solver": repr(solver), "grid": f"{grid.name} {grid.digest}", "start": start.__name__,
     }  # fmt: skip
     run = partial(sample, grid=grid, solver=solver, start=start)
-    return How(lambda ode, noise: run(ode, noise), notes, solver.stochastic)
+    return How(run, notes, solver.stochastic)
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import argparse
 from typing import Any
 
 import pytest
 import torch
 
 from flowsolve import ve_start, vp_start
+from flowsolve.cli import options
 from flowsolve.errors import StateError
 from flowsolve.problems import Mixture1D
 from flowsolve.study import Setup, convergence, work_precision
-from flowsolve.study.settings import seeds_of
+from flowsolve.study.real import DISTANCES
+from flowsolve.study.settings import STEP_NOISE, seeds_of
 from flowsolve_solvers import Euler, Heun
 from tests.helpers import says
 
@@ -68,3 +71,12 @@ def test_a_start_is_a_function_of_one_level(start: Any) -> None:
 @pytest.mark.parametrize("seeds", [range(3), range(5, 6), [4, 2, 9]])
 def test_seeds_are_read_from_their_text(seeds: Any) -> None:
     assert [*seeds_of(Setup.of({"seeds": seeds}).seeds_text)] == [*seeds]
+
+
+def test_the_command_offers_what_studies_have() -> None:
+    parser = argparse.ArgumentParser()
+    options.add_samples(parser, 8, "error")
+    options.add_step_noise(parser)
+    choices = {action.dest: action.choices for action in parser._actions}
+    assert choices["distances"] == ["error", *DISTANCES]
+    assert choices["step_noise"] == [*STEP_NOISE]

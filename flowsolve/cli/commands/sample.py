@@ -100,7 +100,7 @@ def _how(args: argparse.Namespace, problem: Problem) -> How:
     if args.solver == "default":
         run = partial(driver.sample, nfe=args.nfe, tol=args.tol)
         notes = {"solver": "default", "asked": f"nfe={args.nfe} tol={args.tol}"}
-        return How(lambda ode, noise: run(ode, noise), notes)
+        return How(run, notes)
     solver, spacing = make_solver(args.solver), find_spacing(args.spacing[0], problem.clock)
 
     def grid(n: int) -> Grid:
@@ -111,7 +111,6 @@ def _how(args: argparse.Namespace, problem: Problem) -> How:
 
 def _drawn(folder: Folder, files: ImageFolder | TensorFile, now: Busy) -> Notes:
     """Draw what is this process's; the notes of how, once all are there."""
-    from flowsolve.cli import commands
     from flowsolve.study.float32 import true_float32
 
     found, shard, each = files.done(), folder.shard, files.blocks.each
@@ -122,13 +121,7 @@ def _drawn(folder: Folder, files: ImageFolder | TensorFile, now: Busy) -> Notes:
             if found is None:
                 files.draw(each[i])
         shard.wait("blocks", len(each))
-        if not shard.whole:
-            raise commands.PartDone(
-                ""
-                if shard.follows
-                else f"{shard.name}: done. When all shards have ended, the same command without --shard draws "
-                "what is missing and puts the blocks together."
-            )
+        folder.check_whole("done", "draws what is missing and puts the blocks together")
         return found or files.finish()
 
 
