@@ -39,6 +39,7 @@ from flowsolve.solver.weights import GUARD as GUARD
 from flowsolve.solver.weights import Measure as Measure
 from flowsolve.solver.weights import adams_weights as adams_weights
 from flowsolve.solver.weights import guarded as guarded
+from flowsolve.solver.weights import moments as moments
 from flowsolve.solver.weights import phi as phi
 from flowsolve.solver.weights import span as span
 from flowsolve.solver.weights import within as within

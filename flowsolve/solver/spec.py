@@ -5,11 +5,12 @@ from __future__ import annotations
 import ast
 import inspect
 import re
+from abc import ABC
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from flowsolve import schedule
-from flowsolve._arguments import shown
+from flowsolve._arguments import Values, shown
 from flowsolve.errors import NameUnknown, StateError
 from flowsolve.schedule.variable import LOG_SIGMA, SIGMA, ClockTime
 from flowsolve.solver.bounded_charts import Flow, Velocity
@@ -83,6 +84,11 @@ def evaluate(
     return _Evaluator(makers, kind, constants or {}).value(tree)
 
 
+def _related(one: object, other: object) -> bool:
+    """Whether the two have a base class of their own in common."""
+    return bool({*type(one).__mro__} & {*type(other).__mro__} - {object, ABC, Values})
+
+
 def _identifier(name: str) -> str:
     """The name as a Python identifier: dpmpp2m for dpm++2m. Raises NameUnknown if it is none then."""
     word = plain_name(name)
@@ -145,9 +151,10 @@ class _Evaluator:
         if known.annotation in ("str", str):
             return node.id
         if any(known.default is c for c in self.constants.values()):
-            if plain_name(node.id) in self.constants:
-                return self.constants[plain_name(node.id)]
-            names = ", ".join(sorted(map(repr, self.constants.values())))
+            alike = {key: c for key, c in self.constants.items() if _related(c, known.default)}
+            if plain_name(node.id) in alike:
+                return alike[plain_name(node.id)]
+            names = ", ".join(sorted(map(repr, alike.values())))
             raise NameUnknown(f"{name}: there is no {option} {node.id!r}. It is one of {names}.")
         return self.value(node)
 

@@ -44,6 +44,28 @@ def adams_weights(
     )
 
 
+@lru_cache(maxsize=4096)
+def moments(
+    chart: Measure, variable: Variable, step: tuple[float, float], end: float, count: int
+) -> tuple[float, ...]:
+    """M_k = ∫_s^end θ^(k-1)/(k-1)! du,  θ = (τ(σ) - τ(s))/(τ(t) - τ(s)),  (s, t) = step,  k = 1, ..., count.
+
+    What exponential Runge-Kutta methods are made of: in log σ, where h is the length of the step and c is θ at
+    the end, it is h c^k φ_k(±ch) up to a factor. By quadrature, as `adams_weights`.
+    """
+    s, t = step
+    first = variable.tau(s)
+    h = variable.tau(t) - first
+    at = [
+        ((variable.tau(sigma) - first) / h, w * chart.du_dlog(sigma))
+        for sigma, w in _quadrature(s, end)
+    ]
+    return tuple(
+        math.fsum(w * theta ** (k - 1) for theta, w in at) / math.factorial(k - 1)
+        for k in range(1, count + 1)
+    )
+
+
 GUARD = 2.1
 
 

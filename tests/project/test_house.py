@@ -52,13 +52,12 @@ NAMES = {
     zero_terminal_snr __version__
     """,
     "flowsolve_solvers": """
-    ALL Adams Ancestral BDIA ClockTime DATA DDIM DDIMEta DDIMInverse DDIM_ETA DDPM DEIS
+    ALL Adams Ancestral BDIA DDIM DDIMEta DDIMInverse DDIM_ETA DDPM DEIS
     DPM2Ancestral DPMSolver2 DPMSolver3 DPMSolverAdaptive DPMSolverFast DPMSolverM DPMSolverPP2M
     DPMSolverPP2MSDE DPMSolverPP2S DPMSolverPP2SAncestral DPMSolverPP3MSDE DPMSolverPPM
     DPMSolverPPSDE EDICT EDM ERSDE ER_SDE Euler EulerAncestral EulerInT EulerInVariance FlowHeun
-    GridSinglestep Heun IPNDM IPNDMV LMS LOG_SIGMA Midpoint NOISE OBELM PLMS PNDM Plan PseudoRK4
-    PublishedDPMSolver RES2S RES3S RK4 Rex RhoAB SASolver SDE_ETA SIGMA STOCHASTIC Scipy Solver
-    TWO_STATE Torchdiffeq UniPC VPSDE WrongNeighbour
+    GridSinglestep Heun IPNDM IPNDMV LMS Midpoint OBELM PLMS PNDM Plan PseudoRK4
+    PublishedDPMSolver RES2S RES3S RK4 Rex RhoAB SASolver SDE_ETA STOCHASTIC Scipy     TWO_STATE Torchdiffeq UniPC WrongNeighbour
     """,
 }
 # every import line that its README, docs, examples and benchmarks showed
