@@ -159,6 +159,6 @@ def test_what_has_no_recurrence_is_refused() -> None:
     says(TableError, "the explorer replays a method from numbers: Clipping() gives other weights for other "
          "values", lambda: own(Clipping()))  # fmt: skip
     matrices = GaussianStart(Heun(), mean=torch.zeros(2), covariance=torch.eye(2))
-    says(TableError, "the explorer replays numbers, and the weights of GaussianStart are matrices.",
+    says(TableError, "the explorer replays a method from numbers: the weights of GaussianStart are matrices",
          lambda: own(matrices))  # fmt: skip
     says(StateError, "solver must be an instance, not the class Heun", lambda: own(Heun))  # type: ignore[arg-type]
