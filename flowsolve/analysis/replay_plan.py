@@ -34,7 +34,7 @@ def replay(
     def advance(x: Array, stage: Stage) -> Array:
         for one in stage["draws"]:
             known[one["number"]] = draw(x, one)  # type: ignore[misc]
-        out = stage["scale"] * x
+        out: Array = stage["scale"] * x
         for number, weight in stage["weights"]:
             out = out + weight * known[number]
         for number in known.keys() - {*stage["keep"]}:

@@ -26,7 +26,7 @@ def add(c: argparse.ArgumentParser) -> None:
     c.add_argument("--from-infinity", action="store_true", help="a first step from σ = ∞")
     c.add_argument("--to-zero", action="store_true", help="a last step to σ = 0")
     c.add_argument("--network", metavar="KIND",
-                   help="what the network predicts, whose scalars the plan then holds: eps, v, x0, edm or flow, with "
+                   help="put the scalars of what it predicts into the plan: eps, v, x0, edm or flow, with "
                         "options as eps:clock=scaled_linear_beta")  # fmt: skip
     c.add_argument("--start", default="ve", choices=["ve", "vp"],
                    help="the first state from unit noise: σ noise (ve) or √(1+σ²) noise")  # fmt: skip
