@@ -9,6 +9,7 @@ plan_reading   such files, checked
 replay_plan    runs such a file with NumPy alone; replay_plan.mjs does in JavaScript
 combinations   vectors as combinations of as few others as it takes
 step_response  the weights of each step of a stochastic method
+step_kernels   each draw of a stochastic method as a normal density; Rollout, whose density is had again
 order          Slope, the observed order: log error against log steps
 weak_order     the weak error of a stochastic method (of the law of its samples), by quadrature
 strong_order   its strong error, on one Brownian path
@@ -35,6 +36,10 @@ from flowsolve.analysis.stages import Run as Run
 from flowsolve.analysis.stages import Stage as Stage
 from flowsolve.analysis.stages import drive as drive
 from flowsolve.analysis.stages import recurrence as recurrence
+from flowsolve.analysis.step_kernels import Kernel as Kernel
+from flowsolve.analysis.step_kernels import Rollout as Rollout
+from flowsolve.analysis.step_kernels import kernels as kernels
+from flowsolve.analysis.step_kernels import rollout as rollout
 from flowsolve.analysis.step_response import Step as Step
 from flowsolve.analysis.step_response import noise_levels as noise_levels
 from flowsolve.analysis.step_response import responses as responses
