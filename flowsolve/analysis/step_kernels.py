@@ -1,4 +1,4 @@
-"""The draws of a stochastic method as normal densities, as policy gradients ask: mean, deviation, log-probability."""
+"""Each draw of a stochastic method as a normal density, for policy gradients: mean, deviation, log p."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ class Rollout:
         mean    per value, as the code of DDPO and Flow-GRPO has it, instead of the sum over a sample's values
         scaled  the density of x_t = α x̄, which those have, instead of that of x̄: log α less for each value
 
-        The ratio of the densities of two networks is exp of the difference of sums; `scaled` does not change it.
+        The ratio of two networks' densities is exp of the difference of the sums; `scaled` does not change it.
         """
         import torch
 

@@ -18,6 +18,7 @@ from flowsolve import (
     EpsPrediction,
     FlowPrediction,
     Grid,
+    OneStep,
     SeededNoise,
     Solver,
     WithNoise,
@@ -93,6 +94,8 @@ def test_mean_and_noise_are_the_state_that_the_method_was_at(solver: Solver) -> 
     run = rollout(noisy(Mixture()), X, GRID, solver)
     torch.testing.assert_close(run.x, end, rtol=1e-12, atol=1e-12)
     assert len(after) == len(run.states) == len(run.kernels) == len(kernels(solver, GRID))
+    ends = sorted((k.interval for k in run.kernels), reverse=True)
+    assert all(t >= s for (_, t), (s, _) in pairwise(ends))  # so all noises are independent
     rows = zip(after, run.states, run.means(noisy(Mixture())), run.noises, run.kernels, strict=True)
     for state, y, mean, z, kernel in rows:
         torch.testing.assert_close(y, state, rtol=1e-12, atol=1e-12)
@@ -206,6 +209,54 @@ def test_the_convention_of_ddpo() -> None:
         torch.testing.assert_close(found[:, i], expected, rtol=1e-9, atol=1e-9)
     torch.testing.assert_close(run.log_prob(mean=True, scaled=True), found, rtol=1e-9, atol=1e-9)
     torch.testing.assert_close(run.log_prob(mean=True) * 2, run.log_prob())
+
+
+@dataclass(frozen=True, repr=False)
+class FlowGRPO(OneStep):
+    """Eq. 9 of Flow-GRPO, in x_t = x̄/(1+σ) and the flow's time σ/(1+σ), with a = 0.7."""
+
+    order, stochastic = 1, True
+
+    def step(self, ode: ODE, x: Tensor, s: float, t: float) -> Tensor:
+        (time, dt, std) = times(s, t)
+        u = x / (1 + s)
+        v = (u - ode.x0(x, s)) / time
+        mean = u * (1 + std**2 / (2 * time) * dt) + v * (1 + std**2 * (1 - time) / (2 * time)) * dt
+        return (mean + ode.noise(x, s, t) * std * math.sqrt(-dt)) * (1 + t)
+
+
+def times(s: float, t: float) -> tuple[float, float, float]:
+    """Time, its step and the deviation √(t/(1-t)) a."""
+    time = s / (1 + s)
+    return time, t / (1 + t) - time, 0.7 * math.sqrt(time / (1 - time))
+
+
+def test_the_convention_of_flow_grpo() -> None:
+    """Its sde_step_with_logprob, on the states that it would have recorded."""
+    net = lambda x, t: torch.tanh(x - t[:, None])  # noqa: E731
+    ode = noisy(DiffusionODE(net, FlowPrediction()))
+    run = rollout(ode, X, GRID, FlowGRPO())
+    found, x_t = run.log_prob(ode, mean=True, scaled=True), X / (1 + GRID[0])
+    for i, (s, t) in enumerate(pairwise(GRID)):
+        time, dt, std = times(s, t)
+        v = net(x_t, torch.full((8,), time, dtype=torch.float64))
+        mean = (
+            x_t * (1 + std**2 / (2 * time) * dt) + v * (1 + std**2 * (1 - time) / (2 * time)) * dt
+        )
+        x_t = run.states[i] / (1 + t)
+        normal = torch.distributions.Normal(mean, std * math.sqrt(-dt))
+        torch.testing.assert_close(found[:, i], normal.log_prob(x_t).mean(1), rtol=1e-9, atol=1e-9)
+
+
+def test_one_backward_pass_for_each_mean() -> None:
+    """The parts of the gradient of a method without memory, each with a graph of its own."""
+    run = rollout(noisy(Mixture()), X, GRID, DDIMEta())
+    theta = torch.tensor(0.2, dtype=torch.float64, requires_grad=True)
+    (whole,) = torch.autograd.grad(run.log_prob(Bent(Mixture(), theta)).sum(), theta)
+    means = run.means(Bent(Mixture(), theta))
+    for kernel, y, mean in zip(run.kernels, run.states, means, strict=True):
+        (-(y - mean).square().sum() / (2 * kernel.deviation**2)).backward()
+    torch.testing.assert_close(theta.grad, whole)
 
 
 @pytest.mark.parametrize("solver", [DDIMEta(), DPMSolverPPSDE(), Ancestral()], ids=repr)
