@@ -135,6 +135,15 @@ def read_json(path: Any, wrong: type[Exception]) -> Any:
         raise wrong(f"{path} is not JSON: {error}.") from None
 
 
+def write_json(path: Any, data: Any) -> None:
+    """A file of JSON, every float as it will be read back. Raises ResultsError where it cannot be written."""
+    text = json.dumps(data, indent=1) + "\n"
+    try:
+        file_path(path).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise ResultsError(f"cannot write {path}: {error.strerror}.") from None
+
+
 class Values:
     """A frozen dataclass with a short repr, Adams(points=3, chart=DATA), whose numbers are numbers.
 

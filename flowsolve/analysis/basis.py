@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from flowsolve.errors import BudgetError, TableError
 from flowsolve.integrate.cost import tally
 from flowsolve.integrate.endpoints import trajectory
 from flowsolve.ode.base import ODE
+from flowsolve.ode.precondition import VP
 from flowsolve.schedule.grid import Grid
 from flowsolve.solver.base import Solver
 
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Kind = Literal["eps", "x0", "noise"]
+Alpha = Callable[[float], float]
 
 
 class Given(NamedTuple):
@@ -54,11 +57,16 @@ class _BasisODE(ODE):
     """The k-th value that it gives, whatever the state, is basis[k].
 
     separate_x0  whether an x₀ is a value of its own too, or x - σ ε; at σ = ∞ it always is one
+    scale        α for σ
     """
 
-    def __init__(self, basis: Tensor, solver: Solver, separate_x0: bool) -> None:
+    def __init__(self, basis: Tensor, solver: Solver, separate_x0: bool, scale: Alpha) -> None:
         self.basis, self.solver, self.separate_x0 = basis, solver, separate_x0
+        self.scale = scale
         self.given: list[Given] = []
+
+    def alpha(self, sigma: float) -> float:
+        return self.scale(sigma)
 
     def eps(self, x: Tensor, sigma: float) -> Tensor:
         return self._next("eps", x, sigma, sigma)
@@ -79,19 +87,25 @@ class _BasisODE(ODE):
         return self.basis[number]
 
 
-def respond(solver: Solver, grid: Grid, separate_x0: bool = False) -> BasisRun:
-    """The run on the unit vectors. Raises TableError as `tabulate`.
+def respond(
+    solver: Solver, grid: Grid, separate_x0: bool = False, alpha: Alpha = VP.alpha
+) -> BasisRun:
+    """The run on the unit vectors, on a path of that α. Raises TableError as `tabulate`.
 
     A run on random vectors must give the same combinations of them at every evaluation and node.
     """
     import torch
 
+    if solver.event is not None:
+        raise TableError(
+            f"the weights of {type(solver).__name__} are matrices, and a table holds numbers."
+        )
     size = count_vectors(solver, grid)
     generator = torch.Generator("cpu").manual_seed(0)
     plain = torch.eye(size, dtype=torch.float64, device="cpu")
     shape = (size, min(size, 256))
     other = torch.randn(shape, dtype=torch.float64, generator=generator, device="cpu")
-    first, second = (run_on(b, solver, grid, separate_x0) for b in (plain, other))
+    first, second = (run_on(b, solver, grid, separate_x0, alpha) for b in (plain, other))
     one, two = (
         torch.stack([g.state for g in run.evaluations] + [x for x, _ in run.nodes])
         for run in (first, second)
@@ -112,9 +126,15 @@ def count_vectors(solver: Solver, grid: Grid) -> int:
     return 1 + counted.nfe + counted.noises
 
 
-def run_on(basis: Tensor, solver: Solver, grid: Grid, separate_x0: bool = False) -> BasisRun:
+def run_on(
+    basis: Tensor,
+    solver: Solver,
+    grid: Grid,
+    separate_x0: bool = False,
+    alpha: Alpha = VP.alpha,
+) -> BasisRun:
     """One run from basis[0], in which the k-th value that the method is given is basis[k]."""
-    ode = _BasisODE(basis, solver, separate_x0)
+    ode = _BasisODE(basis, solver, separate_x0, alpha)
     nodes = [(basis[0], 1)]
     for x in trajectory(ode, basis[0], grid, solver):
         nodes.append((x, len(ode.given) + 1))

@@ -7,10 +7,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from flowsolve.analysis.basis import BasisRun, respond
+from flowsolve.analysis.basis import Alpha, BasisRun, respond
 from flowsolve.analysis.combinations import combinations
 from flowsolve.errors import StateError
 from flowsolve.ode.base import ODE
+from flowsolve.ode.precondition import VP
 from flowsolve.schedule.grid import Grid, as_grid
 from flowsolve.solver.base import Solver
 from flowsolve.solver.chart import DATA, NOISE, Chart
@@ -69,12 +70,15 @@ class Recurrence:
         return max(len(stage.keep) for stage in (self.start, *self.stages))
 
 
-def recurrence(solver: Solver, grid: Grid) -> Recurrence:
+def recurrence(solver: Solver, grid: Grid, alpha: Alpha = VP.alpha) -> Recurrence:
     """Run `solver` on basis vectors, and write each state by the state before it and the last vectors.
 
+    alpha  α for σ, as `Precondition.alpha`: BDIA, EDICT, DDIMInverse and a first step from σ = 0 depend on it
+
+    x₀ and ε are basis vectors where the method asks for them: x₀ as x - σ ε would lose σ/x₀ in precision.
     Raises TableError for a method that chooses by the values that it sees.
     """
-    run = respond(solver, as_grid(grid))
+    run = respond(solver, as_grid(grid), separate_x0=True, alpha=alpha)
     nodes, reach = _nodes(run, grid[:]), 4
     while True:  # a state may need few of the last ε but many of the last x₀, or the reverse
         plans = [_plan(run, chart, reach) for chart in _charts(solver)]
@@ -117,14 +121,18 @@ def _plan(run: BasisRun, chart: Chart, reach: int) -> list[Stage] | None:
 
     known: list[Vector] = list(np.eye(1 + len(run.given)))
     states = [known[0], *(g.state.numpy() for g in run.evaluations), run.nodes[-1][0].numpy()]
-    asked = [(0, math.nan), *((g.number, g.s) for g in run.evaluations)]
     takes, mixes, one = {0: False}, {0: (0.0, 1.0)}, torch.eye(2, dtype=torch.float64)
-    for (number, sigma), x in zip(asked[1:], states[1:], strict=False):
+    for (number, kind, sigma, *_), x in zip(run.evaluations, states[1:], strict=False):
         takes[number] = data = math.isinf(sigma) or chart.takes_x0(sigma)
-        answer = x - sigma * known[number] if data and sigma < math.inf else known[number]
+        answer = known[number]
+        if data and kind == "eps":
+            answer = x - sigma * answer
+        elif not data and kind == "x0":
+            answer = (x - answer) / sigma
         a, b = chart.of(one[0], one[1], sigma).tolist()
         mixes[number] = a, b
         known[number] = a * x + b * answer
+    asked = [(0, math.nan), *((g.number, g.s) for g in run.evaluations)]
     ends = [*(number for number, _ in asked[1:]), len(known)]
     lasts = [
         range(end - 1, 0, -1)[:reach] for end in ends

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flowsolve._arguments import file_path, html_table, read_json
+from flowsolve._arguments import html_table, read_json, write_json
 from flowsolve.analysis.basis import respond
-from flowsolve.errors import GridError, ResultsError, TableError
+from flowsolve.errors import GridError, TableError
 from flowsolve.schedule.grid import Grid, as_grid
 from flowsolve.solver.base import Solver, check_solver
 
@@ -169,11 +168,7 @@ class Table:
     def save(self, path: str | Path) -> None:
         """Write JSON; every float comes back bit for bit. Raises ResultsError where it cannot."""
         notes = {"version": VERSION, "consistent": self._wrong_sum() is None}
-        text = json.dumps({**notes, **self.as_dict()}, indent=1) + "\n"
-        try:
-            file_path(path).write_text(text, encoding="utf-8")
-        except OSError as error:
-            raise ResultsError(f"cannot write {path}: {error.strerror}.") from None
+        write_json(path, {**notes, **self.as_dict()})
 
     @classmethod
     def load(cls, path: str | Path) -> Table:
@@ -190,10 +185,6 @@ def tabulate(solver: Solver, grid: Grid) -> Table:
     check_solver(solver)
     if solver.stochastic:
         raise TableError(f"{solver!r} draws noise, which a table of ε-weights does not hold.")
-    if solver.event is not None:
-        raise TableError(
-            f"the weights of {type(solver).__name__} are matrices, and a table holds numbers."
-        )
     grid = as_grid(grid)
     if math.isinf(grid[0]):
         raise TableError("a table starts at a finite σ: at σ = ∞ there is no x̄ to combine.")

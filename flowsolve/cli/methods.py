@@ -40,6 +40,16 @@ def find_method(text: str) -> Solver | Rule:
     return method
 
 
+def find_solver(text: str) -> Solver:
+    """As `find_method`, a solver. Raises NameUnknown for a rule."""
+    from flowsolve.solver.base import Solver
+
+    found = find_method(text)
+    if not isinstance(found, Solver):
+        raise NameUnknown(f"{text} is a {type(found).__name__}, not a flowsolve Solver.")
+    return found
+
+
 def is_path(text: str) -> bool:
     """Whether it reads as package.module:Mine."""
     module, _, name = text.partition(":")

@@ -114,10 +114,6 @@ def own(solver: Solver, place: int = 1) -> Method:
     Raises StateError for what is no solver, TableError for a method that has no recurrence.
     """
     check_solver(solver)
-    if solver.event is not None:
-        raise TableError(
-            f"the explorer replays numbers, and the weights of {type(solver).__name__} are matrices."
-        )
     try:
         recurrence(solver, karras(6, SIGMA_MAX, SIGMA_MIN))
     except TableError as error:

@@ -30,6 +30,7 @@ EVERY = {
     "interpolate": ["--nfe", "2", "--pairs", "4", "--points", "2", "--shown", "1"],
     "likelihood": ["mixture", "--nfe", "4", "--samples", "4"],
     "order": ["heun", "--steps", "10", "20", "--seeds", "2", "--out", "order"],
+    "plan": ["heun", "--steps", "2", "--network", "flow", "--replayers", "--overwrite"],
     "problems": [],
     "quality": ["mixture", "--nfe", "4", "6", "--samples", "8"],
     "sample": ["--samples", "2", "--nfe", "2"],
@@ -39,7 +40,9 @@ EVERY = {
     "table2": ["mixture", "--grid", "log_snr", "--steps", "3", "--samples", "2", "--ways", "ddim"],
     "tune": ["mixture", "--nfe", "3", "--noises", "16"],
 }  # fmt: skip
-PRINTS = [name for name in EVERY if name not in ("completion", "explore")]  # which have no rows
+PRINTS = [
+    name for name in EVERY if name not in ("completion", "explore", "plan")
+]  # which have no rows
 Measured = Callable[[str], tuple[Path, subprocess.CompletedProcess[str]]]
 # A problem of the user's own, with an ε that takes as long as $SLOW says and keeps a log of calls.
 MINE = """

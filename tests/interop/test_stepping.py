@@ -38,6 +38,8 @@ from flowsolve.ode import Precondition
 from flowsolve.problems import Mixture, exact_network
 from flowsolve_solvers import (
     ALL,
+    BDIA,
+    EDICT,
     EDM,
     IPNDM,
     PLMS,
@@ -118,7 +120,9 @@ def test_predictions(kind: Precondition, solver: Solver) -> None:
     torch.testing.assert_close(pipeline(Stepping(solver, kind, to_first)), expected.x_t, **TIGHT)
 
 
-@pytest.mark.parametrize("solver", [Euler(), Heun(), DPMSolverPP2M(), UniPC(3)], ids=repr)
+@pytest.mark.parametrize(
+    "solver", [Euler(), Heun(), DPMSolverPP2M(), UniPC(3), BDIA(), EDICT()], ids=repr
+)
 def test_flow_from_infinity(solver: Solver) -> None:
     flow = FlowPrediction(FlowClock(scale=1000))
 

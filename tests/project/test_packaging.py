@@ -97,7 +97,7 @@ def test_the_wheel_holds_both_packages_and_all_their_data(built: Path) -> None:
     folders = {"flowsolve": "flowsolve", "flowsolve_solvers": "solvers/flowsolve_solvers"}
     for package, folder in folders.items():
         for path in (ROOT / folder).rglob("*"):
-            if path.suffix in (".py", ".js", ".css", ".html", ".json"):
+            if path.suffix in (".py", ".js", ".mjs", ".css", ".html", ".json"):
                 assert f"{package}/{path.relative_to(ROOT / folder).as_posix()}" in names
     assert not [n for n in names if "__pycache__" in n or n.endswith(".pyc")]
 

@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from flowsolve.cli import options
-
-if TYPE_CHECKING:
-    from flowsolve.solver.base import Solver
 
 
 def add(c: argparse.ArgumentParser) -> None:
@@ -26,6 +22,7 @@ def run(args: argparse.Namespace) -> int:
     import webbrowser
 
     from flowsolve import explorer
+    from flowsolve.cli.methods import find_solver
     from flowsolve.cli.output import check_file
     from flowsolve.cli.progress import busy
 
@@ -33,21 +30,10 @@ def run(args: argparse.Namespace) -> int:
     steps = sorted({*args.steps}) or explorer.STEPS
     out = Path(args.out)
     check_file(out, args.overwrite)
-    own = [explorer.own(_solver(text), i) for i, text in enumerate(args.solver, 1)]
+    own = [explorer.own(find_solver(text), i) for i, text in enumerate(args.solver, 1)]
     with busy(f"writing {out}"):
         explorer.write(out, own, steps=steps)
     print(f"{out}: {out.stat().st_size / 1e6:.2f} MB, one file that needs no network")
     if not args.no_open:
         webbrowser.open(out.resolve().as_uri())
     return 0
-
-
-def _solver(text: str) -> Solver:
-    from flowsolve.cli.methods import find_method
-    from flowsolve.errors import NameUnknown
-    from flowsolve.solver.base import Solver
-
-    found = find_method(text)
-    if not isinstance(found, Solver):
-        raise NameUnknown(f"{text} is a {type(found).__name__}, not a flowsolve Solver.")
-    return found

@@ -102,7 +102,7 @@ class Stepping(Noising):
             grid = self.spacing(int(num_inference_steps or 0))
         if self.inverse or grid.rising:
             grid = upwards(grid)
-        whole = cached(self.solver, grid)
+        whole = cached(self.solver, grid, self.precondition.alpha)
         if whole.start.draws:
             raise StateError(
                 f"{self.solver!r} draws noise before its first evaluation, where a pipeline has "
