@@ -14,6 +14,11 @@ Multistep and other methods of the ODE
   pndm             PNDM, S-PNDM, PLMS, iPNDM: the weights of equal steps
   ipndm_v          diff-sampler's ipndm_v, as published
   unipc            UniP and UniPC
+  unic             UniC: UniPC's corrector around another method
+  gradient_estimation  two points with weights γ and 1 - γ, and noise if asked for
+  fireflow         the midpoint rule of flows for one evaluation a step
+  pfdiff           one evaluation for two levels of the grid
+  stork            stabilised Runge-Kutta on extrapolated values
   published        multistep DPM-Solver with the weights of its authors' code
   two_scales       the default: chart, grid and start for a budget, from two scales of the data
   starts           the far field in one step: AFS, rescaled, corrected, Gaussian
@@ -65,7 +70,9 @@ from flowsolve_solvers.euler import EulerInT as EulerInT
 from flowsolve_solvers.euler import EulerInVariance as EulerInVariance
 from flowsolve_solvers.exponential_rk import RES2S as RES2S
 from flowsolve_solvers.exponential_rk import RES3S as RES3S
+from flowsolve_solvers.fireflow import FireFlow as FireFlow
 from flowsolve_solvers.flow_heun import FlowHeun as FlowHeun
+from flowsolve_solvers.gradient_estimation import GradientEstimation as GradientEstimation
 from flowsolve_solvers.grid_singlestep import GridDPMSolverFast as GridDPMSolverFast
 from flowsolve_solvers.grid_singlestep import GridSinglestep as GridSinglestep
 from flowsolve_solvers.ipndm_v import IPNDMV as IPNDMV
@@ -75,6 +82,7 @@ from flowsolve_solvers.multistep import Adams as Adams
 from flowsolve_solvers.multistep import DPMSolverM as DPMSolverM
 from flowsolve_solvers.multistep import DPMSolverPPM as DPMSolverPPM
 from flowsolve_solvers.multistep import RhoAB as RhoAB
+from flowsolve_solvers.pfdiff import PFDiff as PFDiff
 from flowsolve_solvers.plans import DPMSolverFast as DPMSolverFast
 from flowsolve_solvers.plans import Plan as Plan
 from flowsolve_solvers.pndm import IPNDM as IPNDM
@@ -94,11 +102,13 @@ from flowsolve_solvers.starts import AFS as AFS
 from flowsolve_solvers.starts import CorrectedStart as CorrectedStart
 from flowsolve_solvers.starts import GaussianStart as GaussianStart
 from flowsolve_solvers.starts import RescaledStart as RescaledStart
+from flowsolve_solvers.stork import STORK as STORK
 from flowsolve_solvers.two_scales import TwoScales as TwoScales
 from flowsolve_solvers.two_state import BDIA as BDIA
 from flowsolve_solvers.two_state import EDICT as EDICT
 from flowsolve_solvers.two_state import OBELM as OBELM
 from flowsolve_solvers.two_state import Rex as Rex
+from flowsolve_solvers.unic import UniC as UniC
 from flowsolve_solvers.unipc import UniPC as UniPC
 from flowsolve_solvers.wrong_neighbour import WrongNeighbour as WrongNeighbour
 
@@ -142,6 +152,14 @@ _FAMILY: list[Solver] = [
     PublishedDPMSolver(),
     PublishedDPMSolver(lower_order_final=True),
     PublishedDPMSolver(3, NOISE),
+    GradientEstimation(),
+    GradientEstimation(1.5),
+    FireFlow(),
+    PFDiff(),
+    UniC(DPMSolver2()),
+    UniC(DPMSolverPP2M()),
+    STORK(),
+    STORK(published=True),
 ]
 
 # charts and variables that are finite at both ends, σ = 0 and ∞
@@ -222,6 +240,7 @@ STOCHASTIC: list[Solver] = [
     DPMSolverPP2MSDE(family=ER_SDE),
     DPMSolverPP3MSDE(),
     DPMSolverPP3MSDE(published=True),
+    GradientEstimation(mu=0.5),
     SASolver(),
     SASolver(published=True),
     SASolver(predictor=3, corrector=3),
