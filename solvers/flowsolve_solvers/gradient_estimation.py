@@ -1,4 +1,4 @@
-"""Gradient estimation: the distance to the data is minimised, with a step in the gradient's direction."""
+"""Gradient estimation: DDIM with an ε that is extrapolated from the last two."""
 
 from __future__ import annotations
 
@@ -55,10 +55,13 @@ class GradientEstimation(Solver):
         before: Tensor | None = None
         for s, t in pairwise(grid):
             eps = ode.eps(x, s)
-            estimate = eps if before is None else before.lerp(eps, self.gamma)
             d, v = SDE_ETA.split(s, t, self.mu / (1 - self.mu))
-            z = ode.noise(x, s, t) if v > 0 else None
-            before, x = eps, x.add(estimate, alpha=d - s)
-            x = x if z is None else x.add(z, alpha=v)
-            del eps, estimate, z  # before the next evaluation: less in memory
+            gamma = 1.0 if before is None else self.gamma
+            x_t = x.add(eps, alpha=gamma * (d - s))
+            if before is not None:
+                x_t.add_(before, alpha=(1 - gamma) * (d - s))
+            if v > 0:
+                x_t.add_(ode.noise(x, s, t), alpha=v)
+            before, x = eps, x_t
+            del eps, x_t  # before the next evaluation: one state less in memory
             yield x

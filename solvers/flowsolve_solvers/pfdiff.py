@@ -1,4 +1,4 @@
-"""PFDiff: past answers take a step half-way, the answer there the whole step.                  ICLR 2025."""
+"""PFDiff: the answer of the step before goes half-way, and the answer there the whole way."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ __all__ = ["PFDiff"]
 
 @dataclass(frozen=True, repr=False)
 class PFDiff(Solver):
-    """x_t = x_s + (t - s) ε(x_m, m), x_m = x_s + (m - s) ε₋, s, m, t levels of the grid.  PFDiff-1: ICLR 2025.
+    """x_t = x_s + (t - s) ε(x_m, m), x_m = x_s + (m - s) ε₋.       PFDiff-1: Wang et al. 2025.
 
-    ε₋ is the ε(x_m, m) before. The first step is DDIM's; then one evaluation goes two steps, by DDIM both
-    times, and a last one alone is DDIM's. N/2 + 1 evaluations for N steps, N/2 rounded down; order 2. The
-    authors' variants with more past answers or longer jumps are not here.
+    s, m and t are levels of the grid, and ε₋ is the ε(x_m, m) before. The first step is DDIM's. After it one
+    evaluation goes two steps, and if one is left at the end it is DDIM's. N/2 + 1 evaluations for N steps, N/2
+    rounded down; order 2. The authors' variants with more past answers or longer jumps are not here.
     """
 
     order = 2

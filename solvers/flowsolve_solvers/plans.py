@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from flowsolve.solver import OneStep, Resumed, given
+from flowsolve.solver import OneStep, Solver
 from flowsolve_solvers.dpm_solver import DPMSolver2, DPMSolver3
 from flowsolve_solvers.euler import Euler
 
@@ -23,7 +23,7 @@ _SINGLESTEP: dict[int, OneStep] = {1: Euler(), 2: DPMSolver2(), 3: DPMSolver3()}
 
 
 @dataclass(frozen=True, repr=False)
-class Plan(Resumed):
+class Plan(Solver):
     """Step k by the k-th of several one-step methods: 3, ..., 3, 2, 1.       DPM-Solver, Section 3.4.
 
     methods  one for each step. On a longer grid the first is repeated, on a shorter one the first
@@ -58,10 +58,10 @@ class Plan(Resumed):
         longer = max(0, steps - len(self.methods))
         return (*self.methods[:1] * longer, *self.methods)[-steps:]
 
-    def steps(self, ode: ODE, x: Tensor, grid: Grid) -> Generator[Tensor, Tensor | None, None]:
+    def steps(self, ode: ODE, x: Tensor, grid: Grid) -> Iterator[Tensor]:
         for method, (s, t) in zip(self.on(len(grid) - 1), pairwise(grid), strict=True):
             x = method.step(ode, x, s, t)
-            x = given(x, (yield x))
+            yield x
 
 
 def DPMSolverFast(nfe: int = 15, order: int = 3) -> Plan:

@@ -1,4 +1,4 @@
-"""STORK: stabilised Runge-Kutta whose stages are extrapolated, not evaluated.     arXiv 2505.24210, ICLR 2026."""
+"""STORK: stabilised Runge-Kutta, its stages extrapolated instead of evaluated.      Tan et al., ICLR 2026."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _TIME = FlowTime()
 
 @dataclass(frozen=True, repr=False)
 class HalfSteps(OneStep):
-    """y_t = y_s + Δτ/4 (u_s + 3 u_m), y_m Euler's half-way in τ, in flow coordinates.       STORK's first step."""
+    """y_t = y_s + Δτ/4 (u_s + 3 u_m), y_m Euler's, m half-way in τ = σ/(1+σ).       STORK's first step."""
 
     order = 1
 
@@ -36,18 +36,19 @@ class HalfSteps(OneStep):
 
 @dataclass(frozen=True, repr=False)
 class STORK(Multistep):
-    """y_t = y_s + h u + a h² u' + b h³ u''/2, y = x̄/(1+σ), h = Δσ/(1+σ).         STORK-2: Tan et al. 2026.
+    """y_t = y_s + h u + a h² u' + b h³ u''/2, y = x̄/(1+σ), τ = σ/(1+σ), h = Δτ.    STORK-2: Tan et al. 2025.
 
-    u = ε - x₀ at s; u' and u'' are those of the parabola through its last three values; a and b are what the
-    stages of Runge-Kutta-Gegenbauer make of the line and of the parabola, 1/2 and just below 1/4. So it is a
-    linear method of three points. The first step is two halves with 2 evaluations, the second Adams-Bashforth's.
-    N + 1 evaluations for N steps. Order 2.
+    u = ε - x₀ at s; u' and u'' are those of the parabola through its last three values, at which the stages of
+    Runge-Kutta-Gegenbauer are read off; a and b are what the stages make of it: a = 1/2, b = 0.2494 with 50.
+    So it is a linear method of three points; a = 1/2 and b = 1/3 would be Adams(3, FLOW, FlowTime()). The first
+    step has two halves with an evaluation each, the second is Adams-Bashforth's of two points. N + 1
+    evaluations for N steps, order 2.
 
-    stages     of Runge-Kutta-Gegenbauer; the authors take 50
-    published  as in the authors' code, order 1: the stages are extrapolated to the abscissae of
-               Runge-Kutta-Legendre, at which a is 0.4896 with 50 stages, and u' is that of equal steps
+    stages     how many; the authors take 50
+    published  as in the authors' code for flows, order 1: it reads the stages off at the abscissae of another
+               method, Runge-Kutta-Legendre, which makes a = 0.4896 with 50, and takes u' as if steps were equal
 
-    STORK-4 and the form for noise prediction are not here.
+    STORK-4 and the authors' code for noise prediction are not here.
     """
 
     stages: int = 50
@@ -87,12 +88,12 @@ class STORK(Multistep):
 
 @lru_cache
 def gegenbauer(stages: int, published: bool) -> tuple[float, float]:
-    """What the stages of RKG2 make of u = c and of u = c², c from 0 to 1: exactly, they would be 1/2 and 1/3.
+    """What the stages of Runge-Kutta-Gegenbauer, order 2, make of ∫ c dc and ∫ c² dc from 0 to 1, 1/2 and 1/3.
 
-    Skaras, Saxton, Meyer and Aslam 2021. The abscissa of a stage is what it makes of u = 1.
+    Skaras, Saxton, Meyer and Aslam 2021. The abscissa c of a stage is what it makes of ∫ dc.
     """
     step = 6 / ((stages + 4) * (stages - 1))
-    before, now = (0.0, 0.0, 0.0), (step, 0.0, 0.0)  # of u = 1, c, c²
+    before, now = (0.0, 0.0, 0.0), (step, 0.0, 0.0)  # of ∫ dc, ∫ c dc, ∫ c² dc
     for j in range(2, stages + 1):
         mu = (2 * j + 1) * _b(j) / (j * _b(j - 1))
         nu = -(j + 1) * _b(j) / (j * _b(j - 2))

@@ -1,4 +1,4 @@
-"""UniC: the corrector of UniPC around any method that goes on from a state that it is sent."""
+"""UniC: the corrector of UniPC around another method."""
 
 from __future__ import annotations
 
@@ -35,17 +35,18 @@ _ADAMS = Adams()
 
 @dataclass(frozen=True, repr=False)
 class UniC(Solver):
-    """z_t = z_s + ∫ P du, P through F_t at the method's x_t and the last F; the method goes on from there.  UniC.
+    """z_t = z_s + ∫ P du, P through F at the x_t of `method` and the last values of F.      Zhao et al. 2023.
 
-    Zhao et al. 2023, Section 3.1. As many evaluations as the method: F_t, asked at its x_t, is its own first
-    answer in the next step. The last step is not corrected. The order is min(points, the method's) + 1, so
-    one more than the method's: Euler becomes 2, DPM-Solver-2 and 2M become 3. UniC around Adams is UniPC.
+    `method` goes on from the corrected x_t, where its first answer is the F that corrected it. So a method
+    that asks at every node, as nearly all do, costs what it costs alone. The last step is not corrected.
+    Order min(points, the method's) + 1: Euler becomes 2, DPM-Solver-2 and 2M become 3. Around Adams with as
+    many points it is UniPC.
 
-    method    a OneStep, an Adams, DPMSolverPP2M, ...: any `Resumed` one without noise
-    points    values of F before t, p of UniC-p; while there are too few for the method's order, its own step
-              stays
+    method    any without noise that is `Resumed`: one-step methods, Adams and its kin, DPMSolverPP2M
+    points    values of F before t, p of UniC-p. Steps that have too few behind them to keep the method's order
+              are not corrected
     chart, variable, guard
-              as in UniPC; they are the corrector's, the method has its own
+              the corrector's, as in UniPC; `method` has its own
     """
 
     method: Resumed = _ADAMS
@@ -67,7 +68,11 @@ class UniC(Solver):
 
     @property
     def order(self) -> int:
-        return min(self.points, self.method.order) + 1
+        """One more than the method's, if its first steps and its last, which stay as they are, allow that."""
+        if getattr(self.method, "lower_order_final", False):
+            return 2
+        start, full = getattr(self.method, "start", None), self.method.order
+        return min(self.points, full if start is None or full < 3 else min(full, start.order)) + 1
 
     @property
     def reaches_zero(self) -> bool:
