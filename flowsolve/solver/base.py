@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from itertools import pairwise
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from flowsolve._arguments import Values, several
 from flowsolve.errors import StateError
+from flowsolve.solver.bounded_charts import VELOCITY
 from flowsolve.solver.dense_output import hermite
 
 if TYPE_CHECKING:
@@ -86,9 +88,12 @@ class Solver(Values, ABC):
         """x̄ at σ between path[i] and path[i + 1], where `path` holds every node of `steps`.
 
         The cubic in σ with slope ε at both, which keeps orders up to 4, unless a method has a polynomial
-        of its own. Evaluates nothing.
+        of its own. From or to σ = ∞ z of VELOCITY is linear in u. Evaluates nothing.
         """
-        return hermite(path[i : i + 2], sigma)
+        a, b = path[i : i + 2]
+        if math.inf in (a.sigma, b.sigma):
+            return VELOCITY.line(a, b, sigma)
+        return hermite((a, b), sigma)
 
 
 class Resumed(Solver):

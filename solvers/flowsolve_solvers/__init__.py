@@ -152,14 +152,11 @@ _FAMILY: list[Solver] = [
     PublishedDPMSolver(),
     PublishedDPMSolver(lower_order_final=True),
     PublishedDPMSolver(3, NOISE),
-    GradientEstimation(),
-    GradientEstimation(1.5),
+    *(GradientEstimation(gamma) for gamma in (2.0, 1.5)),
     FireFlow(),
     PFDiff(),
-    UniC(DPMSolver2()),
-    UniC(DPMSolverPP2M()),
+    *(UniC(method) for method in (DPMSolver2(), DPMSolverPP2M())),
     STORK(),
-    STORK(published=True),
 ]
 
 # charts and variables that are finite at both ends, σ = 0 and ∞

@@ -26,11 +26,12 @@ class FireFlow(Solver):
     """y_t = y_s + Δτ u_m, y_m = y_s + Δτ/2 u₋, y = x̄/(1+σ), τ = σ/(1+σ), u = ε - x₀.    Deng et al. 2024.
 
     m is half-way from s to t in τ, and u₋ the u_m of the step before, u_s in the first step. N + 1 evaluations
-    for N steps, order 2. With u_s in every step it is the midpoint rule, which RF-Solver is.
+    for N steps, order 2. With u_s in every step it is the midpoint rule, which RF-Solver is. A step to σ = 0 is
+    DDIM's: the authors take it as any other, with an m that is below the levels of many networks.
     """
 
+    chart = FLOW
     order = 2
-    reaches_zero = True
     leaves_infinity = True
     reaches_infinity = True
 

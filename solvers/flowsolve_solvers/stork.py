@@ -72,7 +72,10 @@ class STORK(Multistep):
     @outside_the_trace
     def weights(self, nodes: tuple[float, ...], s: float, t: float) -> tuple[float, ...]:
         tau = [FLOW.u(node) for node in nodes]
-        h, h1 = FLOW.u(t) - tau[0], tau[0] - tau[1]
+        h = FLOW.u(t) - tau[0]
+        if len(nodes) == 1:  # a first step that goes to σ = 0
+            return (h,)
+        h1 = tau[0] - tau[1]
         if len(nodes) == 2:
             return h + h * h / (2 * h1), -h * h / (2 * h1)
         h2 = tau[1] - tau[2]

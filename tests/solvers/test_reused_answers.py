@@ -8,15 +8,17 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from flowsolve import FLOW, FlowTime, Grid, Solver, karras, sample, solve, tabulate
+from flowsolve import FLOW, FlowTime, Grid, Solver, karras, log_snr, sample, solve, tabulate
 from flowsolve.integrate.cost import cost, per_step
-from flowsolve.problems import Mixture
+from flowsolve.problems import Mixture, Mixture1D
+from flowsolve.study import convergence
 from flowsolve_solvers import (
     IPNDM,
     STORK,
@@ -196,6 +198,18 @@ def test_stork_is_a_method_of_three_points() -> None:
     np.testing.assert_allclose(np.array(ours) + (1 / 3 - b) * h**3 * half, exact, rtol=1e-12)
 
 
+@pytest.mark.parametrize("problem", [Mixture1D, Mixture])
+@pytest.mark.parametrize("spacing", [karras, log_snr])
+def test_stork_as_published_is_of_order_1(problem: type, spacing: Any) -> None:
+    """Its first-order error is small, so few steps look better than that."""
+    solver = STORK(published=True)
+    study = convergence(
+        solver, problem(sigma_max=1.0, sigma_min=0.2), spacing=spacing, steps=(160, 320, 640)
+    )
+    assert solver.order == 1
+    assert abs(study.order() - 1) < 0.2, study
+
+
 def test_stork_has_its_stages_from_3_to_1000() -> None:
     says(ValueError, "STORK has 3 to 1000 points in its stages", lambda: STORK(2))
     assert gegenbauer(1000, published=False)[0] == pytest.approx(0.5, abs=1e-10)
@@ -210,15 +224,21 @@ COSTS = {
     PFDiff(): [1, 2, 2, 3, 3, 4],
     STORK(): [2, 3, 4, 5, 6, 7],
 }
+TO_ZERO: dict[type, Callable[[int], int]] = {
+    FireFlow: lambda n: n + 2,
+    PFDiff: lambda n: (n + 1) // 2 + 1,
+    STORK: lambda n: n + 2,
+}
 
 
 @pytest.mark.parametrize("solver", COSTS, ids=repr)
 def test_evaluations_of_one_to_six_steps(solver: Solver) -> None:
-    """Counted beforehand and in the run, to σ = 0 too, which every one of them reaches itself."""
+    """Counted beforehand and in the run, and with one more step, to σ = 0."""
     for n, expected in enumerate(COSTS[solver], 1):
         assert cost(solver, karras(n, 10, 0.1)) == expected
-        done = sample(PROBLEM, X / GRID[0], Grid([*GRID[:n], 0.0]), solver)
-        assert done.nfe == expected
+        assert solve(PROBLEM, X, GRID.part(0, n), solver).nfe == expected
+        done = sample(PROBLEM, X / GRID[0], GRID.part(0, n).to_zero(), solver)
+        assert done.nfe == TO_ZERO.get(type(solver), lambda n: n + 1)(n)
         assert bool(done.x.isfinite().all())
 
 
