@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from flowsolve.schedule import FlowTime
 from flowsolve.solver import FLOW, OneStep, outside_the_trace
-from flowsolve_solvers._multistep import Multistep, check_points
+from flowsolve_solvers._multistep import Multistep
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -63,7 +63,11 @@ class STORK(Multistep):
     reaches_infinity = True
 
     def __post_init__(self) -> None:
-        check_points(self, 3, 1000, "stages")
+        stages: object = self.stages
+        if isinstance(stages, bool) or not isinstance(stages, int) or not 2 <= stages <= 1000:
+            raise ValueError(
+                f"STORK needs 2 to 1000 stages, a whole number, but got stages = {stages!r}."
+            )
 
     @property
     def order(self) -> int:

@@ -151,6 +151,18 @@ def test_the_authors_codes() -> None:
     torch.testing.assert_close(found, flowing(stork), rtol=1e-11, atol=1e-11)
 
 
+def test_pfdiff_is_the_stale_midpoint_of_fireflow_in_sigma() -> None:
+    """After its first step, on levels of which every second is half-way from the one before to the next."""
+    ends = [9.0, 4.0, 1.6, 0.5, 0.1]
+    levels = [14.6, *(level for a, b in pairwise(ends) for level in (a, (a + b) / 2)), ends[-1]]
+    past = PROBLEM.eps(X, 14.6)
+    x = X + (9.0 - 14.6) * past
+    for s, t in pairwise(ends):
+        past = PROBLEM.eps(x + (t - s) / 2 * past, (s + t) / 2)
+        x = x + (t - s) * past
+    near(solve(PROBLEM, X, Grid(levels), PFDiff()).x, x)
+
+
 def test_gradient_estimation_is_the_samples_of_smalldiffusion() -> None:
     """With the same noises; sig_prev == sig**mu sig_p**(1-mu)."""
     for gam, mu in ((2.0, 0.0), (1.7, 0.5), (2.0, 0.3)):
@@ -210,9 +222,12 @@ def test_stork_as_published_is_of_order_1(problem: type, spacing: Any) -> None:
     assert abs(study.order() - 1) < 0.2, study
 
 
-def test_stork_has_its_stages_from_3_to_1000() -> None:
-    says(ValueError, "STORK has 3 to 1000 points in its stages", lambda: STORK(2))
-    assert gegenbauer(1000, published=False)[0] == pytest.approx(0.5, abs=1e-10)
+def test_wrong_options() -> None:
+    text = "STORK needs 2 to 1000 stages, a whole number, but got stages = "
+    says(ValueError, f"{text}1.", lambda: STORK(1))
+    says(ValueError, f"{text}2.5.", lambda: STORK(2.5))  # type: ignore[arg-type]
+    for stages in (2, 3, 1000):
+        assert gegenbauer(stages, published=False)[0] == pytest.approx(0.5, abs=1e-10)
     text = "GradientEstimation needs gamma above 0 and finite and 0 <= mu < 1, but got gamma = "
     says(ValueError, f"{text}2.0, mu = 1.0.", lambda: GradientEstimation(mu=1.0))
     says(ValueError, f"{text}0.0, mu = 0.0.", lambda: GradientEstimation(0.0))
