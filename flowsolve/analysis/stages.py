@@ -93,9 +93,9 @@ def recurrence(solver: Solver, grid: Grid, alpha: Alpha = VP.alpha) -> Recurrenc
 
 
 def _charts(solver: Solver) -> list[Chart]:
-    """NOISE, DATA, and those that are options of the solver or of one around which it is."""
+    """NOISE, DATA, its own `chart`, and those that are options of the solver or of one around which it is."""
     found = [NOISE, DATA]
-    for value in vars(solver).values():
+    for value in (getattr(solver, "chart", None), *vars(solver).values()):
         new = _charts(value) if isinstance(value, Solver) else [value]
         found += [chart for chart in new if isinstance(chart, Chart) and chart not in found]
     return found

@@ -66,6 +66,9 @@ LEFT_OUT = {
     "AFS": "a start for other methods, in the default", "RescaledStart": "a start", "GaussianStart": "a start",
     "CorrectedStart": "a start", "EulerInT": "in a time that does not reach all levels",
     "DDIMInverse": "a step that is wrong, for round trips",
+    **dict.fromkeys(
+        ("FireFlow", "GradientEstimation", "PFDiff", "STORK", "UniC"), "added after version 1 was run"
+    ),
     "DPMSolverFast": "a Plan", "GridDPMSolverFast": "a GridSinglestep", "RhoAB": "LMS", "DDIM": "Euler",
 }  # fmt: skip
 """Deterministic solvers that METHODS has not, and why."""

@@ -80,13 +80,17 @@ def tally(solver: Solver, grid: Grid, most: float = math.inf) -> Tally:
         return _tally(solver, grid, zero, most)
 
 
-def per_step(solver: Solver) -> int | None:
-    """The evaluations of one more step, (cost of 24 steps - cost of 12)/12; None if adaptive."""
+def per_step(solver: Solver) -> float | None:
+    """The evaluations of one more step, (cost of 24 steps - cost of 12)/12; None if adaptive.
+
+    A whole number is an int. PFDiff, which goes two steps with one evaluation, has 0.5.
+    """
     check_solver(solver)
     if solver.adaptive:
         return None
     fewer, more = (cost(solver, log_snr(n, 10, 0.1)) for n in (12, 24))
-    return round((more - fewer) / 12)
+    each, left = divmod(more - fewer, 12)
+    return each + left / 12 if left else each
 
 
 def _tally(solver: Solver, grid: Grid, x: Tensor, most: float) -> Tally:

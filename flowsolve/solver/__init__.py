@@ -1,6 +1,6 @@
 """What a method is written against. A solver imports from this room, ode, schedule and errors alone.
 
-base          Solver and OneStep: a generator over the grid
+base          Solver, Resumed and OneStep: a generator over the grid
 reversible    TwoState, methods that undo their own steps
 chart         NOISE and DATA, the coordinates in which a method integrates
 bounded_charts  VELOCITY and FLOW, the ones that are bounded at σ = 0 and ∞
@@ -13,11 +13,13 @@ spec          "adams:points=3,chart=data" as an object
 
 from flowsolve.schedule.tracing import outside_the_trace as outside_the_trace
 from flowsolve.solver.base import OneStep as OneStep
+from flowsolve.solver.base import Resumed as Resumed
 from flowsolve.solver.base import Solver as Solver
 from flowsolve.solver.base import check_noise_free as check_noise_free
 from flowsolve.solver.base import check_option as check_option
 from flowsolve.solver.base import check_solver as check_solver
 from flowsolve.solver.base import formula_and_source as formula_and_source
+from flowsolve.solver.base import given as given
 from flowsolve.solver.bounded_charts import FLOW as FLOW
 from flowsolve.solver.bounded_charts import VELOCITY as VELOCITY
 from flowsolve.solver.bounded_charts import Flow as Flow

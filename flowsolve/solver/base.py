@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from flowsolve._arguments import Values, several
 from flowsolve.errors import StateError
+from flowsolve.solver.bounded_charts import VELOCITY
 from flowsolve.solver.dense_output import hermite
 
 if TYPE_CHECKING:
@@ -86,22 +88,41 @@ class Solver(Values, ABC):
         """x̄ at σ between path[i] and path[i + 1], where `path` holds every node of `steps`.
 
         The cubic in σ with slope ε at both, which keeps orders up to 4, unless a method has a polynomial
-        of its own. Evaluates nothing.
+        of its own. From or to σ = ∞ z of VELOCITY is linear in u. Evaluates nothing.
         """
-        return hermite(path[i : i + 2], sigma)
+        a, b = path[i : i + 2]
+        if math.inf in (a.sigma, b.sigma):
+            return VELOCITY.line(a, b, sigma)
+        return hermite((a, b), sigma)
 
 
-class OneStep(Solver):
+class Resumed(Solver):
+    """A method whose `steps` goes on from the state that it is sent in place of the one it yielded, if any.
+
+    `x = given(x, (yield x))` in the generator does that. So a method around it can change its states, as the
+    corrector UniC does, whatever the method remembers.
+    """
+
+    @abstractmethod
+    def steps(self, ode: ODE, x: Tensor, grid: Grid) -> Generator[Tensor, Tensor | None, None]: ...
+
+
+def given(x: Tensor, sent: Tensor | None) -> Tensor:
+    """What was sent, and x where nothing was."""
+    return x if sent is None else sent
+
+
+class OneStep(Resumed):
     """A method whose step from s to t depends on x̄ at s alone."""
 
     @abstractmethod
     def step(self, ode: ODE, x: Tensor, s: float, t: float) -> Tensor:
         """x̄ at level t from x̄ at level s."""
 
-    def steps(self, ode: ODE, x: Tensor, grid: Grid) -> Iterator[Tensor]:
+    def steps(self, ode: ODE, x: Tensor, grid: Grid) -> Generator[Tensor, Tensor | None, None]:
         for s, t in pairwise(grid):
             x = self.step(ode, x, s, t)
-            yield x
+            x = given(x, (yield x))
 
 
 def check_solver(solver: object) -> None:

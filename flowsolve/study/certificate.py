@@ -40,7 +40,7 @@ class Certificate:
     source: str
     order: int
     slopes: tuple[tuple[str, float], ...]
-    per_step: int
+    per_step: float
     buffers: int
     linear: bool
     paths: float | None = None
@@ -129,7 +129,7 @@ def _table(certificates: list[Certificate]) -> str:
     for c in certificates:
         slopes = [slope for _, slope in c.slopes] + ([] if c.paths is None else [c.paths])
         linear = [] if noisy else ["yes" if c.linear else "no"]
-        rest = [str(c.per_step), str(c.buffers), *linear, c.source]
+        rest = [f"{c.per_step:g}", str(c.buffers), *linear, c.source]
         lines.append([f"`{c.solver}`", str(c.order), *(f"{s:.2f}" for s in slopes), *rest])
     return "".join("| " + " | ".join(cells) + " |\n" for cells in lines)
 

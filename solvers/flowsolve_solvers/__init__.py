@@ -19,6 +19,11 @@ Multistep and other methods of the ODE
   pndm             PNDM, S-PNDM, PLMS, iPNDM: the weights of equal steps
   ipndm_v          diff-sampler's ipndm_v, as published
   unipc            UniP and UniPC
+  unic             UniC: UniPC's corrector around another method
+  gradient_estimation  two points with weights γ and 1 - γ, and noise if asked for
+  fireflow         the midpoint rule of flows for one evaluation a step
+  pfdiff           one evaluation for two levels of the grid
+  stork            stabilised Runge-Kutta on extrapolated values
   published        multistep DPM-Solver with the weights of its authors' code
   two_scales       the default: chart, grid and start for a budget, from two scales of the data
   starts           the far field in one step: AFS, rescaled, corrected, Gaussian
@@ -79,7 +84,9 @@ from flowsolve_solvers.exponential_tableau import HOCHBRUCK_OSTERMANN as HOCHBRU
 from flowsolve_solvers.exponential_tableau import KROGSTAD as KROGSTAD
 from flowsolve_solvers.exponential_tableau import STREHMEL_WEINER as STREHMEL_WEINER
 from flowsolve_solvers.exponential_tableau import ExponentialTableau as ExponentialTableau
+from flowsolve_solvers.fireflow import FireFlow as FireFlow
 from flowsolve_solvers.flow_heun import FlowHeun as FlowHeun
+from flowsolve_solvers.gradient_estimation import GradientEstimation as GradientEstimation
 from flowsolve_solvers.grid_singlestep import GridDPMSolverFast as GridDPMSolverFast
 from flowsolve_solvers.grid_singlestep import GridSinglestep as GridSinglestep
 from flowsolve_solvers.high_order_tableaus import BUTCHER6 as BUTCHER6
@@ -92,6 +99,7 @@ from flowsolve_solvers.multistep import Adams as Adams
 from flowsolve_solvers.multistep import DPMSolverM as DPMSolverM
 from flowsolve_solvers.multistep import DPMSolverPPM as DPMSolverPPM
 from flowsolve_solvers.multistep import RhoAB as RhoAB
+from flowsolve_solvers.pfdiff import PFDiff as PFDiff
 from flowsolve_solvers.plans import DPMSolverFast as DPMSolverFast
 from flowsolve_solvers.plans import Plan as Plan
 from flowsolve_solvers.pndm import IPNDM as IPNDM
@@ -112,6 +120,7 @@ from flowsolve_solvers.starts import CorrectedStart as CorrectedStart
 from flowsolve_solvers.starts import GaussianStart as GaussianStart
 from flowsolve_solvers.starts import RescaledStart as RescaledStart
 from flowsolve_solvers.stiff_conditions import stiff_order as stiff_order
+from flowsolve_solvers.stork import STORK as STORK
 from flowsolve_solvers.tableau import BOGACKI_SHAMPINE as BOGACKI_SHAMPINE
 from flowsolve_solvers.tableau import HEUN2 as HEUN2
 from flowsolve_solvers.tableau import HEUN3 as HEUN3
@@ -127,5 +136,6 @@ from flowsolve_solvers.two_state import BDIA as BDIA
 from flowsolve_solvers.two_state import EDICT as EDICT
 from flowsolve_solvers.two_state import OBELM as OBELM
 from flowsolve_solvers.two_state import Rex as Rex
+from flowsolve_solvers.unic import UniC as UniC
 from flowsolve_solvers.unipc import UniPC as UniPC
 from flowsolve_solvers.wrong_neighbour import WrongNeighbour as WrongNeighbour

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from flowsolve.ode import ODE, Wrapped
-from flowsolve.solver import DATA, NOISE, Chart, OneStep, Solver, check_option
+from flowsolve.solver import DATA, NOISE, Chart, OneStep, Resumed, Solver, check_option, given
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from flowsolve.schedule import Grid
 
 
-class Multistep(Solver):
+class Multistep(Resumed):
     """z_t = z_s + Σ_j weights(nodes, s, t)_j F(nodes_j), on the newest `points` nodes.
 
     chart              what z and F are: x̄ and ε (NOISE), x̄/σ and x₀ (DATA), ...
@@ -48,7 +48,7 @@ class Multistep(Solver):
     def lower_order_final(self) -> bool:
         return False
 
-    def steps(self, ode: ODE, x: Tensor, grid: Grid) -> Iterator[Tensor]:
+    def steps(self, ode: ODE, x: Tensor, grid: Grid) -> Generator[Tensor, Tensor | None, None]:
         nodes: tuple[float, ...] = ()
         values: list[Tensor] = []
         for i, (s, t) in enumerate(pairwise(grid)):
@@ -64,7 +64,7 @@ class Multistep(Solver):
             else:
                 weights = self.weights(nodes, s, t)
                 x = self.chart.advance(x, s, t, weights, values[: len(weights)])
-            yield x
+            x = given(x, (yield x))
 
 
 class Evaluated(Wrapped):

@@ -18,18 +18,23 @@ from flowsolve_solvers.exponential_tableau import (
     KROGSTAD,
     STREHMEL_WEINER,
 )
+from flowsolve_solvers.fireflow import FireFlow
 from flowsolve_solvers.flow_heun import FlowHeun
+from flowsolve_solvers.gradient_estimation import GradientEstimation
 from flowsolve_solvers.grid_singlestep import GridDPMSolverFast, GridSinglestep
 from flowsolve_solvers.ipndm_v import IPNDMV
 from flowsolve_solvers.multistep import Adams
+from flowsolve_solvers.pfdiff import PFDiff
 from flowsolve_solvers.plans import Plan
 from flowsolve_solvers.pndm import IPNDM, PLMS, PNDM, SPNDM, PseudoRK4
 from flowsolve_solvers.published import PublishedDPMSolver
 from flowsolve_solvers.runge_kutta import RK4, Heun, Midpoint
 from flowsolve_solvers.sa_solver import SASolver
 from flowsolve_solvers.sde_dpmpp import DPMSolverPP2MSDE, DPMSolverPP3MSDE, DPMSolverPPSDE
+from flowsolve_solvers.stork import STORK
 from flowsolve_solvers.tableau import BOGACKI_SHAMPINE, KUTTA3
 from flowsolve_solvers.two_state import BDIA, EDICT, OBELM, Rex
+from flowsolve_solvers.unic import UniC
 from flowsolve_solvers.unipc import UniPC
 
 _ADAMS: list[Solver] = [
@@ -72,6 +77,11 @@ _FAMILY: list[Solver] = [
     PublishedDPMSolver(),
     PublishedDPMSolver(lower_order_final=True),
     PublishedDPMSolver(3, NOISE),
+    *(GradientEstimation(gamma) for gamma in (2.0, 1.5)),
+    FireFlow(),
+    PFDiff(),
+    *(UniC(method) for method in (DPMSolver2(), DPMSolverPP2M())),
+    STORK(),
 ]
 
 # charts and variables that are finite at both ends, σ = 0 and ∞
@@ -163,6 +173,7 @@ STOCHASTIC: list[Solver] = [
     DPMSolverPP2MSDE(family=ER_SDE),
     DPMSolverPP3MSDE(),
     DPMSolverPP3MSDE(published=True),
+    GradientEstimation(mu=0.5),
     SASolver(),
     SASolver(published=True),
     SASolver(predictor=3, corrector=3),

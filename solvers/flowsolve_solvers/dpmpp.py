@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from flowsolve.solver import GUARD, OneStep, Solver, within
+from flowsolve.solver import GUARD, OneStep, Resumed, given, within
 from flowsolve_solvers._multistep import check_guard
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class DPMSolverPP2S(OneStep):
 
 
 @dataclass(frozen=True, repr=False)
-class DPMSolverPP2M(Solver):
+class DPMSolverPP2M(Resumed):
     """x_t = (t/s) x_s + (1 - t/s) D̄, D̄ = D + h/(2h₋) (D - D₋).          DPM-Solver++, Algorithm 2.
 
     1 evaluation a step, order 2; D = x₀(x_s, s), h = log(s/t), the first step DDIM. The exact
@@ -60,7 +60,7 @@ class DPMSolverPP2M(Solver):
     def __post_init__(self) -> None:
         check_guard(self)
 
-    def steps(self, ode: ODE, x: Tensor, grid: Grid) -> Iterator[Tensor]:
+    def steps(self, ode: ODE, x: Tensor, grid: Grid) -> Generator[Tensor, Tensor | None, None]:
         D_prev, h_prev = None, 0.0
         for s, t in pairwise(grid):
             D, h = ode.x0(x, s), math.log(s / t)
@@ -70,7 +70,7 @@ class DPMSolverPP2M(Solver):
             D_prev, h_prev = D, h
             x = D_bar.lerp(x, t / s)
             del D, D_bar  # before the next evaluation: one state less in memory
-            yield x
+            x = given(x, (yield x))
 
     def dense(self, path: Sequence[Point], i: int, sigma: float) -> Tensor:
         """The same step, ended at σ."""

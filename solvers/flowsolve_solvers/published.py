@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from flowsolve.solver import DATA, Chart, Solver, phi, span
+from flowsolve.solver import DATA, Chart, Resumed, given, phi, span
 from flowsolve_solvers._multistep import check_exponential, check_points
 from flowsolve_solvers.unipc import half_weights
 
@@ -22,7 +22,7 @@ __all__ = ["PublishedDPMSolver"]
 
 
 @dataclass(frozen=True, repr=False)
-class PublishedDPMSolver(Solver):
+class PublishedDPMSolver(Resumed):
     """x_t = (t/s) x_s + φ₁D₀ + φ₂D₁ - φ₃D₂, D₂ = (D₁₀ - D₁₁)/(r₀ + r₁).        Lu et al. 2022b, code.
 
     DPM-Solver++(3M) in the data chart, multistep DPM-Solver-3 in the noise chart; with points=2
@@ -45,7 +45,7 @@ class PublishedDPMSolver(Solver):
         check_points(self, 2, 3)
         check_exponential(self)
 
-    def steps(self, ode: ODE, x: Tensor, grid: Grid) -> Iterator[Tensor]:
+    def steps(self, ode: ODE, x: Tensor, grid: Grid) -> Generator[Tensor, Tensor | None, None]:
         nodes: tuple[float, ...] = ()
         values: list[Tensor] = []
         for i, (s, t) in enumerate(pairwise(grid)):
@@ -61,7 +61,7 @@ class PublishedDPMSolver(Solver):
                 factor = 2.0 if self.factor_two else 1.0
                 weights = taylor_weights(nodes[:left], t, span(self.chart, s, t), factor)
             x = self.chart.advance(x, s, t, weights, values[:left])
-            yield x
+            x = given(x, (yield x))
 
 
 def taylor_weights(

@@ -96,7 +96,7 @@ def test_a_start_that_approximates_the_integral(solver: Adams) -> None:
 
 
 # only a clock knows a scale, and a flow, whose σ/(1+σ) has a half at σ = 1, and what is given one
-SCALED = ("VPSDE", "EulerInT", "FlowHeun", "VELOCITY", "FLOW", "Flow(")
+SCALED = ("VPSDE", "EulerInT", "FlowHeun", "VELOCITY", "FLOW", "Flow(", "FireFlow", "STORK")
 SCALE_FREE = [s for s in ALL if not any(word in repr(s) for word in SCALED)]
 
 

@@ -26,11 +26,13 @@ from flowsolve import (
     unit_noise,
 )
 from flowsolve.errors import StateError, TableError
+from flowsolve.integrate.cost import cost
 from flowsolve.ode import Wrapped
 from flowsolve.problems import Gaussian, Mixture
 from flowsolve.solver import make_solver
 from flowsolve_solvers import (
     AFS,
+    ALL,
     LMS,
     Adams,
     CorrectedStart,
@@ -122,6 +124,21 @@ def test_afs_is_the_method_with_the_noise_for_its_first_answer() -> None:
             )
             == 0
         )
+
+
+@pytest.mark.parametrize("grid", [karras(6, 80.0, 0.05), Grid((80.0, 0.0))], ids=["six", "one"])
+def test_afs_takes_one_evaluation_from_every_method(grid: Grid) -> None:
+    """Counted beforehand, and in the run, around each method of ALL that asks at the first level."""
+    other = []
+    for method in ALL:
+        solver = AFS(method)
+        if cost(solver, grid) != cost(method, grid) - 1:
+            other.append(method)
+        done = sample(MIXTURE, noise(2), grid, solver)
+        assert done.nfe == cost(solver, grid), method
+        assert bool(done.x.isfinite().all()), method
+    # their one step is the DDIM step to 0, outside of them
+    assert other == ([] if grid.steps > 1 else [m for m in ALL if not m.reaches_zero])
 
 
 def test_starts_are_exact_for_their_gaussian() -> None:

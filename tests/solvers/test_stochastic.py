@@ -41,6 +41,7 @@ from flowsolve_solvers import (
     DPMSolverPP3MSDE,
     DPMSolverPPSDE,
     Euler,
+    GradientEstimation,
     Heun,
     SASolver,
 )
@@ -70,6 +71,7 @@ NFE = {
     DDIMEta: 1,
     DPMSolverPP2MSDE: 1,
     DPMSolverPP3MSDE: 1,
+    GradientEstimation: 1,
     SASolver: 1,
     ERSDE: 1,
     DPMSolverPPSDE: 2,

@@ -72,7 +72,7 @@ class Stepping(Noising):
         self.start, self.wrap, self.inverse = start, wrap, inverse
         self._sees_state = precondition(1.0).c_in == precondition.alpha(1.0)
         try:
-            self.order = per_step(solver) or 1
+            self.order = math.ceil(per_step(solver) or 1)
         except TableError:  # a table, which has one grid
             self.order = 1
         self.num_inference_steps: int | None = None
