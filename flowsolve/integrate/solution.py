@@ -58,7 +58,11 @@ class Solution:
 
     def _said(self) -> list[tuple[str, str]]:
         at_once = [f"{self.rounds} rounds"] if 0 < self.rounds < self.nfe else []
-        counts = [f"{self.nfe} evaluations", *at_once, *(f"{n} {name}" for name, n in self.stats.items())]
+        counts = [
+            f"{self.nfe} evaluations",
+            *at_once,
+            *(f"{n} {name}" for name, n in self.stats.items()),
+        ]
         path = [f"path of {len(self.path)} nodes"] if self.path else []
         return [
             ("x", f"{tuple(self.x.shape)} {str(self.x.dtype)[6:]} at σ = {self.grid[-1]:.4g}"),

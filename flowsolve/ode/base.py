@@ -112,7 +112,9 @@ class ODE(ABC):
         answers = (ask(x, sigma) for x, sigma in zip(xs, sigmas, strict=True))
         if len(xs) == 1 or self.is_ours():
             return list(answers)
-        return [answer.clone() for answer in answers]  # it may answer in a buffer that it uses again
+        return [
+            answer.clone() for answer in answers
+        ]  # it may answer in a buffer that it uses again
 
     def alpha(self, sigma: float) -> float:
         """The signal scale α of x_t = α x̄, 1/√(1+σ²) unless the path says otherwise."""

@@ -130,7 +130,7 @@ class DiffusionODE(ODE):
         inner = self._cast(torch.cat([x * c.c_in for x, c in pairs]))
         label = torch.cat([_label(inner, len(x), c.t) for x, c in pairs])
         out, _ = self._network(inner, label, for_each(self.condition, xs))
-        parts = out.to(xs[0].dtype).split([len(x) for x in xs])
+        parts = torch.split(out.to(xs[0].dtype), [len(x) for x in xs])
         return [_affine(a, x, b, f) for x, (a, b), f in zip(xs, weights, parts, strict=True)]
 
     def _combine(self, x: Tensor, c: Coefs, a: float, b: float) -> Tensor:

@@ -56,7 +56,9 @@ class Experts(ByLevel):
         """What each says about the levels that are its own."""
         found: dict[int, Tensor] = {}
         for ode in (self.ode, self.clean):
-            which = [i for i, sigma in enumerate(sigmas) if self.at(sigma) is ode and i not in found]
+            which = [
+                i for i, sigma in enumerate(sigmas) if self.at(sigma) is ode and i not in found
+            ]
             if which:
                 answers = ask(ode, [xs[i] for i in which], [sigmas[i] for i in which])
                 found.update(zip(which, answers, strict=True))

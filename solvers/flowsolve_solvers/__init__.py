@@ -19,6 +19,7 @@ Multistep and other methods of the ODE
   starts           the far field in one step: AFS, rescaled, corrected, Gaussian
   plans            one-step methods of several orders in one run: DPM-Solver-fast
   grid_singlestep  singlestep DPM-Solver whose stages are levels of the grid: as in diffusers, DPM-Solver-fast
+  parallel         ParaDiGMS, Picard: the evaluations of any method asked for at once
   adaptive         torchdiffeq and SciPy
   dpm_adaptive     DPM-Solver-12 and -23, adaptive
   adaptive_unipc   UniPC with steps of its own
@@ -34,7 +35,8 @@ Methods with noise
   sa_solver        SA-Solver
   er_sde           ER-SDE-Solver
 
-_multistep is the loop of linear multistep methods, _adaptive what adaptive methods share.
+_multistep is the loop of linear multistep methods, _adaptive what adaptive methods share, _windows
+the loop of those in `parallel`, _anderson the acceleration of ParaDiGMS.
 """
 
 from flowsolve.schedule import LOG_SIGMA, SIGMA, VPSDE, ClockTime, Phi, TwoPower
@@ -75,6 +77,8 @@ from flowsolve_solvers.multistep import Adams as Adams
 from flowsolve_solvers.multistep import DPMSolverM as DPMSolverM
 from flowsolve_solvers.multistep import DPMSolverPPM as DPMSolverPPM
 from flowsolve_solvers.multistep import RhoAB as RhoAB
+from flowsolve_solvers.parallel import ParaDiGMS as ParaDiGMS
+from flowsolve_solvers.parallel import Picard as Picard
 from flowsolve_solvers.plans import DPMSolverFast as DPMSolverFast
 from flowsolve_solvers.plans import Plan as Plan
 from flowsolve_solvers.pndm import IPNDM as IPNDM
