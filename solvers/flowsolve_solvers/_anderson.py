@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def _changes(values: Sequence[Tensor]) -> list[Tensor]:
     import torch
 
     out = []
-    for new, old in zip(values, values[1:], strict=False):
+    for new, old in pairwise(values):
         m = min(len(new), len(old))
         rest = values[0].new_zeros(len(values[0]) - m, *new.shape[1:])
         out.append(torch.cat((new[:m] - old[:m], rest)))
