@@ -9,7 +9,16 @@ import pytest
 import torch
 from torch import Tensor
 
-from flowsolve import ODE, VPSDE, DiffusionODE, EpsPrediction, Guided, SeededNoise, WithNoise, log_snr
+from flowsolve import (
+    ODE,
+    VPSDE,
+    DiffusionODE,
+    EpsPrediction,
+    Guided,
+    SeededNoise,
+    WithNoise,
+    log_snr,
+)
 from flowsolve.errors import NetworkError, StateError
 from flowsolve.integrate import Counter, Tally
 from flowsolve.ode import (
@@ -32,6 +41,7 @@ from flowsolve.ode import (
 )
 from flowsolve.ode.ownership import Owned
 from flowsolve.problems import Mixture1D
+from flowsolve_solvers import DPMSolverPP2M, Euler, Heun, UniPC
 from tests.helpers import says
 
 CLOCK = VPSDE()
@@ -181,7 +191,9 @@ def test_a_condition_that_fits_neither() -> None:
     text = "the condition has shape (2,) for 15 samples: give one row for each"
     says(NetworkError, text, lambda: ode(LABELS[:2]).eps_each(states(), LEVELS))
     text = "there are 3 seeds for 1 samples"
-    says(StateError, text, lambda: GaussianError(ode(), 0.1, NOISE).eps_each(states(rows=1), LEVELS))
+    says(
+        StateError, text, lambda: GaussianError(ode(), 0.1, NOISE).eps_each(states(rows=1), LEVELS)
+    )
     with pytest.raises(ValueError, match="shorter"):
         ode().eps_each(states(), LEVELS[:2])
 
@@ -221,7 +233,9 @@ def test_a_buffer_that_is_used_again() -> None:
             return self.buffer.copy_(x)
 
     for inner in (Buffered(), Clip(Buffered(), -1e6, 1e6)):
-        for x, sigma, answer in zip(states(), LEVELS, inner.eps_each(states(), LEVELS), strict=True):
+        for x, sigma, answer in zip(
+            states(), LEVELS, inner.eps_each(states(), LEVELS), strict=True
+        ):
             torch.testing.assert_close(answer, x * sigma)
     static = DiffusionODE(Static(), X0Prediction(CLOCK))
     first = static.x0_each(states(), LEVELS)
@@ -236,7 +250,9 @@ def test_what_is_counted() -> None:
     seen: list[float] = []
 
     class Seen:
-        def saw(self, x: Tensor, sigma: float, *, eps: Tensor | None = None, x0: Tensor | None = None) -> None:
+        def saw(
+            self, x: Tensor, sigma: float, *, eps: Tensor | None = None, x0: Tensor | None = None
+        ) -> None:
             seen.append(sigma)
 
     Counter(Guided(COND, UNCOND, 2.0), spent, Seen()).eps_each(states(), LEVELS)
@@ -256,3 +272,20 @@ def test_gradients() -> None:
         alone = Guided(COND, UNCOND, 2.0, batched=True).eps(x, sigma).sum()
         torch.testing.assert_close(gradient, *torch.autograd.grad(alone, x))
     assert math.isfinite(float(found[0].sum()))
+
+
+@pytest.mark.parametrize("solver", [Euler(), Heun(), DPMSolverPP2M(), UniPC(2)], ids=repr)
+def test_a_level_for_every_element_is_an_ode_of_ones_own(solver: Solver) -> None:
+    """dx̄_i/dσ = r_i ε_i(x̄, r σ): solved as it is, each element is that of its own grid."""
+    rates, problem = (1.0, 0.5, 2.0), Mixture1D()
+
+    class Forced(ODE):
+        def eps(self, x: Tensor, sigma: float) -> Tensor:
+            columns = problem.eps_each(x.unbind(1), [r * sigma for r in rates])
+            return torch.stack([r * eps for r, eps in zip(rates, columns, strict=True)], 1)
+
+    x = torch.stack([r * GRID[0] * states()[1][:, 0] for r in rates], 1)
+    done = solve(Forced(), x, GRID, solver).x
+    for i, r in enumerate(rates):
+        alone = solve(problem, x[:, i], [r * s for s in GRID], solver).x
+        torch.testing.assert_close(done[:, i], alone, rtol=1e-12, atol=1e-12)
