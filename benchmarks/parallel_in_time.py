@@ -2,8 +2,8 @@
 
     python benchmarks/parallel_in_time.py          # writes them into the page; --print shows them only
 
---device cuda prints a table of seconds on a card: how long a call of the network takes with 1, 2, 4, ... states in
-it, and ParaDiGMS beside the method, from an idle device until it is idle again.
+--device cuda prints a table of seconds on a card: how long a call of the network takes with 1, 2, 4, ... states
+in it, and ParaDiGMS beside the method, from an idle device until it is idle again.
 """
 
 from __future__ import annotations
@@ -61,6 +61,19 @@ def rounds_table(problem: Problem, seeds: int) -> Iterator[str]:
                 )
 
 
+def fewer_table(problems: list[Problem], seeds: int) -> Iterator[str]:
+    """Errors of the methods alone with few steps."""
+    steps = (10, 14, 17, 18, 20, 25, 30, 50)
+    yield f"| error | {' | '.join(f'N = {n}' for n in steps)} |"
+    yield "|---|" + "---:|" * len(steps)
+    for problem in problems:
+        x = problem.start(range(seeds), torch.float32)
+        fine = fs.solve(problem, x, grid_of(problem, 400), DPMSolverPP2M()).x
+        for method in (Euler(), DPMSolverPP2M()):
+            found = (rms(fs.solve(problem, x, grid_of(problem, n), method).x - fine) for n in steps)
+            yield f"| {problem.name}, {method!r} | {' | '.join(f'{e:.1e}' for e in found)} |"
+
+
 def seconds_of(run: Callable[[], object], device: str, repeat: int = 5) -> float:
     """The least of some, the device idle before and after."""
     found = []
@@ -89,7 +102,7 @@ def seconds_table(device: str, seeds: int = 1) -> Iterator[str]:
             x = problem.start(range(seeds), torch.float32, device)
             sigmas = grid_of(problem, max(sizes))[:-1]
             one, *more = (
-                seconds_of(lambda k=k, x=x, p=problem: p.eps_each([x] * k, sigmas[:k]), device)  # type: ignore[misc]
+                seconds_of(lambda k=k, x=x, s=sigmas, p=problem: p.eps_each([x] * k, s[:k]), device)  # type: ignore[misc]
                 for k in sizes
             )
             yield f"| {problem.name} | {1e3 * one:.2f} | {' | '.join(f'{s / one:.1f}' for s in more)} |"
@@ -125,6 +138,7 @@ def main() -> None:
         "mixture": rounds_table(Mixture(), 8),
         "digits": rounds_table(Digits(), 4),
         "letters": rounds_table(Letters(), 4),
+        "fewer": fewer_table([Digits(), Letters()], 4),
         "seconds": seconds_table("cpu"),
     }
     text = PAGE.read_text("utf-8")

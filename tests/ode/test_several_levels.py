@@ -16,8 +16,10 @@ from flowsolve import (
     EpsPrediction,
     Guided,
     SeededNoise,
+    Solver,
     WithNoise,
     log_snr,
+    solve,
 )
 from flowsolve.errors import NetworkError, StateError
 from flowsolve.integrate import Counter, Tally

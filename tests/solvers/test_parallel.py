@@ -35,6 +35,7 @@ from flowsolve_solvers import (
     BDIA,
     DEIS,
     LMS,
+    PLMS,
     RK4,
     Adams,
     CorrectedStart,
@@ -42,12 +43,11 @@ from flowsolve_solvers import (
     DPMSolver3,
     DPMSolverAdaptive,
     DPMSolverPP2M,
-    EulerInT,
     Euler,
+    EulerInT,
     Heun,
     ParaDiGMS,
     Picard,
-    PLMS,
     UniPC,
 )
 from flowsolve_solvers._anderson import triangular
