@@ -193,7 +193,9 @@ def run(ode: ODE, x: Tensor, grid: Grid, solver: Solver, **options: Unpack[Optio
     def solution(at: Grid, path: tuple[Point, ...] = ()) -> Solution:
         forwards, each = tally.forwards / len(x), tally.rows / len(x)
         alpha = ode.alpha(at[-1])
-        return Solution(x, at, solver, tally.nfe, forwards, path, stats, alpha, each, second)
+        return Solution(
+            x, at, solver, tally.nfe, forwards, path, stats, alpha, each, second, tally.rounds
+        )
 
     with torch.set_grad_enabled(chosen["grad"] and torch.is_grad_enabled()):
         recorder.node(0, grid[0], x)

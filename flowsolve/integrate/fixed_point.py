@@ -111,6 +111,7 @@ def invert(
         tally.forwards / n,
         alpha=1.0 if math.isinf(up[-1]) else ode.alpha(up[-1]),
         per_sample=tally.rows / n,
+        rounds=tally.rounds,
         residuals=torch.stack(residuals),
         tolerance=fixed_point.tolerance,
     )

@@ -26,6 +26,7 @@ class Solution:
 
     x         x̄ at grid[-1], (B, *event);  alpha: the signal scale there
     nfe       evaluations of ε or x₀ by the method, counted where they were made
+    rounds    questions one after the other: nfe, unless a method asks for several levels at once
     per_sample  evaluations per sample: nfe, unless a method evaluates parts of the batch
     forwards  forward passes of networks per sample (2 nfe under classifier-free guidance; 0 for an
               exact problem, which has no network)
@@ -46,6 +47,7 @@ class Solution:
     alpha: float = 1.0
     per_sample: float = 0.0
     second: Tensor | None = None
+    rounds: int = 0
 
     def __repr__(self) -> str:
         x, cost, *rest = (text for _, text in self._said())
@@ -55,7 +57,12 @@ class Solution:
         return html_table([], [*self._said()], "Solution")
 
     def _said(self) -> list[tuple[str, str]]:
-        counts = [f"{self.nfe} evaluations", *(f"{n} {name}" for name, n in self.stats.items())]
+        at_once = [f"{self.rounds} rounds"] if 0 < self.rounds < self.nfe else []
+        counts = [
+            f"{self.nfe} evaluations",
+            *at_once,
+            *(f"{n} {name}" for name, n in self.stats.items()),
+        ]
         path = [f"path of {len(self.path)} nodes"] if self.path else []
         return [
             ("x", f"{tuple(self.x.shape)} {str(self.x.dtype)[6:]} at σ = {self.grid[-1]:.4g}"),

@@ -1,6 +1,7 @@
 """Networks as the ODE dx̄/dσ = ε(x̄, σ).
 
 base                 ODE, the protocol: eps, x0, alpha, noise; Scales; Wrapped, an ODE around another
+by_level             ByLevel, for wrappers: their answers at one level or at several
 diffusion            DiffusionODE, an ODE made of a network and a Precondition
 precondition         Precondition: what the network predicts, ε, v, x₀, EDM's F or a flow's velocity
 by_seed              BySeed, rows that follow from the seeds of the samples
@@ -25,6 +26,7 @@ training             the network's inputs, targets and loss that follow from a P
 from flowsolve.ode.base import ODE as ODE
 from flowsolve.ode.base import Scales as Scales
 from flowsolve.ode.base import Wrapped as Wrapped
+from flowsolve.ode.by_level import ByLevel as ByLevel
 from flowsolve.ode.by_seed import BySeed as BySeed
 from flowsolve.ode.clipping import Clip as Clip
 from flowsolve.ode.clipping import Threshold as Threshold

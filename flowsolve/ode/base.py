@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -54,6 +54,13 @@ class ODE(ABC):
     data_std: float | None = None
     _scales: Scales | None = None
 
+    def __init_subclass__(cls, **options: Any) -> None:
+        """A class with an `eps` of its own answers several levels by it, unless it says how; `x0` likewise."""
+        super().__init_subclass__(**options)
+        for one, each in (("eps", "eps_each"), ("x0", "x0_each")):
+            if one in vars(cls) and each not in vars(cls):
+                setattr(cls, each, vars(ODE)[each])
+
     @property
     def scales(self) -> Scales | None:
         return self._scales
@@ -83,6 +90,31 @@ class ODE(ABC):
     def x0(self, x: Tensor, sigma: float) -> Tensor:
         """x₀ = x̄ - σ ε(x̄, σ), shape and dtype of x.  At σ = ∞, x is the unit noise x̄/σ."""
         return x.add(self.eps(x, sigma), alpha=-sigma)
+
+    def eps_each(self, xs: Sequence[Tensor], sigmas: Sequence[float]) -> list[Tensor]:
+        """[ε(x̄, σ), ...] of several states, each at its own level: here one after the other.
+
+        xs      states of the same event; all of the same samples, where the ODE has rows for samples
+        sigmas  the level of each, Python floats
+
+        A `DiffusionODE` answers by one call of its network, and so do the wrappers of `flowsolve.ode` around
+        it. The answers are new tensors.
+        """
+        return self._in_turn(self.eps, xs, sigmas)
+
+    def x0_each(self, xs: Sequence[Tensor], sigmas: Sequence[float]) -> list[Tensor]:
+        """[x₀(x̄, σ), ...], as `eps_each`."""
+        return self._in_turn(self.x0, xs, sigmas)
+
+    def _in_turn(
+        self, ask: Callable[[Tensor, float], Tensor], xs: Sequence[Tensor], sigmas: Sequence[float]
+    ) -> list[Tensor]:
+        answers = (ask(x, sigma) for x, sigma in zip(xs, sigmas, strict=True))
+        if len(xs) == 1 or self.is_ours():
+            return list(answers)
+        return [
+            answer.clone() for answer in answers
+        ]  # it may answer in a buffer that it uses again
 
     def alpha(self, sigma: float) -> float:
         """The signal scale α of x_t = α x̄, 1/√(1+σ²) unless the path says otherwise."""
@@ -167,6 +199,12 @@ class Wrapped(ODE):
 
     def x0(self, x: Tensor, sigma: float) -> Tensor:
         return self.ode.x0(x, sigma)
+
+    def eps_each(self, xs: Sequence[Tensor], sigmas: Sequence[float]) -> list[Tensor]:
+        return self.ode.eps_each(xs, sigmas)
+
+    def x0_each(self, xs: Sequence[Tensor], sigmas: Sequence[float]) -> list[Tensor]:
+        return self.ode.x0_each(xs, sigmas)
 
     def alpha(self, sigma: float) -> float:
         return self.ode.alpha(sigma)

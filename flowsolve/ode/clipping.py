@@ -14,18 +14,20 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from flowsolve._arguments import real
 from flowsolve.errors import GridError
-from flowsolve.ode.base import ODE, Wrapped
+from flowsolve.ode.base import ODE
+from flowsolve.ode.by_level import ByLevel
 from flowsolve.schedule.grid import Grid
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
-class Limited(Wrapped):
+class Limited(ByLevel):
     """x₀ ← L(x₀) and ε ← (x̄ - L(x₀))/σ, with L given by the `limit` of a subclass.
 
     keep_eps  None, or the grid that Euler() steps over: its steps are then x_t = L(x₀) + t ε, ε the network's
@@ -41,16 +43,17 @@ class Limited(Wrapped):
     def limit(self, x0: Tensor) -> Tensor:
         """L(x₀), shape and dtype of x₀."""
 
-    def x0(self, x: Tensor, sigma: float) -> Tensor:
+    def _x0(self, xs: Sequence[Tensor], sigmas: Sequence[float]) -> list[Tensor]:
         """L(x₀); with keep_eps x₀ + s/(s - t) (L(x₀) - x₀)."""
-        x0 = self.ode.x0(x, sigma)
-        gain = 1.0 if self.keep_eps is None else self.keep_eps.gain(sigma)
+        gains = [1.0 if self.keep_eps is None else self.keep_eps.gain(sigma) for sigma in sigmas]
         # also at gain 1, where it is L(x₀): an infinite x₀ stays visible as NaN, which L would hide
-        return x0.lerp(self.limit(x0), gain)
+        x0s = self.ode.x0_each(xs, sigmas)
+        return [x0.lerp(self.limit(x0), gain) for x0, gain in zip(x0s, gains, strict=True)]
 
-    def eps(self, x: Tensor, sigma: float) -> Tensor:
+    def _eps(self, xs: Sequence[Tensor], sigmas: Sequence[float]) -> list[Tensor]:
         """(x̄ - x₀)/σ, x₀ as limited."""
-        return (x - self.x0(x, sigma)) / sigma
+        x0s = self.x0_each(xs, sigmas)
+        return [(x - x0) / sigma for x, x0, sigma in zip(xs, x0s, sigmas, strict=True)]
 
 
 class Clip(Limited):

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from flowsolve._arguments import shown
 from flowsolve.errors import StateError
-from flowsolve.ode.base import ODE, Wrapped
+from flowsolve.ode.base import ODE
+from flowsolve.ode.by_level import ByLevel
 from flowsolve.ode.guidance import Scale, check_scale, weight_at
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
-class Composed(Wrapped):
+class Composed(ByLevel):
     """ε = ε_u + Σ w_i (ε_i - ε_u).                                                 Liu et al. 2022, Eq. 11.
 
     uncond  gives ε_u
@@ -38,15 +39,20 @@ class Composed(Wrapped):
         self.conds = [ode for ode, _ in pairs]
         self.weights = [weight for _, weight in pairs]
 
-    def eps(self, x: Tensor, sigma: float) -> Tensor:
-        return self._sum(lambda ode: ode.eps(x, sigma), x, sigma)
+    def _eps(self, xs: Sequence[Tensor], sigmas: Sequence[float]) -> list[Tensor]:
+        return self._sums(lambda ode: ode.eps_each(xs, sigmas), xs, sigmas)
 
-    def x0(self, x: Tensor, sigma: float) -> Tensor:
-        return self._sum(lambda ode: ode.x0(x, sigma), x, sigma)
+    def _x0(self, xs: Sequence[Tensor], sigmas: Sequence[float]) -> list[Tensor]:
+        return self._sums(lambda ode: ode.x0_each(xs, sigmas), xs, sigmas)
 
-    def _sum(self, ask: Callable[[ODE], Tensor], x: Tensor, sigma: float) -> Tensor:
-        base = ask(self.ode)
-        out = base
-        for cond, weight in zip(self.conds, self.weights, strict=True):
-            out = out + (ask(cond) - base) * weight_at(weight, x, sigma)
-        return out
+    def _sums(
+        self, ask: Callable[[ODE], list[Tensor]], xs: Iterable[Tensor], sigmas: Iterable[float]
+    ) -> list[Tensor]:
+        bases, conds = ask(self.ode), [ask(cond) for cond in self.conds]
+        sums = []
+        for x, sigma, base, *terms in zip(xs, sigmas, bases, *conds, strict=True):
+            out = base
+            for term, weight in zip(terms, self.weights, strict=True):
+                out = out + (term - base) * weight_at(weight, x, sigma)
+            sums.append(out)
+        return sums

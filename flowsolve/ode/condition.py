@@ -16,7 +16,7 @@ from flowsolve.ode.by_seed import BySeed
 from flowsolve.ode.failure import failed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     import torch
     from torch import Tensor
@@ -133,13 +133,33 @@ def rows(value: object, name: str) -> Iterator[tuple[str, Tensor]]:
 
 def first_rows(value: Any, n: int) -> Any:
     """The condition of the first n samples, in memory of its own."""
+    return _changed(value, lambda rows: rows[:n].clone())
+
+
+def for_each(value: Any, states: Sequence[Tensor]) -> Any:
+    """The condition of several states in one batch: its rows once for every state whose samples they are.
+
+    As it is where it has rows for all states together.
+    """
+    import torch
+
+    sizes = {len(x) for x in states}
+
+    def repeated(rows: Tensor) -> Tensor:
+        return torch.cat([rows] * len(states)) if {len(rows)} == sizes else rows
+
+    return _changed(value, repeated) if len(states) > 1 else value
+
+
+def _changed(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
+    """The condition with its tensors with rows changed."""
     import torch
 
     if isinstance(value, torch.Tensor):
-        return value[:n].clone() if value.ndim else value
+        return change(value) if value.ndim else value
     if isinstance(value, Mapping):
-        return {k: first_rows(v, n) for k, v in value.items()}
-    return [first_rows(v, n) for v in value] if isinstance(value, list | tuple) else value
+        return {k: _changed(v, change) for k, v in value.items()}
+    return [_changed(v, change) for v in value] if isinstance(value, list | tuple) else value
 
 
 def _described(value: object) -> str:

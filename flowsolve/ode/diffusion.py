@@ -5,14 +5,14 @@ Shapes: x is x̄ = x_t/α, (B, *event), in any floating dtype on any device; σ 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 from flowsolve.errors import NetworkError
 from flowsolve.ode.base import ODE
-from flowsolve.ode.condition import ask, check_kind
+from flowsolve.ode.condition import ask, check_kind, for_each
 from flowsolve.ode.ownership import asked, changed, kept, multiple, writes
 from flowsolve.ode.precondition import Precondition
 from flowsolve.schedule.tracing import pinned
@@ -108,24 +108,44 @@ class DiffusionODE(ODE):
         c = pinned(self.precondition).at(sigma)
         return self._combine(x, c, c.e_skip, c.e_out)
 
+    def x0_each(self, xs: Sequence[Tensor], sigmas: Sequence[float]) -> list[Tensor]:
+        if len(xs) < 2:
+            return super().x0_each(xs, sigmas)
+        coefs = [pinned(self.precondition).at(sigma) for sigma in sigmas]
+        return self._combine_each(xs, coefs, [(c.c_skip, c.c_out) for c in coefs])
+
+    def eps_each(self, xs: Sequence[Tensor], sigmas: Sequence[float]) -> list[Tensor]:
+        if len(xs) < 2:
+            return super().eps_each(xs, sigmas)
+        coefs = [pinned(self.precondition).at(sigma) for sigma in sigmas]
+        return self._combine_each(xs, coefs, [(c.e_skip, c.e_out) for c in coefs])
+
+    def _combine_each(
+        self, xs: Sequence[Tensor], coefs: list[Coefs], weights: list[tuple[float, float]]
+    ) -> list[Tensor]:
+        """[a x̄ + b F, ...] of several states, the rows of all in one call of the network."""
+        import torch
+
+        pairs = [*zip(xs, coefs, strict=True)]
+        inner = self._cast(torch.cat([x * c.c_in for x, c in pairs]))
+        label = torch.cat([_label(inner, len(x), c.t) for x, c in pairs])
+        out, _ = self._network(inner, label, for_each(self.condition, xs))
+        parts = torch.split(out.to(xs[0].dtype), [len(x) for x in xs])
+        return [_affine(a, x, b, f) for x, (a, b), f in zip(xs, weights, parts, strict=True)]
+
     def _combine(self, x: Tensor, c: Coefs, a: float, b: float) -> Tensor:
         """a x̄ + b F, by one call of the network, which may write into its input and keep its answer."""
         x_in = x if c.c_in == 1 else multiple(x, c.c_in)
-        dtype = self.dtype or (None if self._weight is None else self._weight.dtype)
-        inner = x_in if dtype is None else x_in.to(dtype)
+        inner = self._cast(x_in)
         if inner is x:
             inner = self._lent(x)
         before = writes(inner)
-        # in half precision the label 751 would be rounded to 752
-        label = inner.new_full(x.shape[:1], c.t, dtype=_label_dtype(inner))
-        with self._autocast(x):
-            out, references = asked(ask, self.network, inner, label, self.condition)
+        out, references = self._network(inner, _label(inner, len(x), c.t), self.condition)
         wrote = writes(inner) != before
         if wrote and inner is x:
             raise changed("the network")
         if before is not None:
             self._writes[0] = wrote or bool(self._writes[0])
-        _check(out, inner, dtype is not None or self.autocast is not None)
         f: Tensor = out if out.dtype == x.dtype else out.to(x.dtype)
         if a == c.c_in and not (wrote and inner is x_in):  # a flow network: a x̄ is the scaled input
             return x_in.add(f, alpha=b)
@@ -133,6 +153,19 @@ class DiffusionODE(ODE):
             return f.clone() if f is out and kept(out, references) else f
         del x_in, inner  # frees memory of the size of a state
         return _affine(a, x, b, f)
+
+    def _cast(self, x: Tensor) -> Tensor:
+        """x in the dtype that the network takes."""
+        dtype = self.dtype or (None if self._weight is None else self._weight.dtype)
+        return x if dtype is None else x.to(dtype)
+
+    def _network(self, x: Tensor, label: Tensor, condition: Condition) -> tuple[Tensor, int]:
+        """What the network answers, and how many references to it there are."""
+        with self._autocast(x):
+            out, references = asked(ask, self.network, x, label, condition)
+        any_dtype = bool(self.dtype or self._weight is not None or self.autocast)
+        _check(out, x, any_dtype)
+        return out, references
 
     def _lent(self, x: Tensor) -> Tensor:
         """x itself for a network that was seen to leave it alone, where a change would show; else a copy."""
@@ -161,10 +194,11 @@ def _weight(network: Network) -> Tensor | None:
     return weights[0] if len(dtypes) == 1 and weights[0].dtype.itemsize > 1 else None
 
 
-def _label_dtype(x: Tensor) -> torch.dtype:
+def _label(x: Tensor, rows: int, t: float) -> Tensor:
+    """t for every row, at least in float32: in half precision 751 would be rounded to 752."""
     import torch
 
-    return torch.float32 if x.dtype.itemsize < 4 else x.dtype
+    return x.new_full((rows,), t, dtype=torch.float32 if x.dtype.itemsize < 4 else x.dtype)
 
 
 def _affine(a: float, x: Tensor, b: float, f: Tensor) -> Tensor:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from flowsolve._arguments import real, shown
 from flowsolve.errors import StateError
-from flowsolve.ode.base import ODE, Wrapped
+from flowsolve.ode.base import ODE
+from flowsolve.ode.by_level import ByLevel
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
-class Experts(Wrapped):
+class Experts(ByLevel):
     """ε of `noisy` for σ >= boundary, and of `clean` below.    Balaji et al. 2022; Wan 2.2, SDXL's refiner.
 
     Each has a condition, guidance and limits of its own, and their evaluations are counted together. More
@@ -39,11 +41,28 @@ class Experts(Wrapped):
         """The one that is asked at σ."""
         return self.ode if sigma >= self.boundary else self.clean
 
-    def eps(self, x: Tensor, sigma: float) -> Tensor:
-        return self.at(sigma).eps(x, sigma)
+    def _eps(self, xs: Sequence[Tensor], sigmas: Sequence[float]) -> list[Tensor]:
+        return self._split(lambda ode, xs, sigmas: ode.eps_each(xs, sigmas), xs, sigmas)
 
-    def x0(self, x: Tensor, sigma: float) -> Tensor:
-        return self.at(sigma).x0(x, sigma)
+    def _x0(self, xs: Sequence[Tensor], sigmas: Sequence[float]) -> list[Tensor]:
+        return self._split(lambda ode, xs, sigmas: ode.x0_each(xs, sigmas), xs, sigmas)
+
+    def _split(
+        self,
+        ask: Callable[[ODE, Sequence[Tensor], Sequence[float]], list[Tensor]],
+        xs: Sequence[Tensor],
+        sigmas: Sequence[float],
+    ) -> list[Tensor]:
+        """What each says about the levels that are its own."""
+        found: dict[int, Tensor] = {}
+        for ode in (self.ode, self.clean):
+            which = [
+                i for i, sigma in enumerate(sigmas) if self.at(sigma) is ode and i not in found
+            ]
+            if which:
+                answers = ask(ode, [xs[i] for i in which], [sigmas[i] for i in which])
+                found.update(zip(which, answers, strict=True))
+        return [found[i] for i in range(len(xs))]
 
     def alpha(self, sigma: float) -> float:
         return self.at(sigma).alpha(sigma)

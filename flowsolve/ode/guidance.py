@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Union
 
 from flowsolve._arguments import instance, real, shown
 from flowsolve.errors import NetworkError, StateError
-from flowsolve.ode.base import ODE, Wrapped
+from flowsolve.ode.base import ODE
+from flowsolve.ode.by_level import ByLevel
 from flowsolve.ode.by_seed import BySeed
 from flowsolve.ode.condition import join
 from flowsolve.ode.diffusion import DiffusionODE
@@ -20,10 +21,11 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+_Ask = Callable[[ODE, "Sequence[Tensor]", Sequence[float]], "list[Tensor]"]
 _V: Precondition = VPrediction(FlowClock())  # used for its c_skip alone, which no clock changes
 
 
-class Guided(Wrapped):
+class Guided(ByLevel):
     """ε = ε_u + w (ε_c - ε_u).                                   Ho and Salimans 2022, Eq. 6, their 1 + w.
 
     cond      the conditional ODE, which gives ε_c
@@ -74,35 +76,44 @@ class Guided(Wrapped):
         self.joined = _joined(cond, uncond) if batched else None
         check_scale(scale)
 
-    def eps(self, x: Tensor, sigma: float) -> Tensor:
+    def _eps(self, xs: Sequence[Tensor], sigmas: Sequence[float]) -> list[Tensor]:
         """ε_u + w (ε_c - ε_u); (x̄ - x₀)/σ if x₀ is rescaled."""
         if self.rescale:
-            return (x - self.x0(x, sigma)) / sigma
-        return self._guided(lambda ode, y: ode.eps(y, sigma), x, sigma)[0]
+            x0s = self.x0_each(xs, sigmas)
+            return [(x - x0) / sigma for x, x0, sigma in zip(xs, x0s, sigmas, strict=True)]
+        return self._guided(lambda ode, xs, sigmas: ode.eps_each(xs, sigmas), xs, sigmas)
 
-    def x0(self, x: Tensor, sigma: float) -> Tensor:
+    def _x0(self, xs: Sequence[Tensor], sigmas: Sequence[float]) -> list[Tensor]:
         """x₀_u + w (x₀_c - x₀_u), then rescaled."""
-        x0, cond = self._guided(lambda ode, y: ode.x0(y, sigma), x, sigma)
-        return self._rescaled(x0, cond, x, sigma) if self.rescale and x0 is not cond else x0
+        return self._guided(lambda ode, xs, sigmas: ode.x0_each(xs, sigmas), xs, sigmas)
 
-    def _guided(
-        self, ask: Callable[[ODE, Tensor], Tensor], x: Tensor, sigma: float
-    ) -> tuple[Tensor, Tensor]:
-        """The guided value and the conditional one, of eps or x0 as `ask` says."""
+    def _guided(self, ask: _Ask, xs: Sequence[Tensor], sigmas: Sequence[float]) -> list[Tensor]:
+        """The guided values, of eps or x0 as `ask` says, rescaled if they are to be."""
         import torch
 
-        w = weight_at(self.scale, x, sigma)
-        if isinstance(w, float) and w == 1:
-            cond = ask(self.ode, x)
-            return cond, cond
-        if isinstance(w, float) and w == 0 and not self.rescale:
-            uncond = ask(self.uncond, x)
-            return uncond, uncond
+        weights = [weight_at(self.scale, x, sigma) for x, sigma in zip(xs, sigmas, strict=True)]
+        plain = [w if isinstance(w, float) else None for w in weights]
+        one = [i for i, w in enumerate(plain) if w == 1]
+        none = [i for i, w in enumerate(plain) if w == 0 and not self.rescale]
+        both = [i for i in range(len(xs)) if i not in one and i not in none]
+
+        def answers(ode: ODE, which: list[int], twice: bool = False) -> dict[int, Tensor]:
+            states = [torch.cat((xs[i], xs[i])) if twice else xs[i] for i in which]
+            found = ask(ode, states, [sigmas[i] for i in which]) if which else []
+            return dict(zip(which, found, strict=True))
+
         if self.joined is None:
-            uncond, cond = ask(self.uncond, x), ask(self.ode, x)
+            unconds, conds = answers(self.uncond, none + both), answers(self.ode, one + both)
         else:
-            uncond, cond = ask(self.joined, torch.cat((x, x))).chunk(2)
-        return torch.lerp(uncond, cond, w), cond
+            unconds, conds = answers(self.uncond, none), answers(self.ode, one)
+            for i, pair in answers(self.joined, both, True).items():
+                unconds[i], conds[i] = pair.chunk(2)
+        for i in both:
+            guided = torch.lerp(unconds[i], conds[i], weights[i])
+            unconds[i] = (
+                self._rescaled(guided, conds[i], xs[i], sigmas[i]) if self.rescale else guided
+            )
+        return [conds[i] if i in one else unconds[i] for i in range(len(xs))]
 
     def _rescaled(self, x0: Tensor, cond: Tensor, x: Tensor, sigma: float) -> Tensor:
         """x₀ after y_g ← y_g (1 + φ (std(y_c)/std(y_g) - 1)), y = (x₀ - c_skip x̄)/c_out.

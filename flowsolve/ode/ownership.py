@@ -7,7 +7,7 @@ would then change with the next. It may also write into the tensor that it was g
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -104,6 +104,21 @@ class Owned(Wrapped):
 
     def x0(self, x: Tensor, sigma: float) -> Tensor:
         return self._asked(self.ode.x0, x, sigma)
+
+    def eps_each(self, xs: Sequence[Tensor], sigmas: Sequence[float]) -> list[Tensor]:
+        return self._asked_each(self.ode.eps_each, xs, sigmas)
+
+    def x0_each(self, xs: Sequence[Tensor], sigmas: Sequence[float]) -> list[Tensor]:
+        return self._asked_each(self.ode.x0_each, xs, sigmas)
+
+    def _asked_each(
+        self, answer: Callable[..., list[Tensor]], xs: Sequence[Tensor], sigmas: Sequence[float]
+    ) -> list[Tensor]:
+        before = [writes(x) for x in xs]
+        out = answer(xs, sigmas)
+        if [writes(x) for x in xs] != before:
+            raise changed(type(self.ode).__name__)
+        return out
 
     def _asked(self, answer: Callable[[Tensor, float], Tensor], x: Tensor, sigma: float) -> Tensor:
         before = writes(x)

@@ -16,11 +16,12 @@ from __future__ import annotations
 import copy
 import math
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from flowsolve._arguments import instance, real, whole
-from flowsolve.ode.base import ODE, Wrapped
+from flowsolve.ode.base import ODE
+from flowsolve.ode.by_level import ByLevel
 from flowsolve.ode.diffusion import DiffusionODE
 from flowsolve.ode.noise import Noise, floating
 from flowsolve.ode.ownership import owned
@@ -39,7 +40,7 @@ def check_size(name: str, size: float) -> float:
     return float(size)
 
 
-class WithError(Wrapped):
+class WithError(ByLevel):
     """ε ← ε + e(ε, σ), x₀ ← x₀ - σ e. At σ = ∞, where the error of x₀ would be infinite, there is none.
 
     size   0 leaves every bit as it is
@@ -58,12 +59,15 @@ class WithError(Wrapped):
     def error(self, eps: Tensor, sigma: float) -> Tensor:
         """E(ε, σ), shape and dtype of ε."""
 
-    def eps(self, x: Tensor, sigma: float) -> Tensor:
-        eps = self.ode.eps(x, sigma)
-        return eps + self.error(eps, sigma)
+    def _eps(self, xs: Sequence[Tensor], sigmas: Sequence[float]) -> list[Tensor]:
+        answers = self.ode.eps_each(xs, sigmas)
+        return [eps + self.error(eps, sigma) for eps, sigma in zip(answers, sigmas, strict=True)]
 
-    def x0(self, x: Tensor, sigma: float) -> Tensor:
-        x0 = self.ode.x0(x, sigma)
+    def _x0(self, xs: Sequence[Tensor], sigmas: Sequence[float]) -> list[Tensor]:
+        answers = self.ode.x0_each(xs, sigmas)
+        return [self._moved(*each) for each in zip(xs, answers, sigmas, strict=True)]
+
+    def _moved(self, x: Tensor, x0: Tensor, sigma: float) -> Tensor:
         return x0 if math.isinf(sigma) else x0.sub(self.error((x - x0) / sigma, sigma), alpha=sigma)
 
 
@@ -88,21 +92,26 @@ class ConstantError(WithError):
         return self.source(eps, 0.0, 0.0) * self.size
 
 
-class Disturbed(Wrapped):
+class Disturbed(ByLevel):
     """The same ODE, whose network's F (or without a network its ε, and at σ = ∞ x₀) is `answer(ask, x)`."""
 
     @abstractmethod
     def answer(self, ask: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
         """What is answered in place of ask(x); x is what the network sees."""
 
-    def eps(self, x: Tensor, sigma: float) -> Tensor:
+    def _eps(self, xs: Sequence[Tensor], sigmas: Sequence[float]) -> list[Tensor]:
         if isinstance(self.ode, DiffusionODE):
-            return self._with_network(self.ode).eps(x, sigma)
-        return self.answer(lambda at: self.ode.eps(at, sigma), x)
+            return self._with_network(self.ode).eps_each(xs, sigmas)
+        return self._in_turn(
+            lambda x, sigma: self.answer(lambda at: self.ode.eps(at, sigma), x), xs, sigmas
+        )
 
-    def x0(self, x: Tensor, sigma: float) -> Tensor:
+    def _x0(self, xs: Sequence[Tensor], sigmas: Sequence[float]) -> list[Tensor]:
         if isinstance(self.ode, DiffusionODE):
-            return self._with_network(self.ode).x0(x, sigma)
+            return self._with_network(self.ode).x0_each(xs, sigmas)
+        return self._in_turn(self._x0_of_no_network, xs, sigmas)
+
+    def _x0_of_no_network(self, x: Tensor, sigma: float) -> Tensor:
         if math.isinf(sigma):
             return self.answer(lambda at: self.ode.x0(at, sigma), x)
         return ODE.x0(self, x, sigma)
@@ -170,6 +179,8 @@ class Reused(Disturbed):
         self._last: Tensor | None = None
         self._age = 0
         self._running = False
+
+    eps_each, x0_each = ODE.eps_each, ODE.x0_each  # its answers follow from those before
 
     @property
     def asked(self) -> bool:

@@ -99,6 +99,8 @@ from flowsolve_solvers.multistep import Adams as Adams
 from flowsolve_solvers.multistep import DPMSolverM as DPMSolverM
 from flowsolve_solvers.multistep import DPMSolverPPM as DPMSolverPPM
 from flowsolve_solvers.multistep import RhoAB as RhoAB
+from flowsolve_solvers.parallel import ParaDiGMS as ParaDiGMS
+from flowsolve_solvers.parallel import Picard as Picard
 from flowsolve_solvers.pfdiff import PFDiff as PFDiff
 from flowsolve_solvers.plans import DPMSolverFast as DPMSolverFast
 from flowsolve_solvers.plans import Plan as Plan

@@ -44,11 +44,11 @@ def test_each_number() -> None:
         WithNoise(Guided(network(), network(), 2.0, batched=False), SeededNoise(range(4))), spent
     )
     ode.eps(X, 1.0)
-    assert spent == Tally(nfe=1, rows=4, forwards=8, noises=0)
+    assert spent == Tally(nfe=1, rows=4, forwards=8, noises=0, rounds=1)
     ode.x0(X[:3], 1.0)
-    assert spent == Tally(nfe=2, rows=7, forwards=14, noises=0)
+    assert spent == Tally(nfe=2, rows=7, forwards=14, noises=0, rounds=2)
     ode.noise(X, 2.0, 1.0)
-    assert spent == Tally(nfe=2, rows=7, forwards=14, noises=1)
+    assert spent == Tally(nfe=2, rows=7, forwards=14, noises=1, rounds=2)
 
 
 class Composed(ODE):

@@ -57,7 +57,8 @@ NAMES = {
     DPMSolverPP2MSDE DPMSolverPP2S DPMSolverPP2SAncestral DPMSolverPP3MSDE DPMSolverPPM
     DPMSolverPPSDE EDICT EDM ERSDE ER_SDE Euler EulerAncestral EulerInT EulerInVariance FlowHeun
     GridSinglestep Heun IPNDM IPNDMV LMS Midpoint OBELM PLMS PNDM Plan PseudoRK4
-    PublishedDPMSolver RES2S RES3S RK4 Rex RhoAB SASolver SDE_ETA STOCHASTIC Scipy     TWO_STATE Torchdiffeq UniPC WrongNeighbour
+    PublishedDPMSolver RES2S RES3S RK4 Rex RhoAB SASolver SDE_ETA STOCHASTIC Scipy TWO_STATE
+    Torchdiffeq UniPC WrongNeighbour
     """,
 }
 # every import line that its README, docs, examples and benchmarks showed
