@@ -41,6 +41,8 @@ Methods with noise
   ancestral        an ODE step and noise: k-diffusion's ancestral samplers
   edm              noise and an ODE step: EDM's stochastic sampler
   sde_dpmpp        DPM-Solver++ for SDEs: dpmpp_sde, 2m_sde, 3m_sde
+  seeds            SEEDS-2 and -3: exponential Runge-Kutta for the SDE
+  restart          Restart: up by noise and down again by a method of the ODE
   sa_solver        SA-Solver
   er_sde           ER-SDE-Solver
 
@@ -110,6 +112,7 @@ from flowsolve_solvers.pndm import PNDM as PNDM
 from flowsolve_solvers.pndm import SPNDM as SPNDM
 from flowsolve_solvers.pndm import PseudoRK4 as PseudoRK4
 from flowsolve_solvers.published import PublishedDPMSolver as PublishedDPMSolver
+from flowsolve_solvers.restart import Restart as Restart
 from flowsolve_solvers.runge_kutta import RK4 as RK4
 from flowsolve_solvers.runge_kutta import Heun as Heun
 from flowsolve_solvers.runge_kutta import Midpoint as Midpoint
@@ -117,6 +120,8 @@ from flowsolve_solvers.sa_solver import SASolver as SASolver
 from flowsolve_solvers.sde_dpmpp import DPMSolverPP2MSDE as DPMSolverPP2MSDE
 from flowsolve_solvers.sde_dpmpp import DPMSolverPP3MSDE as DPMSolverPP3MSDE
 from flowsolve_solvers.sde_dpmpp import DPMSolverPPSDE as DPMSolverPPSDE
+from flowsolve_solvers.seeds import SEEDS2 as SEEDS2
+from flowsolve_solvers.seeds import SEEDS3 as SEEDS3
 from flowsolve_solvers.starts import AFS as AFS
 from flowsolve_solvers.starts import CorrectedStart as CorrectedStart
 from flowsolve_solvers.starts import GaussianStart as GaussianStart

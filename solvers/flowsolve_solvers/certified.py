@@ -31,6 +31,7 @@ from flowsolve_solvers.published import PublishedDPMSolver
 from flowsolve_solvers.runge_kutta import RK4, Heun, Midpoint
 from flowsolve_solvers.sa_solver import SASolver
 from flowsolve_solvers.sde_dpmpp import DPMSolverPP2MSDE, DPMSolverPP3MSDE, DPMSolverPPSDE
+from flowsolve_solvers.seeds import SEEDS2, SEEDS3
 from flowsolve_solvers.stork import STORK
 from flowsolve_solvers.tableau import BOGACKI_SHAMPINE, KUTTA3
 from flowsolve_solvers.two_state import BDIA, EDICT, OBELM, Rex
@@ -174,6 +175,8 @@ STOCHASTIC: list[Solver] = [
     DPMSolverPP3MSDE(),
     DPMSolverPP3MSDE(published=True),
     GradientEstimation(mu=0.5),
+    SEEDS2(variant="b"),
+    SEEDS3(),
     SASolver(),
     SASolver(published=True),
     SASolver(predictor=3, corrector=3),
