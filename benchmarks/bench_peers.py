@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 import flowsolve as fs
-from benchmarks.peer_drivers import Case, exact
+from benchmarks.peer_case import Case, exact
 from flowsolve.cli.bench_menu import PEERS, find_entries
 from flowsolve.problems import Problem
 from flowsolve.problems.benchmark import HELD

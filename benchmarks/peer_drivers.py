@@ -1,15 +1,14 @@
 """How the samplers of each package are run on given levels with the exact ε: a function a package.
 
-It takes a case, the package's module, a problem, x̄ at the first level and the grid, and gives x̄ at the last.
-Where a package asks for the schedule at any time, log σ is linear in time between two levels.
+It takes a configuration's options, the package's module, a problem, x̄ at the first level and the grid, and
+gives x̄ at the last. Where a package asks for σ at any time, log σ is linear in time from level to level.
 """
 
 from __future__ import annotations
 
 import importlib
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from functools import cache
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -18,78 +17,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks.peer_code import PACKAGES, Edit, Spacing, alone, module
+from benchmarks.peer_code import alone
 from flowsolve import Grid
 from flowsolve.problems import Problem
-from flowsolve.study import reference
 
-PLAIN, SDE, LABELS = "", "noise-free SDE", "labels"
-
-
-@dataclass(frozen=True)
-class Twice(Problem):
-    """dx̄/dσ = 2ε: the reverse SDE of DDPM without its noise."""
-
-    inner: Problem
-    sigma_max: float
-    sigma_min: float
-
-    def eps(self, x: Tensor, sigma: float) -> Tensor:  # noqa: D102
-        return 2 * self.inner.eps(x, sigma)
-
-
-@dataclass(frozen=True)
-class Case:
-    """A configuration of a peer, the order it declares, if it does, and the reason for another one, if known.
-
-    file names the module, for diffusers by the end of its name.
-    """
-
-    name: str
-    declared: int | None
-    file: str
-    options: dict[str, Any] = field(default_factory=dict)
-    kind: str = PLAIN
-    edits: tuple[Edit, ...] = ()
-    double: bool = True
-    reason: str = ""
-
-    @property
-    def module_name(self) -> str:
-        """Where its code is."""
-        return self.file if "." in self.file else f"diffusers.schedulers.scheduling_{self.file}"
-
-    @property
-    def root(self) -> str:
-        """The package's name in an import."""
-        return self.module_name.partition(".")[0]
-
-    @property
-    def package(self) -> str:
-        """As PyPI calls it."""
-        return str(self.options.get("peer", PACKAGES[self.root].name))
-
-    def end(self, problem: Problem, x: Tensor, grid: Grid) -> Tensor:
-        """x̄ at the last level."""
-        code = module(self.module_name, self.edits, self.double)
-        x = x.to(torch.float64 if self.double else torch.float32)
-        return DRIVERS[self.root](self, code, problem, x, grid).double()
-
-    def by_labels(self, problem: Problem, noise: Tensor, n: int) -> tuple[Tensor, Tensor]:
-        """The end and the exact one, over the labels of T = 1000, linear β; σ₀ varies with n."""
-        options = dict(self.options)
-        scheduler = getattr(module(self.module_name, self.edits, self.double), options.pop("cls"))(
-            set_alpha_to_one=False, **options
-        )
-        scheduler.set_timesteps(n)
-        sigma = ((1 - scheduler.alphas_cumprod) / scheduler.alphas_cumprod).sqrt().tolist()
-        first = sigma[int(scheduler.timesteps[0])]
-        x = noise * (first / math.hypot(1, first))
-        for t in scheduler.timesteps:
-            s = sigma[int(t)]
-            x = scheduler.step(problem.eps(x * math.hypot(1, s), s), t, x, return_dict=False)[0]
-        end = reference(problem, noise * first, first, sigma[0], cached=False).x
-        return x * math.hypot(1, sigma[0]), end
+Options = dict[str, Any]
 
 
 def level(grid: Grid, place: float) -> float:
@@ -98,9 +30,10 @@ def level(grid: Grid, place: float) -> float:
     return grid[i] * (grid[i + 1] / grid[i]) ** (place - i)
 
 
-def diffusers(case: Case, code: ModuleType, problem: Problem, x: Tensor, grid: Grid) -> Tensor:
+def diffusers(
+    options: Options, code: ModuleType, problem: Problem, x: Tensor, grid: Grid
+) -> Tensor:
     """A scheduler whose sigmas are the levels: variance preserving, or as the option frame says."""
-    options = dict(case.options)
     call, frame = dict(options.pop("call", {})), options.pop("frame", "vp")
     scheduler = getattr(code, options.pop("cls"))(**options)
     scheduler.set_timesteps(grid.steps)
@@ -151,18 +84,18 @@ FRAMES: dict[str, Frame] = {
 """By what x̄ is divided, and what the network answers."""
 
 
-def k_diffusion(case: Case, code: ModuleType, problem: Problem, x: Tensor, grid: Grid) -> Tensor:
+def k_diffusion(
+    options: Options, code: ModuleType, problem: Problem, x: Tensor, grid: Grid
+) -> Tensor:
     """A sampler with the levels as sigmas."""
-    options = dict(case.options)
     sampler = getattr(code, options.pop("sampler"))
     sigmas = torch.tensor(grid.levels, dtype=x.dtype)
     end = sampler(lambda y, s: problem.x0(y, float(s[0])), x, sigmas, disable=True, **options)
     return torch.as_tensor(end)
 
 
-def azula(case: Case, code: ModuleType, problem: Problem, x: Tensor, grid: Grid) -> Tensor:
+def azula(options: Options, code: ModuleType, problem: Problem, x: Tensor, grid: Grid) -> Tensor:
     """A sampler on a variance-preserving schedule with the levels at even times."""
-    options = dict(case.options)
 
     def schedule(t: Tensor) -> tuple[Tensor, Tensor]:
         s = t.new_tensor([level(grid, (1 - u) * grid.steps) for u in t.reshape(-1).tolist()])
@@ -184,16 +117,14 @@ BEYOND = 12
 """Levels after the last one that skrample's schedules have here: towards the end of one it lowers the order."""
 
 
-def skrample(case: Case, code: ModuleType, problem: Problem, x: Tensor, grid: Grid) -> Tensor:
+def skrample(options: Options, code: ModuleType, problem: Problem, x: Tensor, grid: Grid) -> Tensor:
     """A sampler on a variance-preserving schedule with the levels at even times."""
-    options, n = dict(case.options), grid.steps + BEYOND
+    n = grid.steps + BEYOND
     models = code.models
     cls, chart = options.pop("cls"), options.pop("chart", "Data")
-    base = (
-        code.scheduling.SkrampleSchedule if hasattr(code, "scheduling") else code.SkrampleSchedule
-    )
+    scheduling = getattr(code, "scheduling", code)
 
-    class Levels(base):  # type: ignore[misc, valid-type]
+    class Levels(scheduling.SkrampleSchedule):  # type: ignore[misc, valid-type]
         space = None
 
         def _points(self, t: Any) -> Any:
@@ -225,9 +156,10 @@ def interface() -> ModuleType:
         return importlib.import_module("skrample.sampling.interface")
 
 
-def flow_matching(case: Case, code: ModuleType, problem: Problem, x: Tensor, grid: Grid) -> Tensor:
+def flow_matching(
+    options: Options, code: ModuleType, problem: Problem, x: Tensor, grid: Grid
+) -> Tensor:
     """A solver on x_t = t x₀ + (1 - t) z, at t = 1/(1 + σ) of the levels."""
-    options = dict(case.options)
     times = 1 / (1 + torch.tensor(grid.levels, dtype=x.dtype))
 
     def velocity(x: Tensor, t: Tensor) -> Tensor:
@@ -244,9 +176,10 @@ def flow_matching(case: Case, code: ModuleType, problem: Problem, x: Tensor, gri
     return end / float(times[-1])
 
 
-def physicsnemo(case: Case, code: ModuleType, problem: Problem, x: Tensor, grid: Grid) -> Tensor:
+def physicsnemo(
+    options: Options, code: ModuleType, problem: Problem, x: Tensor, grid: Grid
+) -> Tensor:
     """A solver's step from level to level, or the whole deterministic_sampler until its step to 0."""
-    options = dict(case.options)
     if options["cls"] == "deterministic_sampler":
         return _deterministic_sampler(code, problem, x, grid, **options)
 
@@ -277,7 +210,9 @@ def _deterministic_sampler(
     return seen[-1]
 
 
-def smalldiffusion(case: Case, code: ModuleType, problem: Problem, x: Tensor, grid: Grid) -> Tensor:
+def smalldiffusion(
+    options: Options, code: ModuleType, problem: Problem, x: Tensor, grid: Grid
+) -> Tensor:
     """samples() with the levels as sigmas."""
     model = SimpleNamespace(
         eval=lambda: None,
@@ -286,17 +221,19 @@ def smalldiffusion(case: Case, code: ModuleType, problem: Problem, x: Tensor, gr
     )
     device = SimpleNamespace(device="cpu")
     levels = torch.tensor(grid.levels, dtype=x.dtype)
-    *_, end = code.samples(model, levels, xt=x, accelerator=device, **case.options)
+    *_, end = code.samples(model, levels, xt=x, accelerator=device, **options)
     return end
 
 
-def benchmarks(case: Case, code: ModuleType, problem: Problem, x: Tensor, grid: Grid) -> Tensor:
+def benchmarks(
+    options: Options, code: ModuleType, problem: Problem, x: Tensor, grid: Grid
+) -> Tensor:
     """A formula written down in peer_formulas.py."""
-    options = {k: v for k, v in case.options.items() if k != "peer"}
+    del options["peer"]
     return getattr(code, options.pop("function"))(problem, x, grid, **options)
 
 
-Driver = Callable[[Case, ModuleType, Problem, Tensor, Grid], Tensor]
+Driver = Callable[[Options, ModuleType, Problem, Tensor, Grid], Tensor]
 DRIVERS: dict[str, Driver] = {
     f.__name__: f
     for f in (
@@ -310,29 +247,3 @@ DRIVERS: dict[str, Driver] = {
         benchmarks,
     )
 }
-
-
-@cache
-def exact(problem: Problem, kind: str, seeds: int) -> Tensor:
-    """The answer at σ_min."""
-    a, b = problem.sigma_max, problem.sigma_min
-    p = Twice(problem, a, b) if kind == SDE else problem
-    return reference(p, problem.start(range(seeds), torch.float64), a, b, cached=False).x
-
-
-def rms(x: Tensor) -> float:
-    return float(x.square().mean().sqrt())
-
-
-def errors(
-    case: Case, problem: Problem, spacing: Spacing, steps: Sequence[int], seeds: int = 16
-) -> list[float]:
-    """RMS errors at each number of steps."""
-    found, x = [], problem.start(range(seeds), torch.float64)
-    for n in steps:
-        if case.kind == LABELS:
-            found.append(rms(torch.sub(*case.by_labels(problem, x / problem.sigma_max, n))))
-        else:
-            grid = spacing(n, problem.sigma_max, problem.sigma_min)
-            found.append(rms(case.end(problem, x, grid) - exact(problem, case.kind, seeds)))
-    return found
