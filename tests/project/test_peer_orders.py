@@ -87,7 +87,7 @@ def test_the_page_has_the_orders_of_a_run(table: dict[str, list[str]]) -> None:
     for name, row in orders.items():
         assert (row[0], row[-1]) == (page[name][0], page[name][-1]), name
         if not page[name][1].endswith("*"):
-            assert slope(row) == pytest.approx(slope(page[name]), abs=0.35), name
+            assert slope(row) == pytest.approx(slope(page[name]), abs=0.45), name
 
 
 @needs("azula")
@@ -166,7 +166,8 @@ def test_3m_sde_lacks_a_factor(table: dict[str, list[str]]) -> None:
 
 def test_the_page_has_the_defects() -> None:
     text = PAGE.read_text(encoding="utf-8")
-    assert not re.findall(r"\{[A-Z]+\}", text)
+    template = (ROOT / "benchmarks" / "peer_orders.template.md").read_text(encoding="utf-8")
+    assert all(part in text for part in re.split(r"\{[A-Z]+\}", template))
     for report in UPSTREAM.glob("*.md"):
         assert f"(upstream/{report.name})" in text
         assert f"upstream/{report.stem}\n" in (ROOT / "docs" / "index.md").read_text("utf-8")
