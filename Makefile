@@ -11,7 +11,7 @@ export PYTHONDONTWRITEBYTECODE :=
 # the test files with these words: pytest imports no other
 holding = $(shell grep -rlE "$(1)" tests --include="test_*.py")
 
-.PHONY: compare test parity browser gpu lint docs clean
+.PHONY: compare test parity peers browser gpu lint docs clean
 
 compare: $(STAMP)  ## the main job: error against evaluations on a real network
 	$(BIN)/flowsolve compare
@@ -20,9 +20,12 @@ test: $(STAMP)  ## every test that this machine can run
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal -m "not alone and not parity and not browser"
 	$(BIN)/python -m pytest -m alone $(call holding,mark\.alone)
 
-parity: $(PEERS)/.installed  ## the same numbers as diffusers, k-diffusion, azula, torch-fidelity, which .venv never sees
+parity: $(PEERS)/.installed  ## the same numbers as diffusers, k-diffusion, azula, torch-fidelity, ..., which .venv never sees
 	PYTHONPATH=$(PEERS) $(BIN)/python -c "from diffusers import DDIMScheduler; import torchsde"
 	PYTHONPATH=$(PEERS) $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal -rs -m parity $(call holding,mark\.parity|k_sampling)
+
+peers: $(PEERS)/.installed  ## docs/peer_orders.md anew: the orders of other packages' samplers; some five minutes
+	PYTHONPATH=$(PEERS) $(BIN)/python benchmarks/peer_orders.py --markdown docs/peer_orders.md
 
 browser: $(DRIVER)/.installed  ## the explorer's page, operated in Chromium (Debian: chromium, chromium-driver)
 	PYTHONPATH=$(DRIVER) $(BIN)/python -m pytest -rs -m browser $(call holding,mark\.browser)
@@ -48,7 +51,7 @@ $(STAMP): pyproject.toml constraints.txt
 
 $(PEERS)/.installed: $(STAMP) constraints-parity.txt
 	rm -rf $(PEERS)
-	$(BIN)/python -m pip install -q --no-deps --target $(PEERS) -r constraints-parity.txt
+	$(BIN)/python -m pip install -q --no-deps --ignore-requires-python --target $(PEERS) -r constraints-parity.txt
 	touch $@
 
 $(DRIVER)/.installed: $(STAMP) constraints-browser.txt

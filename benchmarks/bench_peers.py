@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 import flowsolve as fs
-from benchmarks.peer_code import Case, exact
+from benchmarks.peer_case import Case, exact
 from flowsolve.cli.bench_menu import PEERS, find_entries
 from flowsolve.problems import Problem
 from flowsolve.problems.benchmark import HELD
@@ -45,14 +45,14 @@ CASES = {
     "k-diffusion sample_lms, karras": _k("lms"),
     "k-diffusion sample_dpmpp_2m, karras": _k("dpmpp_2m"),
     "k-diffusion sample_dpmpp_2m, exponential": _k("dpmpp_2m"),
-    "diffusers DDIM": _d("euler_discrete", "EulerDiscrete", ve=True),
+    "diffusers DDIM": _d("euler_discrete", "EulerDiscrete", frame="ve"),
     "diffusers DEISMultistep": _d("deis_multistep", "DEISMultistep"),
     "diffusers DPMSolverMultistep": DPM,
     "diffusers DPMSolverMultistep, karras": DPM,
     "diffusers DPMSolverMultistep, lu_lambdas": DPM,
     "diffusers UniPCMultistep": UNIPC,
     "diffusers UniPCMultistep, karras": UNIPC,
-    "diffusers FlowMatchEuler": _d("euler_discrete", "EulerDiscrete", ve=True),
+    "diffusers FlowMatchEuler": _d("euler_discrete", "EulerDiscrete", frame="ve"),
 }
 AZULA = {
     f"azula {name}, order 3, VESchedule": name

@@ -1,143 +1,35 @@
-"""The orders that the peers' own code measures: diffusers and k-diffusion on problems with known answers.
+"""The orders that other packages' own code measures on problems with known answers.
 
-    python benchmarks/peer_orders.py --markdown docs/peer_orders.md
+    python benchmarks/peer_orders.py --markdown docs/peer_orders.md        in the environment of `make parity`
 
-They are given the levels, σ_max to σ_min > 0, and the exact ε; how is in peer_code.py.
+They are given the levels, σ_max to σ_min > 0, and the exact ε: peer_drivers.py has how, peer_cases*.py what.
 """
 
 from __future__ import annotations
 
 import argparse
 import importlib.metadata
+import math
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import torch
-from peer_code import LABELS, SDE, Case, Edit, errors, graded, source_file
 
+from benchmarks.peer_case import LABELS, SDE, Case, errors
+from benchmarks.peer_cases import all_cases
+from benchmarks.peer_cases_diffusers import float_cases
+from benchmarks.peer_code import PACKAGES, graded, missing, source_file
+from benchmarks.peer_noise import SIGMAS
+from benchmarks.peer_noise import rows as noise_rows
+from benchmarks.peer_reasons import REASONS
 from flowsolve import Grid, karras, log_snr
 from flowsolve.analysis import observed_order
 from flowsolve.problems import Mixture, Mixture1D, Problem
 
-TWO: Edit = ("D2 = (1.0 / (r0 + r1))", "D2 = (2.0 / (r0 + r1))")
-HALF: Edit = ("- 2.0 * h) / (2.0 * h) ** 2 - 0.5)", "- 2.0 * h) / (2.0 * h) ** 2 + 0.5)")
-TWO_K: Edit = ("d2 = (d1_0 - d1_1) / (r0 + r1)", "d2 = 2 * (d1_0 - d1_1) / (r0 + r1)")
-NEXT: Edit = (
-    "        prev_timestep = timestep - self.config.num_train_timesteps // self.num_inference_steps\n"
-    "\n        # 2. compute",
-    "        index = (self.timesteps == timestep).nonzero()[0].item()\n"
-    "        prev_timestep = self.timesteps[index + 1] if index + 1 < len(self.timesteps) else -1\n"
-    "\n        # 2. compute",
-)
-RHO = "rho_t, rho_s0, rho_s1, rho_s2"
-WIDE: Edit = (
-    '        if self.config.algorithm_type == "deis":\n\n            def ind_fn(t, b, c, d):',
-    f"        {RHO} = (r.to(torch.float64) for r in ({RHO}))\n\n"
-    '        if self.config.algorithm_type == "deis":\n\n            def ind_fn(t, b, c, d):',
-)
-HALF_1: Edit = ("+ (-2.0 * h)) / (-2.0 * h) ** 2 - 0.5)", "+ (-2.0 * h)) / (-2.0 * h) ** 2 + 0.5)")
 STEPS = (48, 96, 192, 384)  # multiples of 6: the groups of single-step DPM-Solver come out even
 DIVIDE, DO_NOT = (25, 50, 125, 250, 500), (48, 96, 192, 384)
 FLOOR = (24, 48, 96, 192, 384, 1000)
-REASONS = {
-    "three": "The second difference D2 is h²m″/2 but is multiplied by the weight of h²m″: a factor 2 "
-    "is missing, and the third-order update is second order.",
-    "half": "The weight of D2 adds -1/2 where its sign needs +1/2, so it tends to -1 instead of 0; "
-    "the factor 2 of D2 is missing as well.",
-    "half_1": "The same -1/2 where the sign needs +1/2; D2 has its factor 2 here.",
-    "neighbour": "The next label is taken to be t - T // N; it is not for `linspace`, nor for "
-    "`trailing` unless N divides T.",
-    "float32": "The three weights of DEIS are differences of antiderivatives in float32 and divided "
-    "by h²: they cancel, and the error rises with the number of steps.",
-}  # fmt: skip
-MISSING = "not installed: pip install flowsolve[parity]"
-
-
-def diffusers_cases() -> list[Case]:
-    """The schedulers."""
-    end = {"final_sigmas_type": "sigma_min", "lower_order_final": False}
-    heun = {"solver_type": "heun"}
-
-    def dpm(k: int, algorithm: str, step: str = "multi", **more: Any) -> Case:
-        options = {"cls": f"DPMSolver{step.title()}stepScheduler", "solver_order": k}
-        options |= {"algorithm_type": algorithm, **end, **more.pop("options", {})}
-        name = (
-            f"DPMSolver{step.title()}step({k}, {algorithm}{', heun' * ('solver_type' in options)})"
-        )
-        return Case(name, k, f"dpmsolver_{step}step", options, **more)
-
-    def ve(name: str, declared: int, file: str, **call: Any) -> Case:
-        return Case(name, declared, file, {"cls": f"{file_class(file)}", "ve": True, "call": call})
-
-    def file_class(file: str) -> str:
-        return file.title().replace("_", "").replace("Lms", "LMS") + "Scheduler"
-
-    def labels(name: str, cls: str, declared: int, how: str, **more: Any) -> Case:
-        options = {"cls": f"{cls}Scheduler", "timestep_spacing": how}
-        options |= {"clip_sample": False} if cls == "DDIM" else {}
-        options |= {"skip_prk_steps": "PLMS" in name} if cls == "PNDM" else {}
-        return Case(name, declared, cls.lower(), options, LABELS, **more)
-
-    both = ("dpmsolver", "dpmsolver++")
-    cases = [dpm(2, a) for a in both]
-    for a in both:
-        cases += [dpm(3, a, reason="three"), dpm(3, a, edits=(TWO,))]
-    cases += [
-        dpm(2, "sde-dpmsolver++", kind=SDE),
-        dpm(3, "sde-dpmsolver++", kind=SDE, reason="half"),
-        dpm(3, "sde-dpmsolver++", kind=SDE, edits=(TWO, HALF)),
-        *(dpm(k, a, "single") for k in (2, 3) for a in both),
-        dpm(2, "sde-dpmsolver++", "single", kind=SDE),
-        dpm(3, "sde-dpmsolver++", "single", kind=SDE),
-        dpm(3, "sde-dpmsolver++", "single", kind=SDE, options=heun, reason="half_1"),
-        dpm(3, "sde-dpmsolver++", "single", kind=SDE, options=heun, edits=(HALF_1,)),
-        *(
-            Case(
-                f"DEISMultistep({k})", k, "deis_multistep",
-                {"cls": "DEISMultistepScheduler", "solver_order": k, "lower_order_final": False},
-            )
-            for k in (1, 2, 3)
-        ),
-        *(
-            Case(
-                f"UniPCMultistep({k}, bh2)", k, "unipc_multistep",
-                {"cls": "UniPCMultistepScheduler", "solver_order": k, **end},
-            )
-            for k in (1, 2, 3)
-        ),
-        ve("EulerDiscrete", 1, "euler_discrete"),
-        ve("HeunDiscrete", 2, "heun_discrete"),
-        *(ve(f"LMSDiscrete({k})", k, "lms_discrete", order=k) for k in (2, 3, 4)),
-        labels("DDIM, leading", "DDIM", 1, "leading"),
-        labels("DDIM, trailing", "DDIM", 1, "trailing", reason="neighbour"),
-        labels("DDIM, trailing", "DDIM", 1, "trailing", edits=(NEXT,)),
-        labels("DDIM, linspace", "DDIM", 1, "linspace", reason="neighbour"),
-        labels("DDIM, linspace", "DDIM", 1, "linspace", edits=(NEXT,)),
-        labels("PNDM, PLMS, leading", "PNDM", 4, "leading"),
-    ]  # fmt: skip
-    return cases
-
-
-def k_cases() -> list[Case]:
-    """The samplers."""
-
-    def sampler(name: str, declared: int, **more: Any) -> Case:
-        options = {"sampler": f"sample_{name.split('(')[0]}", **more.pop("options", {})}
-        return Case(name, declared, "k_diffusion.sampling", options, **more)
-
-    quiet = {"eta": 0.0, "noise_sampler": lambda s, t: 0.0}
-    return [
-        sampler("euler", 1),
-        sampler("heun", 2),
-        sampler("dpm_2", 2),
-        *(sampler(f"lms({k})", k, options={"order": k}) for k in (2, 3, 4)),
-        sampler("dpmpp_2m", 2),
-        sampler("dpmpp_2m_sde(eta=0)", 2, options=quiet),
-        sampler("dpmpp_3m_sde(eta=0)", 3, options=quiet, reason="three"),
-        sampler("dpmpp_3m_sde(eta=0)", 3, options=quiet, edits=(TWO_K,)),
-    ]
 
 
 def near(problem: type[Mixture1D] | type[Mixture]) -> Problem:
@@ -157,24 +49,53 @@ COLUMNS: list[Column] = [
 
 def slope(steps: tuple[int, ...], found: list[float]) -> str:
     got = observed_order(steps, found, 1e-13)
-    return f"{got.order:.2f}" + " *" * (not got.settled)
+    return "-" if math.isnan(got.order) else f"{got.order:.2f}" + " *" * (not got.settled)
+
+
+def agrees(declared: int | None, slopes: list[str]) -> str:
+    """Whether the lowest settled slope of the graded columns, or else of all, is within 0.25 of the order."""
+    settled = [float(s) for s in slopes[:2] if "*" not in s and s != "-"]
+    settled = settled or [float(s) for s in slopes if "*" not in s and s != "-"]
+    if declared is None or not settled:
+        return "-"
+    if min(settled) < declared - 0.25:
+        return "no"
+    return "higher" if min(settled) > declared + 0.25 else "yes"
 
 
 def title(case: Case) -> list[str]:
     fixed = ", fixed" * bool(case.edits) + f", {case.kind}" * (case.kind == SDE)
-    return [case.package, case.name + fixed, str(case.declared)]
+    return [case.package, case.name + fixed, str(case.declared or "-")]
 
 
 def where(case: Case) -> str:
-    """The line at fault in the installed file."""
-    edit = {"three": TWO, "half": HALF, "half_1": HALF_1, "neighbour": NEXT, "float32": WIDE}[
-        case.reason
-    ]
-    edit = TWO_K if case.package == "k-diffusion" else edit
+    """The line at fault in the installed file, or the file."""
+    place = REASONS[case.reason][0]
+    if isinstance(place, str):
+        return f"`{place or source_file(case.module_name).name}`"
     file = source_file(case.module_name)
     text = file.read_text(encoding="utf-8")
-    last = edit[0].rindex("def ind_fn") if case.reason == "float32" else 0
-    return f"`{file.name}:{text[: text.index(edit[0]) + last].count(chr(10)) + 1}`"
+    last = place[0].rindex("def ind_fn") if case.reason == "float32" else 0
+    return f"`{file.name}:{text[: text.index(place[0]) + last].count(chr(10)) + 1}`"
+
+
+def reasons(cases: list[Case]) -> list[list[str]]:
+    """A row for each line at fault, with all the methods that it is in."""
+    found: dict[tuple[str, str, str], list[str]] = {}
+    for case in (c for c in cases if c.reason):
+        found.setdefault((case.package, where(case), REASONS[case.reason][1]), []).append(
+            title(case)[1]
+        )
+    return [[peer, "; ".join(names), line, why] for (peer, line, why), names in found.items()]
+
+
+def licence(package: str) -> str:
+    """As the package's own metadata have it: an expression, else the first classifier, else a text."""
+    says = importlib.metadata.metadata(package)
+    named = [c.split(" :: ")[-1] for c in says.get_all("Classifier", []) if c.startswith("License")]
+    text = (says["License"] or "").splitlines()[:1]
+    said = [says["License-Expression"]] if says["License-Expression"] else [*text, *named]
+    return "; ".join(dict.fromkeys(part for part in said if part and "Copyright" not in part))
 
 
 def table(header: list[str], rows: list[list[str]], markdown: bool) -> str:
@@ -202,75 +123,56 @@ def main() -> None:
     torch.set_num_threads(1)
     torch.set_grad_enabled(False)
 
-    versions = [f"torch {torch.__version__.split('+')[0]}"]
-    cases, missing, steps = [], [], tuple(args.steps)
-    for package, make in (("diffusers", diffusers_cases), ("k-diffusion", k_cases)):
-        try:
-            versions.append(f"{package} {importlib.metadata.version(package)}")
-            cases += [c for c in make() if any(part in " ".join(title(c)) for part in args.only)]
-        except importlib.metadata.PackageNotFoundError:
-            missing.append(f"{package}: {MISSING}")
+    peers = {root: package.name for root, package in PACKAGES.items() if root != "benchmarks"}
+    lost = {root for root in peers if missing(root)}
+    steps, bars = tuple(args.steps), bool(args.markdown)
+    cases = [
+        c
+        for c in all_cases()
+        if c.root not in lost and any(part in " ".join(title(c)) for part in args.only)
+    ]
+    deis = [c for c in float_cases() if c.root not in lost and any("DEIS" in k.name for k in cases)]
+    torch_version = torch.__version__.partition("+")[0]
+    packages = [[name, importlib.metadata.version(name), licence(name)]
+                for root, name in peers.items() if root not in lost]  # fmt: skip
     rows, labels, floors = [], [], []
     for case in (c for c in cases if c.kind != LABELS):
         seeds = min(args.seeds, 4) if case.kind == SDE else args.seeds  # the page says why
         found = [errors(case, p, g, steps, seeds) for _, p, g in COLUMNS[: args.columns]]
-        rows.append([*title(case), *(slope(steps, e) for e in found), f"{found[-1][1]:.1e}"])
+        slopes = [slope(steps, e) for e in found]
+        rows.append([*title(case), *slopes, f"{found[-1][1]:.1e}", agrees(case.declared, slopes)])
     for case in (c for c in cases if c.kind == LABELS):
         for p in (Mixture1D(), Mixture()):
             good, bad = (errors(case, p, karras, n, args.seeds) for n in (DIVIDE, DO_NOT))
             labels.append([*title(case), p.name, slope(DIVIDE, good), *(f"{e:.1e}" for e in bad)])
-    for case in float_cases() if any("DEIS" in c.name for c in cases) else []:
-        found = errors(case, Mixture1D(), log_snr, FLOOR, args.seeds)
+    for case in deis:
+        e = errors(case, Mixture1D(), log_snr, FLOOR, args.seeds)
         name = f"{case.name}, {'float64' if case.double else 'float32'}" + ", fixed" * bool(
             case.edits
         )
-        floors.append([case.package, name, *(f"{e:.1e}" for e in found)])
-    reasons = [[*title(c)[:2], where(c), REASONS[c.reason]] for c in (*cases, *float_cases()[:1])
-               if c.reason and c.package in " ".join(versions)]  # fmt: skip
+        floors.append([case.package, name, *(f"{v:.1e}" for v in e)])
+    churned = noise_rows() if any("EDMStochastic" in c.name for c in cases) else []
     parts = {
+        "PACKAGES": table(["package", "version", "licence"], packages, bars),
         "ORDERS": table(
             ["peer", "method", "declared", *(c[0] for c in COLUMNS[: args.columns]),
-             f"error at N = {steps[1]}"], rows, bool(args.markdown)),
+             f"error at N = {steps[1]}", "as declared"], rows, bars),
         "LABELS": table(
             ["peer", "method", "declared", "problem", "slope, N divides T", *(f"N = {n}" for n in DO_NOT)],
-            labels, bool(args.markdown)),
-        "FLOORS": table(["peer", "method", *(f"N = {n}" for n in FLOOR)], floors, bool(args.markdown)),
-        "REASONS": table(["peer", "method", "line", "reason"], reasons, bool(args.markdown)),
+            labels, bars),
+        "FLOORS": table(["peer", "method", *(f"N = {n}" for n in FLOOR)], floors, bars),
+        "NOISE": table(["peer", "method", *(f"σ = {s:g}" for s in SIGMAS)], churned, bars),
+        "REASONS": table(["peer", "method", "line", "reason"], reasons([*cases, *deis]), bars),
     }  # fmt: skip
-    tables = [t for t in parts.values() if "\n" in t]
-    print("\n\n".join([", ".join(versions), *tables, *missing]))
-    if args.markdown and not missing:
+    absent = [f"{peers[root]}: not installed: make parity" for root in peers if root in lost]
+    print(
+        "\n\n".join([f"torch {torch_version}", *(t for t in parts.values() if "\n" in t), *absent])
+    )
+    if args.markdown and not absent:
         page = Path(__file__).with_name("peer_orders.template.md").read_text(encoding="utf-8")
-        for name, text in {**parts, "VERSIONS": ", ".join(versions)}.items():
+        for name, text in {**parts, "TORCH": torch_version}.items():
             page = page.replace(f"{{{name}}}", text)
         args.markdown.write_text(page, encoding="utf-8")
-
-
-def float_cases() -> list[Case]:
-    """DEIS as shipped, its fix, and in float64; and another scheduler in float32."""
-    options = {"cls": "DEISMultistepScheduler", "lower_order_final": False}
-    three = {**options, "solver_order": 3}
-    dpm = {
-        "cls": "DPMSolverMultistepScheduler",
-        "solver_order": 2,
-        "final_sigmas_type": "sigma_min",
-    }
-    return [
-        Case("DEISMultistep(3)", 3, "deis_multistep", three, double=False, reason="float32"),
-        Case("DEISMultistep(3)", 3, "deis_multistep", three, double=False, edits=(WIDE,)),
-        Case("DEISMultistep(3)", 3, "deis_multistep", three),
-        *(
-            Case(
-                f"DEISMultistep({k})",
-                k,
-                "deis_multistep",
-                {**options, "solver_order": k},
-                double=False,
-            )
-            for k in (2, 1)
-        ),
-        Case("DPMSolverMultistep(2, dpmsolver++)", 2, "dpmsolver_multistep", dpm, double=False),
-    ]
 
 
 if __name__ == "__main__":

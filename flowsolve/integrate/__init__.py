@@ -21,6 +21,7 @@ inpainting   inpaint, Known, Repaint: part of x₀ is given
 from flowsolve.integrate.bits import bits_per_dim as bits_per_dim
 from flowsolve.integrate.bits import dequantise as dequantise
 from flowsolve.integrate.cost import fit as fit
+from flowsolve.integrate.cost import memory as memory
 from flowsolve.integrate.cost import per_step as per_step
 from flowsolve.integrate.cost import tally as tally
 from flowsolve.integrate.counter import Counter as Counter

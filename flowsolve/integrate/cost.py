@@ -18,22 +18,39 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-class _Blank:
-    """A stand-in for the state: one row, no values, and every operation on it returns it. Needs no torch."""
+class _Alive:
+    """How many stand-ins there are, and the most there were at once."""
 
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):
-            raise AttributeError(name)
-        return lambda *args, **kwargs: self
+    now = most = 0
+
+
+class _Blank:
+    """A stand-in for the state: one row, no values. An operation gives a new one, in place the same."""
+
+    def __init__(self, alive: _Alive) -> None:
+        self.alive = alive
+        alive.now += 1
+        alive.most = max(alive.most, alive.now)
+
+    def __del__(self) -> None:
+        self.alive.now -= 1
+
+    def new(self, *args: Any, **kwargs: Any) -> _Blank:
+        return _Blank(self.alive)
 
     def _same(self, *args: Any, **kwargs: Any) -> _Blank:
         return self
 
-    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __neg__ = _same
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return self._same if name.endswith("_") else self.new
+
+    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __neg__ = new
 
     @classmethod
     def __torch_function__(cls, *args: Any, **kwargs: Any) -> _Blank:
-        return cls()
+        return cls(_Alive())
 
     def __len__(self) -> int:
         return 1
@@ -55,6 +72,17 @@ class _Echo(ODE):
         return x
 
 
+class _NewAnswers(ODE):
+    """ε and the noise are new tensors, and a network is shown a scaled copy of the state."""
+
+    def eps(self, x: Tensor, sigma: float) -> Tensor:
+        shown = x * 1.0
+        return shown.sin()
+
+    def noise(self, x: Tensor, s: float, t: float, again: int = 0) -> Tensor:
+        return x.sin()
+
+
 def cost(solver: Solver, grid: Grid) -> int:
     """The evaluations of `solver` on `grid`, ends included. Raises BudgetError if it is adaptive."""
     return tally(solver, grid).nfe
@@ -72,7 +100,7 @@ def tally(solver: Solver, grid: Grid, most: float = math.inf) -> Tally:
             "nfe=. Limit it with max_nfe=."
         )
     try:
-        return _tally(solver, grid, cast("Tensor", _Blank()), most)
+        return _tally(solver, grid, cast("Tensor", _Blank(_Alive())), most)
     except Exception:  # the method needs a real tensor, or has an error, which then comes again
         import torch
 
@@ -81,16 +109,31 @@ def tally(solver: Solver, grid: Grid, most: float = math.inf) -> Tally:
 
 
 def per_step(solver: Solver) -> float | None:
-    """The evaluations of one more step, (cost of 24 steps - cost of 12)/12; None if adaptive.
+    """The evaluations of one more step, (cost of 12 steps - cost of 6)/6; None if adaptive.
 
     A whole number is an int. PFDiff, which goes two steps with one evaluation, has 0.5.
     """
     check_solver(solver)
     if solver.adaptive:
         return None
-    fewer, more = (cost(solver, log_snr(n, 10, 0.1)) for n in (12, 24))
-    each, left = divmod(more - fewer, 12)
-    return each + left / 12 if left else each
+    fewer, more = (cost(solver, log_snr(n, 10, 0.1)) for n in (6, 12))
+    each, left = divmod(more - fewer, 6)
+    return each + left / 6 if left else each
+
+
+def memory(solver: Solver) -> int | None:
+    """The most state-sized tensors alive at once, the caller's start and the network's answer among them.
+
+    With an ε-network, over 12 steps, none of whose states is kept. None if the solver is adaptive.
+    """
+    check_solver(solver)
+    if solver.adaptive:
+        return None
+    alive = _Alive()
+    x = cast("Tensor", _Blank(alive))
+    for _ in trajectory(_NewAnswers(), x, log_snr(12, 10, 0.1), solver):
+        pass
+    return alive.most
 
 
 def _tally(solver: Solver, grid: Grid, x: Tensor, most: float) -> Tally:

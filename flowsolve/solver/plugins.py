@@ -22,7 +22,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from flowsolve.errors import NameClash, NameUnknown
-from flowsolve.solver.base import Solver
+from flowsolve.solver.base import OneStep, Solver
+from flowsolve.solver.reversible import TwoState
 from flowsolve.solver.spec import evaluate, plain_name
 
 if TYPE_CHECKING:
@@ -30,6 +31,26 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 GROUP = "flowsolve.solvers"
+
+
+FAMILIES = ("one-step", "multistep", "around", "reversible", "adaptive", "noise")
+
+
+def family(solver: Solver) -> str:
+    """One of FAMILIES, from what the solver is.
+
+    noise and adaptive before all others; reversible: TwoState; around: it has another `method`, and is not a
+    one-step one itself; one-step: OneStep; multistep: all others.
+    """
+    if solver.stochastic:
+        return "noise"
+    if solver.adaptive:
+        return "adaptive"
+    if isinstance(solver, TwoState):
+        return "reversible"
+    if isinstance(solver, OneStep):
+        return "one-step"
+    return "around" if isinstance(getattr(solver, "method", None), Solver) else "multistep"
 
 
 @dataclass(frozen=True)

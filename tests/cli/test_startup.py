@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -11,8 +12,15 @@ from pathlib import Path
 
 import pytest
 
+from flowsolve.analysis.step_cost import measured_cost
 from flowsolve.cli import commands
+from flowsolve.cli.commands.solvers import FAMILIES
 from flowsolve.cli.parser import parser
+from flowsolve.integrate import memory
+from flowsolve.ode.precondition import EpsPrediction
+from flowsolve.schedule import VPSDE
+from flowsolve.solver.plugins import FAMILIES as KNOWN
+from flowsolve_solvers import ALL, STOCHASTIC
 from tests.cli.helpers import COMMAND, done, outside
 
 
@@ -58,12 +66,42 @@ def test_it_answers_at_once(
 
 def test_lists(tmp_path: Path) -> None:
     solvers = done("solvers", cwd=tmp_path)
-    for name, order, count in (("Heun", 2, "2"), ("RK4", 4, "4"), ("Torchdiffeq", 5, "adaptive")):
-        assert re.search(rf"^{name} +{order} +{count}  ", solvers, re.MULTILINE), name
+    for name, rest in (
+        ("Heun", "one-step +2 +2 +6"),
+        ("RK4", "one-step +4 +4 +9"),
+        ("Torchdiffeq", "adaptive +5 +adaptive +-"),
+        ("UniC", "around +3 +1 +9"),
+        ("PFDiff", "multistep +2 +0.5 +6"),
+        ("Restart", "noise +0 +2 +9"),
+    ):
+        assert re.search(rf"^{name} +{rest}  ", solvers, re.MULTILINE), name
     problems = done("problems", cwd=tmp_path)
     assert all(name in problems for name in ("gaussian", "mixture_1d", "dataset", "digits"))
     assert done("--version", cwd=tmp_path).startswith("flowsolve 0.")
     assert not [*tmp_path.iterdir()]  # nothing is written that was not asked for
+
+
+def test_the_list_of_solvers_is_cut_to_what_is_asked_for(tmp_path: Path) -> None:
+    def names(*options: str) -> list[str]:
+        listed = json.loads(done("solvers", *options, "--format", "json", cwd=tmp_path))
+        return [row["name"] for row in listed]
+
+    assert FAMILIES == KNOWN  # the command's --help loads no solver
+    everything = names()
+    parts = [names("--family", family) for family in FAMILIES]
+    assert sorted([*sum(parts, []), "GaussianStart"], key=str.lower) == everything
+    assert names("--stochastic") == names("--family", "noise") == parts[-1]
+    assert names("--family", "one-step", "--order", "3") == ["DPMSolver3", "RES3S"]
+    assert names("--family", "one-step", "--stochastic") == []
+    empty = done("solvers", "--order", "99", cwd=tmp_path)
+    assert empty == "no solver is all of that\n"
+
+
+def test_memory_without_torch_is_what_is_measured_with_it() -> None:
+    """The most states alive at once, of every certified configuration."""
+    for solver in (*ALL, *STOCHASTIC):
+        measured = measured_cost(solver, EpsPrediction(VPSDE()), 20)[0].peak
+        assert memory(solver) == measured, solver
 
 
 def test_every_file_of_the_folder_is_a_command() -> None:
