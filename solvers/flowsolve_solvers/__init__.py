@@ -29,6 +29,7 @@ Multistep and other methods of the ODE
   starts           the far field in one step: AFS, rescaled, corrected, Gaussian
   plans            one-step methods of several orders in one run: DPM-Solver-fast
   grid_singlestep  singlestep DPM-Solver whose stages are levels of the grid: as in diffusers, DPM-Solver-fast
+  parallel         ParaDiGMS, Picard: the evaluations of any method asked for at once
   adaptive         torchdiffeq and SciPy
   dpm_adaptive     DPM-Solver-12 and -23, adaptive
   adaptive_unipc   UniPC with steps of its own
@@ -46,8 +47,8 @@ Methods with noise
   sa_solver        SA-Solver
   er_sde           ER-SDE-Solver
 
-certified holds the lists ALL, TWO_STATE and STOCHASTIC, and
-_multistep is the loop of linear multistep methods, _adaptive what adaptive methods share.
+certified holds the three lists. _multistep is the loop of linear multistep methods, _adaptive what adaptive
+methods share, _windows the loop of those in `parallel`, _anderson the acceleration of ParaDiGMS.
 """
 
 from flowsolve_solvers.adaptive import Scipy as Scipy
