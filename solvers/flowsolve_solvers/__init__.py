@@ -32,6 +32,7 @@ Multistep and other methods of the ODE
   parallel         ParaDiGMS, Picard: the evaluations of any method asked for at once
   adaptive         torchdiffeq and SciPy
   dpm_adaptive     DPM-Solver-12 and -23, adaptive
+  adaptive_runge_kutta  Runge-Kutta pairs in any chart and variable
   adaptive_unipc   UniPC with steps of its own
   two_state        BDIA, O-BELM, EDICT, Rex: reversible
   wrong_neighbour  DDIM where diffusers' labels and steps disagree, for parity
@@ -53,6 +54,7 @@ methods share, _windows the loop of those in `parallel`, _anderson the accelerat
 
 from flowsolve_solvers.adaptive import Scipy as Scipy
 from flowsolve_solvers.adaptive import Torchdiffeq as Torchdiffeq
+from flowsolve_solvers.adaptive_runge_kutta import AdaptiveRungeKutta as AdaptiveRungeKutta
 from flowsolve_solvers.adaptive_unipc import AdaptiveUniPC as AdaptiveUniPC
 from flowsolve_solvers.ancestral import Ancestral as Ancestral
 from flowsolve_solvers.ancestral import DPM2Ancestral as DPM2Ancestral

@@ -77,15 +77,15 @@ class RungeKutta(OneStep):
         levels, rows = self._plan(s, t)
         values = [self.chart.value(ode, x, s)]
         for level, row in zip(levels[1:], rows, strict=False):
-            x_i = self._moved(x, s, level, row, values)
+            x_i = moved(self.chart, x, (s, level), row, values)
             values.append(self.chart.value(ode, x_i, level))
-        return self._moved(x, s, t, rows[-1], values)
+        return moved(self.chart, x, (s, t), rows[-1], values)
 
     @outside_the_trace
     def _plan(self, s: float, t: float) -> tuple[Row, tuple[Row, ...]]:
         """σ of the stages, and the weights of each stage after the first and of the step."""
         levels = self.tableau.levels(self.variable, s, t)
-        rows = self.tableau.weights(self.chart, self.variable, s, t)
+        rows = self.tableau.weights(self.chart, self.variable, s, t)[: len(levels)]
         if isinstance(self.tableau, Tableau) and self.tableau.reuses_last:
             return levels[:-1], rows[:-1]  # the last stage is the state itself
         return levels, rows
@@ -97,9 +97,13 @@ class RungeKutta(OneStep):
             return self.chart.line(a, b, sigma)
         return super().dense(path, i, sigma)
 
-    def _moved(self, x: Tensor, s: float, t: float, row: Row, values: list[Tensor]) -> Tensor:
-        used = [(w, F) for w, F in zip(row, values, strict=False) if w] or [(0.0, values[0])]
-        return self.chart.advance(x, s, t, *zip(*used, strict=True))
+
+def moved(
+    chart: Chart, x: Tensor, step: tuple[float, float], row: Row, values: list[Tensor]
+) -> Tensor:
+    """x̄ at t from x̄ at s and z_t = z_s + Σ row·values, (s, t) = step; the values of weight 0 are left out."""
+    used = [(w, F) for w, F in zip(row, values, strict=False) if w] or [(0.0, values[0])]
+    return chart.advance(x, *step, *zip(*used, strict=True))
 
 
 def RFSolver(to_zero: bool = False) -> RungeKutta:

@@ -113,7 +113,7 @@ class Tableau(Stages):
         return len(self.a) > 0 and self.b[:-1] == self.a[-1] and self.b[-1] == 0
 
     def weights(self, chart: Chart, variable: Variable, s: float, t: float) -> tuple[Row, ...]:
-        """h a_ij du/dτ at stage j; where τ is u of the chart that is h a_ij."""
+        """h a_ij du/dτ at stage j; where τ is u of the chart, h a_ij. Those of `lower` come last, if any."""
         h = variable.tau(t) - variable.tau(s)
         if is_own(chart, variable):
             rates = [1.0] * len(self.b)
@@ -122,7 +122,7 @@ class Tableau(Stages):
             rates = [slope(chart, variable, sigma) for sigma in at]
         return tuple(
             tuple(h * w * rate for w, rate in zip(row, rates, strict=False))
-            for row in (*self.a, self.b)
+            for row in (*self.a, self.b, *([] if self.lower is None else [self.lower]))
         )
 
     def _order_of(self, b: Row) -> int:
