@@ -46,7 +46,7 @@ class AdaptiveRungeKutta(Solver):
               the way
 
     Levels of the grid are met exactly, by a shortened step that leaves the step size as it was. Every error is
-    read back from the device. stats: accepted, rejected, nfe_max (the most of any sample). Raises StateError for
+    read back from the device. stats: accepted, rejected, nfe_max (the most of a sample). Raises StateError for
     a tol below what the dtype of the state resolves.
     """
 
