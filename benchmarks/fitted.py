@@ -3,8 +3,8 @@
     python benchmarks/fitted.py            both networks: ten minutes on one core
     python benchmarks/fitted.py letters
 
-Fitted on the seeds 0 to 127 (statistics) and 0 to 63 (ratios), judged on 3000 to 3063. Errors are geometric means of
-the samples' RMS errors; the ratios are fitted to the mean square, as published.
+Fitted on the seeds 0 to 127 (statistics) and 0 to 63 (ratios), judged on 3000 to 3063. Errors are geometric
+means of the samples' RMS errors; the ratios are fitted to the mean square, as published.
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ def fit_ratios(solver: S, ode: ODE, x: Tensor, grid: Grid, truth: Mapping[float,
     truth   x̄ of the solution by level; a step to a level that it has not keeps 1
 
     A step is tried at nine ratios from 0 to 2, then between the best one's neighbours by golden sections.
-    Earlier steps are not run again: at most 23 evaluations for a step, where the authors take 40 steps of AdamW.
+    Earlier steps are not run again: at most 23 evaluations for a step. The authors take 40 steps of AdamW.
 
     Raises StateError for a solver without ratios.
     """
@@ -84,7 +84,8 @@ class _Remembering(Wrapped):
 
     def __init__(self, ode: ODE, known: list[Tensor]) -> None:
         super().__init__(ode)
-        self.known, self.answers = known, list[Tensor]()
+        self.known = known
+        self.answers: list[Tensor] = []
 
     def _next(self, ask: Callable[[Tensor, float], Tensor], x: Tensor, sigma: float) -> Tensor:
         k = len(self.answers)
