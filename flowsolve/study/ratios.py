@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from itertools import islice
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from flowsolve.errors import StateError
 from flowsolve.ode.base import ODE, Wrapped
@@ -46,19 +47,24 @@ def fit_ratios(solver: S, ode: ODE, x: Tensor, grid: Grid, truth: Mapping[float,
     def state(ratio: float) -> tuple[Tensor, list[Tensor]]:
         """x̄ after one step more, with this ratio in it, and all answers until then."""
         memory = _Remembering(ode, known)
-        tried = replace(solver, ratios=(*ratios, ratio))  # type: ignore[call-arg]
+        tried = _with(solver, (*ratios, ratio))
         return next(islice(tried.steps(memory, x, grid), len(ratios), None)), memory.answers
+
+    def far(ratio: float, there: Tensor) -> float:
+        return float((state(ratio)[0].double() - there).square().mean())
 
     with torch.no_grad():
         for t in grid[1:]:
             ratio = 1.0
             if t in truth:
-                there = truth[t].double()
-                ratio = _least(
-                    lambda r, there=there: float((state(r)[0].double() - there).square().mean())
-                )
+                ratio = _least(partial(far, there=truth[t].double()))
             known, ratios = state(ratio)[1], (*ratios, ratio)
-    return replace(solver, ratios=ratios)  # type: ignore[call-arg]
+    return _with(solver, ratios)
+
+
+def _with(solver: S, ratios: tuple[float, ...]) -> S:
+    made: S = replace(cast("Any", solver), ratios=ratios)
+    return made
 
 
 def _least(far: Callable[[float], float]) -> float:
@@ -66,7 +72,7 @@ def _least(far: Callable[[float], float]) -> float:
     low, high = BETWEEN
     step = (high - low) / (COARSE - 1)
     tried = {low + i * step: far(low + i * step) for i in range(COARSE)}
-    best = min(tried, key=tried.__getitem__)
+    best = min(tried, key=lambda r: tried[r])
     if not tried[best] < tried[1.0]:
         return 1.0
     a, b = best - step, best + step
@@ -76,7 +82,8 @@ def _least(far: Callable[[float], float]) -> float:
             if r not in tried:
                 tried[r] = far(r)
         a, b = (a, d) if tried[c] < tried[d] else (c, b)
-    return round(min(tried, key=tried.__getitem__), 4)
+    least: float = min(tried, key=lambda r: tried[r])
+    return round(least, 4)
 
 
 class _Remembering(Wrapped):
