@@ -4,6 +4,8 @@ base          Solver, Resumed and OneStep: a generator over the grid
 reversible    TwoState, methods that undo their own steps
 chart         NOISE and DATA, the coordinates in which a method integrates
 bounded_charts  VELOCITY and FLOW, the ones that are bounded at σ = 0 and ∞
+fitted_chart  Fitted, the one of DPM-Solver-v3, measured on a network
+scaled_chart  what these three share
 weights       exact integrals of polynomials (Adams) and of exponentials (φ-functions)
 dense_output  Point, a node of a path, and the cubic between two
 plugins       solvers by name, from every installed package that provides some
@@ -29,6 +31,7 @@ from flowsolve.solver.chart import NOISE as NOISE
 from flowsolve.solver.chart import Chart as Chart
 from flowsolve.solver.dense_output import Point as Point
 from flowsolve.solver.dense_output import hermite as hermite
+from flowsolve.solver.fitted_chart import Fitted as Fitted
 from flowsolve.solver.plugins import Provided as Provided
 from flowsolve.solver.plugins import certified as certified
 from flowsolve.solver.plugins import make_solver as make_solver

@@ -8,20 +8,15 @@ network with σ_data = c (Karras et al. 2022, Table 1).
 from __future__ import annotations
 
 import math
-from abc import abstractmethod
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from flowsolve._arguments import check_scale
 from flowsolve.solver.chart import Chart
-
-if TYPE_CHECKING:
-    from torch import Tensor
+from flowsolve.solver.scaled_chart import ScaledChart
 
 
 @dataclass(frozen=True, repr=False)
-class BoundedChart(Chart):
+class BoundedChart(ScaledChart):
     """z = x̄/r, r(σ) ~ σ at ∞ and r(0) = c.  Raises ValueError unless the scale c is above 0 and finite.
 
     F is taken from ε where σ <= c and from x₀ above, so that no difference of near numbers is divided by σ.
@@ -39,53 +34,8 @@ class BoundedChart(Chart):
         name = type(self).__name__
         return name.upper() if self.scale == 1 else f"{name}({self.scale!r})"
 
-    @abstractmethod
-    def r(self, sigma: float) -> float:
-        """x̄/z at a finite σ."""
-
-    @abstractmethod
-    def from_eps(self, sigma: float) -> tuple[float, float]:
-        """(a, b) with F = a x̄ + b ε."""
-
-    @abstractmethod
-    def from_x0(self, sigma: float) -> tuple[float, float]:
-        """(a, b) with F = a x̄ + b x₀; at σ = ∞ with the unit noise for x̄."""
-
     def takes_x0(self, sigma: float) -> bool:
         return sigma > self.scale
-
-    def of(self, x: Tensor, known: Tensor, sigma: float) -> Tensor:
-        a, b = self.from_x0(sigma) if self.takes_x0(sigma) else self.from_eps(sigma)
-        return (known * b).add_(x, alpha=a) if a else known * b
-
-    def eps(self, x: Tensor, value: Tensor, sigma: float) -> Tensor:
-        if math.isinf(sigma):
-            return x
-        a, b = self.from_eps(sigma)
-        return (value / b).add_(x, alpha=-a / b)
-
-    def x0(self, x: Tensor, value: Tensor, sigma: float) -> Tensor:
-        if sigma == 0:
-            return x
-        a, b = self.from_x0(sigma)
-        return (value / b).add_(x, alpha=-a / b)
-
-    def advance(
-        self, x: Tensor, s: float, t: float, weights: Sequence[float], values: Sequence[Tensor]
-    ) -> Tensor:
-        """(r_t/r_s) x_s + r_t Σ w F."""
-        r = self._r(t)
-        out = (values[0] * (r * weights[0])).add_(x, alpha=self.kept(s, t))
-        for w, value in zip(weights[1:], values[1:], strict=True):
-            out.add_(value, alpha=r * w)
-        return out
-
-    def kept(self, s: float, t: float) -> float:
-        return self._r(t) / self._r(s)
-
-    def _r(self, sigma: float) -> float:
-        """x̄/z, where x̄ at σ = ∞ is the unit noise."""
-        return 1.0 if math.isinf(sigma) else self.r(sigma)
 
 
 class Velocity(BoundedChart):

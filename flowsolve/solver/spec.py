@@ -15,6 +15,7 @@ from flowsolve.errors import NameUnknown, StateError
 from flowsolve.schedule.variable import LOG_SIGMA, SIGMA, ClockTime
 from flowsolve.solver.bounded_charts import Flow, Velocity
 from flowsolve.solver.chart import DATA, NOISE
+from flowsolve.solver.fitted_chart import Fitted
 
 CLOCKS: dict[str, Callable[..., schedule.Clock]] = {
     "vpsde": schedule.VPSDE,
@@ -26,10 +27,11 @@ CLOCKS: dict[str, Callable[..., schedule.Clock]] = {
     "squaredcosine": schedule.squared_cosine,
 }
 
-# charts and variables with a scale; the bare name is the one of scale 1
+# charts and variables with numbers of their own; the bare name is the one of scale 1
 _SCALED: dict[str, Callable[..., Any]] = {
     "velocity": Velocity,
     "flow": Flow,
+    "fitted": Fitted,
     "theta": schedule.Theta,
     "phi": schedule.Phi,
     "flowtime": schedule.FlowTime,

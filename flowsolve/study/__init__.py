@@ -14,6 +14,7 @@
     shards       one study in several processes: whose turn it is;  one_thread: sums to the last bit
     samples      samples in blocks of seeds, kept on the disk;  sample_files: one file or images of them
     tuning       tune: solver and grid for one network;  tuned: in a file;  fitting: weights by least squares
+    statistics   the chart of DPM-Solver-v3, measured;  ratios: those of DC-Solver
 
 An experiment is a file: its row, and a function of its name that makes the tasks for collect.
 
@@ -48,6 +49,7 @@ from flowsolve.study.likelihood import LikelihoodRow as LikelihoodRow
 from flowsolve.study.lock import Lock as Lock
 from flowsolve.study.quality import QualityRow as QualityRow
 from flowsolve.study.ranking import Place as Place
+from flowsolve.study.ratios import fit_ratios as fit_ratios
 from flowsolve.study.references import Reference as Reference
 from flowsolve.study.references import reference as reference
 from flowsolve.study.results import Row as Row
@@ -68,6 +70,7 @@ from flowsolve.study.shards import Alone as Alone
 from flowsolve.study.shards import Portion as Portion
 from flowsolve.study.shards import Ranks as Ranks
 from flowsolve.study.shards import my_shard as my_shard
+from flowsolve.study.statistics import model_statistics as model_statistics
 from flowsolve.study.studies import convergence as convergence
 from flowsolve.study.studies import work_precision as work_precision
 from flowsolve.study.studies import work_precision_tasks as work_precision_tasks

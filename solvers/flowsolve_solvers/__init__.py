@@ -19,6 +19,7 @@ Multistep and other methods of the ODE
   pndm             PNDM, S-PNDM, PLMS, iPNDM: the weights of equal steps
   ipndm_v          diff-sampler's ipndm_v, as published
   unipc            UniP and UniPC
+  dc_solver        DC-Solver: UniPC with fitted ratios
   unic             UniC: UniPC's corrector around another method
   gradient_estimation  two points with weights γ and 1 - γ, and noise if asked for
   fireflow         the midpoint rule of flows for one evaluation a step
@@ -64,6 +65,7 @@ from flowsolve_solvers.by_tableau import RungeKutta as RungeKutta
 from flowsolve_solvers.certified import ALL as ALL
 from flowsolve_solvers.certified import STOCHASTIC as STOCHASTIC
 from flowsolve_solvers.certified import TWO_STATE as TWO_STATE
+from flowsolve_solvers.dc_solver import DCSolver as DCSolver
 from flowsolve_solvers.ddim import DDPM as DDPM
 from flowsolve_solvers.ddim import DDIMEta as DDIMEta
 from flowsolve_solvers.ddim import EulerAncestral as EulerAncestral

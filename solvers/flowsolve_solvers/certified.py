@@ -1,9 +1,10 @@
 """The configurations that the tests and `flowsolve certify` hold to their declared order."""
 
 from flowsolve.schedule import LOG_SIGMA, SIGMA, VPSDE, ClockTime, FlowTime, Phi, Theta, TwoPower
-from flowsolve.solver import DATA, FLOW, NOISE, VELOCITY, Flow, Solver
+from flowsolve.solver import DATA, FLOW, NOISE, VELOCITY, Fitted, Flow, Solver
 from flowsolve_solvers.ancestral import Ancestral, DPM2Ancestral, DPMSolverPP2SAncestral
 from flowsolve_solvers.by_tableau import RFSolver, RungeKutta
+from flowsolve_solvers.dc_solver import DCSolver
 from flowsolve_solvers.ddim import DDPM, DDIMEta
 from flowsolve_solvers.dpm_solver import DPMSolver2, DPMSolver3
 from flowsolve_solvers.dpmpp import DPMSolverPP2M, DPMSolverPP2S
@@ -53,6 +54,9 @@ _ADAMS: list[Solver] = [
     )
 ]
 
+# statistics as those of a small network
+_V3 = Fitted((0.6, 0.5, -0.1), (-0.5, 0.4, 0.1), 10.0, 0.05)
+
 _FAMILY: list[Solver] = [
     PseudoRK4(),
     PNDM(),
@@ -71,6 +75,8 @@ _FAMILY: list[Solver] = [
     UniPC(4, start=RK4(LOG_SIGMA)),
     UniPC(2, NOISE, "bh1"),
     UniPC(2, variant="bh1", correct=False),
+    UniPC(3, _V3),
+    DCSolver(3, ratios=(1.0, 1.0, 0.9, 1.1)),
     GridSinglestep(),
     GridSinglestep(2, NOISE),
     GridDPMSolverFast(2),

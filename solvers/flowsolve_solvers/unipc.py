@@ -98,29 +98,41 @@ class UniPC(Solver):
             full = min(self.points + 1, first + (2 if self.start is None else 1))
         return min(full, 2) if self.lower_order_final else full
 
+    @property
+    def memory(self) -> int:
+        """The values that are kept."""
+        return self.points
+
     def steps(self, ode: ODE, x: Tensor, grid: Grid) -> Iterator[Tensor]:
         nodes: list[float] = []
         values: list[Tensor] = []
         x_s = x
         for i, t in enumerate(grid):
             started = self.start is not None and 0 < i < self.points and t > 0
+            left = grid.steps - i + 1
+            k = min(self.points, left) if self.lower_order_final else self.points
             if i:
+                values[0] = self.newest(i - 1, nodes, values)
                 if self.start is not None and started:
                     shared = Evaluated(ode, self.chart, x_s, nodes[0], values[0])
                     x = self.start.step(shared, x_s, nodes[0], t)
                 else:
-                    x = self._advance(x_s, nodes, values, nodes[0], t)  # the predictor
+                    x = self._advance(x_s, nodes[:k], values[:k], nodes[0], t)  # the predictor
                 if i == grid.steps:
                     yield x
                     return
             value = self.chart.value(ode, x, t)
             if i:
                 if self.correct and not started:
-                    x = self._advance(x_s, [t, *nodes], [value, *values], nodes[0], t)
+                    known = [value, *values[:k]]
+                    x = self._advance(x_s, [t, *nodes[:k]], known, nodes[0], t)
                 yield x
-            left = grid.steps - i
-            k = min(self.points, left) if self.lower_order_final else self.points
-            nodes, values, x_s = [t, *nodes][:k], [value, *values][:k], x
+            nodes, values = [t, *nodes][: self.memory], [value, *values][: self.memory]
+            x_s = x
+
+    def newest(self, i: int, nodes: list[float], values: list[Tensor]) -> Tensor:
+        """What stands for F at nodes[0] in step i and after it: F, unless a method compensates it."""
+        return values[0]
 
     def dense(self, path: Sequence[Point], i: int, sigma: float) -> Tensor:
         """The cubic of `Solver.dense`; in a step from or to σ = ∞ z is linear in u."""
