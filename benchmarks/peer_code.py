@@ -87,8 +87,11 @@ PACKAGES = {
 
 
 def missing(root: str) -> bool:
-    """Whether a package, or one that its samplers need, is not installed."""
-    return None in map(importlib.util.find_spec, (root, *PACKAGES[root].needs))
+    """Whether a package, or one that its samplers need, is not installed. A file is no package."""
+    spec = importlib.util.find_spec(root)
+    if spec is None or spec.submodule_search_locations is None:
+        return True
+    return None in map(importlib.util.find_spec, PACKAGES[root].needs)
 
 
 @contextmanager

@@ -13,9 +13,9 @@ from torch import Tensor
 
 from flowsolve import ODE, Grid, SeededNoise, Solver, WithNoise, solve
 from flowsolve.errors import FlowsolveError
+from flowsolve.integrate import tally
 from flowsolve.ode import Wrapped
 from flowsolve.problems import Mixture1D
-from flowsolve_solvers import DPMSolverPPSDE
 
 
 def plain_repr(value: object) -> str:
@@ -106,8 +106,7 @@ class UnitNoises(Wrapped):
 
 def end_moments(solver: Solver, grid: Grid) -> tuple[float, float]:
     """Mean and variance at the end, of the exact law at the start, from the map's own coefficients."""
-    draws = 2 if isinstance(solver, DPMSolverPPSDE) else 1
-    x = torch.zeros(2 + draws * grid.steps, dtype=torch.float64)
+    x = torch.zeros(2 + tally(solver, grid).noises, dtype=torch.float64)
     x[1] = 1.0
     end = solve(UnitNoises(LINE), x, grid, solver).x
     origin, slope, noises = end[0], end[1] - end[0], end[2:] - end[0]

@@ -67,7 +67,9 @@ LEFT_OUT = {
     "CorrectedStart": "a start", "EulerInT": "in a time that does not reach all levels",
     "DDIMInverse": "a step that is wrong, for round trips",
     **dict.fromkeys(
-        ("FireFlow", "GradientEstimation", "PFDiff", "STORK", "UniC"), "added after version 1 was run"
+        ("DCSolver", "FireFlow", "GradientEstimation", "PFDiff", "Picard", "RFSolver", "RungeKutta", "STORK",
+         "UniC"),
+        "added after version 1 was run",
     ),
     "DPMSolverFast": "a Plan", "GridDPMSolverFast": "a GridSinglestep", "RhoAB": "LMS", "DDIM": "Euler",
 }  # fmt: skip

@@ -126,7 +126,7 @@ def test_every_method_without_torch(engine: str, case: str, tmp_path: Path) -> N
     subprocess.run([*command, str(FOLDER)], cwd=tmp_path, check=True, timeout=60)
     found = json.loads((tmp_path / "out.json").read_text())
     off = {
-        repr(solver): float(np.abs(x - end.flatten().numpy()).max() / end.square().mean().sqrt())
+        repr(solver): float(np.linalg.norm(x - end.flatten().numpy()) / end.norm())
         for solver, x, (_, end) in zip(solvers, found, made, strict=True)
     }
     print({k: f"{v:.1e}" for k, v in sorted(off.items(), key=lambda i: -i[1])[:8]})

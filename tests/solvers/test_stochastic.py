@@ -32,6 +32,8 @@ from flowsolve_solvers import (
     EDM,
     ER_SDE,
     ERSDE,
+    SEEDS2,
+    SEEDS3,
     STOCHASTIC,
     Ancestral,
     DDIMEta,
@@ -75,7 +77,10 @@ NFE = {
     SASolver: 1,
     ERSDE: 1,
     DPMSolverPPSDE: 2,
+    SEEDS2: 2,
+    SEEDS3: 3,
 }
+PARTS = {DPMSolverPPSDE: 2, SEEDS2: 2, SEEDS3: 3}  # noises a step, side by side; 1 of the others
 
 
 @each
@@ -93,17 +98,16 @@ def test_nfe(solver: Solver, n: int) -> None:
 
 @each
 def test_noise_is_asked_for_once_and_inside_the_step(solver: Solver) -> None:
-    """One interval a step (two, side by side, where a stage is noisy too), and EDM's in the last."""
+    """One interval a step (several, side by side, where stages are noisy too), and EDM's in the last."""
     assert solver.stochastic
     ode, grid = NoiseAsked(PROBLEM), GRID.to_zero()
     sample(ode, UNIT, grid, solver)
     want = [*pairwise(grid)] if isinstance(solver, EDM) else [*pairwise(GRID)]
-    if isinstance(solver, DPMSolverPPSDE):
-        assert [s for s, _ in ode.intervals[::2]] == [s for s, _ in want]
-        assert [t for _, t in ode.intervals[1::2]] == [t for _, t in want]
-        assert [t for _, t in ode.intervals[::2]] == [s for s, _ in ode.intervals[1::2]]
-    else:
-        assert ode.intervals == want
+    parts = PARTS.get(type(solver), 1)
+    assert len(ode.intervals) == parts * len(want)
+    assert [s for s, _ in ode.intervals[::parts]] == [s for s, _ in want]
+    assert [t for _, t in ode.intervals[parts - 1 :: parts]] == [t for _, t in want]
+    assert all(a[1] == b[0] for a, b in pairwise(ode.intervals))
 
 
 @each
