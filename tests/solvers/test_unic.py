@@ -117,8 +117,8 @@ def test_order(method: Any, points: int, order: int) -> None:
 @pytest.mark.parametrize("spacing", [karras, log_snr])
 @pytest.mark.parametrize("problem", [Mixture1D, Mixture])
 def test_around_dpm_solver_3_it_is_of_order_4(problem: Any, spacing: Any) -> None:
-    """From 2 to 0.05. On the mixture from 1 to 0.2 with log_snr the slopes are 5.1, 3.7, 3.7 and 4.0 from 40 steps
-    on, and at 640 steps the error, 8e-13, is near that of the reference, 6e-13.
+    """From 2 to 0.05. On the mixture from 1 to 0.2 with log_snr the slopes are 5.1, 3.7, 3.7 and 4.0 from 40
+    steps on, and at 640 steps the error, 8e-13, is near that of the reference, 6e-13.
     """
     solver = UniC(DPMSolver3(), 3)
     study = convergence(
