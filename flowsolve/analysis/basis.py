@@ -38,11 +38,13 @@ class Given(NamedTuple):
 class BasisRun(NamedTuple):
     """One run of a method. Vector 0 is x̄ at grid[0], and every vector after it is in `given`.
 
-    nodes  at grid[0], grid[1], ...: the state, and how many vectors were known by then
+    nodes   at grid[0], grid[1], ...: the state, and how many vectors were known by then
+    alphas  α by σ, of those that the method asked for
     """
 
     given: list[Given]
     nodes: list[tuple[Tensor, int]]
+    alphas: dict[float, float]
 
     @property
     def evaluations(self) -> list[Given]:
@@ -64,9 +66,11 @@ class _BasisODE(ODE):
         self.basis, self.solver, self.separate_x0 = basis, solver, separate_x0
         self.scale = scale
         self.given: list[Given] = []
+        self.alphas: dict[float, float] = {}
 
     def alpha(self, sigma: float) -> float:
-        return self.scale(sigma)
+        self.alphas[sigma] = found = float(self.scale(sigma))
+        return found
 
     def eps(self, x: Tensor, sigma: float) -> Tensor:
         return self._next("eps", x, sigma, sigma)
@@ -138,7 +142,7 @@ def run_on(
     nodes = [(basis[0], 1)]
     for x in trajectory(ode, basis[0], grid, solver):
         nodes.append((x, len(ode.given) + 1))
-    return BasisRun(ode.given, nodes)
+    return BasisRun(ode.given, nodes, ode.alphas)
 
 
 def _varies(solver: Solver) -> TableError:

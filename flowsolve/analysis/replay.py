@@ -35,19 +35,27 @@ class Replay(Solver):
     def __repr__(self) -> str:
         return f"Replay({self.table.solver})"
 
-    reaches_zero = True  # a table holds the last step too
+    reaches_zero = leaves_zero = reaches_infinity = (
+        True  # a table holds the first and last step too
+    )
 
     @property
     def order(self) -> int:
         return self.table.order
 
     def steps(self, ode: ODE, x: Tensor, grid: Grid) -> Iterator[Tensor]:
-        """Raises TableError on another grid."""
+        """Raises TableError on another grid, and where the weights depend on α, on another path."""
         if grid[:] != self.table.levels:
             raise TableError(
                 f"this table of {self.table.solver} was made for {self.table.levels}, "
                 f"not for {grid[:]}. Tabulate the method on this grid."
             )
+        for s, alpha in self.table.alphas:
+            if abs(ode.alpha(s) - alpha) > 1e-9 * alpha:
+                raise TableError(
+                    f"this table of {self.table.solver} was made for a path with α = {alpha:.6g} at "
+                    f"σ = {s:.6g}, where this has {ode.alpha(s):.6g}. Give tabulate the path's alpha."
+                )
         known, calls = [x], iter(zip(self.table.probes, self.table.sigmas, strict=True))
         for node in self.table.nodes:
             while len(known) < len(node):

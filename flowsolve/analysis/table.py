@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flowsolve._arguments import html_table, read_json, write_json
-from flowsolve.analysis.basis import respond
+from flowsolve.analysis.basis import Alpha, respond
 from flowsolve.errors import GridError, TableError
+from flowsolve.ode.precondition import VP
 from flowsolve.schedule.grid import Grid, as_grid
 from flowsolve.solver.base import Solver, check_solver
 
@@ -18,7 +19,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 WeightRow = tuple[float, ...]
-VERSION = 1  # of what `save` writes; files from before it have none
+VERSION = (
+    2  # of what `save` writes where there are alphas, else 1; files from before that have none
+)
 
 
 @dataclass(frozen=True, repr=False)
@@ -30,6 +33,7 @@ class Table:
     nodes    row i: the state at grid[i + 1], in the v known by then; the last row is the answer
     levels   the grid
     solver   the method's repr;  order: the order that it declares
+    alphas   (σ, α) of the path, where the weights depend on it: those that the method asked for
 
     A method that is exact for a constant ε has weight 1 on x̄_T in every row, and ε-weights that sum to the
     row's σ - σ_T.
@@ -41,6 +45,7 @@ class Table:
     sigmas: WeightRow
     probes: tuple[WeightRow, ...]
     nodes: tuple[WeightRow, ...]
+    alphas: tuple[tuple[float, float], ...] = ()
 
     def __repr__(self) -> str:
         first, last = self.levels[0], self.levels[-1]
@@ -106,6 +111,7 @@ class Table:
                 sigmas=tuple(map(float, data["sigmas"])),
                 probes=tuple(tuple(map(float, row)) for row in data["probes"]),
                 nodes=tuple(tuple(map(float, row)) for row in data["nodes"]),
+                alphas=tuple((float(s), float(a)) for s, a in data.get("alphas", ())),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise TableError(f"this is not a saved Table: {error!r} is missing or wrong.") from None
@@ -148,6 +154,9 @@ class Table:
         for k, s in enumerate(self.sigmas, 1):
             if not math.isfinite(s):
                 return f"the σ of probe {k} is {s!r}"
+        for s, alpha in self.alphas:
+            if not (math.isfinite(s) and 0 < alpha < math.inf):
+                return f"its α at σ = {s!r} is {alpha!r}"
         for what, _, row in self._rows:
             if not all(map(math.isfinite, row)):
                 return f"the weights of {what} are not all finite"
@@ -167,7 +176,8 @@ class Table:
 
     def save(self, path: str | Path) -> None:
         """Write JSON; every float comes back bit for bit. Raises ResultsError where it cannot."""
-        notes = {"version": VERSION, "consistent": self._wrong_sum() is None}
+        version = VERSION if self.alphas else 1
+        notes = {"version": version, "consistent": self._wrong_sum() is None}
         write_json(path, {**notes, **self.as_dict()})
 
     @classmethod
@@ -176,8 +186,10 @@ class Table:
         return cls.from_dict(read_json(path, TableError))
 
 
-def tabulate(solver: Solver, grid: Grid) -> Table:
+def tabulate(solver: Solver, grid: Grid, alpha: Alpha = VP.alpha) -> Table:
     """Run `solver` on basis vectors: x̄_T is e₀ and the k-th ε is e_k.
+
+    alpha  α for σ, as `Precondition.alpha`: BDIA, EDICT, DDIMInverse and a first step from σ = 0 depend on it
 
     A second run on other, random vectors must give the same combinations of them. Raises TableError
     where it does not: the method chooses by the values that it sees, or is not linear in them.
@@ -188,7 +200,7 @@ def tabulate(solver: Solver, grid: Grid) -> Table:
     grid = as_grid(grid)
     if math.isinf(grid[0]):
         raise TableError("a table starts at a finite σ: at σ = ∞ there is no x̄ to combine.")
-    run = respond(solver, grid)
+    run = respond(solver, grid, alpha=alpha)
     return Table(
         repr(solver),
         solver.order,
@@ -196,4 +208,5 @@ def tabulate(solver: Solver, grid: Grid) -> Table:
         tuple(g.s for g in run.given),
         tuple(tuple(g.state.tolist()[: g.number]) for g in run.given),
         tuple(tuple(x.tolist()[:known]) for x, known in run.nodes[1:]),
+        tuple(run.alphas.items()),
     )

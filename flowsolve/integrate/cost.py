@@ -59,7 +59,14 @@ class _Blank:
         raise TypeError("a method that looks at values has no number of evaluations beforehand")
 
 
-class _Echo(ODE):
+class _AnyPath(ODE):
+    """A stand-in for an ODE on any path: its α is NaN."""
+
+    def alpha(self, sigma: float) -> float:
+        return math.nan
+
+
+class _Echo(_AnyPath):
     """ε, x₀ and the noise are the state itself."""
 
     def eps(self, x: Tensor, sigma: float) -> Tensor:
@@ -72,7 +79,7 @@ class _Echo(ODE):
         return x
 
 
-class _NewAnswers(ODE):
+class _NewAnswers(_AnyPath):
     """ε and the noise are new tensors, and a network is shown a scaled copy of the state."""
 
     def eps(self, x: Tensor, sigma: float) -> Tensor:

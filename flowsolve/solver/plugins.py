@@ -148,7 +148,7 @@ def make_solver(text: str) -> Solver:
 
     or as its repr reads: `Adams(points=3, chart=DATA, start=Heun())`. Options may be numbers, charts
     (noise, data), variables (sigma, log, a clock's name for its time), clocks, solvers and constants
-    of the packages (family=SDE_ETA).
+    of the packages (family=SDE_ETA), and none, true and false.
     Raises NameUnknown, which lists the near names, and StateError for wrong options.
     """
     makers = {key: p.make for key, p in provided().items()}

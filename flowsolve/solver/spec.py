@@ -48,6 +48,8 @@ _NAMED: dict[str, Any] = {
     "t": ClockTime(schedule.VPSDE()),
 }
 
+_WORDS = {"none": None, "true": True, "false": False}
+
 
 def plain_name(name: str) -> str:
     """The name in small letters, without spaces, hyphens and underscores, and with p for +.
@@ -77,11 +79,13 @@ def evaluate(
     colon = re.fullmatch(r"([^:()]+?)\s*(?::(.*))?", source, re.DOTALL)
     if colon:
         source = f"{_identifier(colon[1])}({colon[2] or ''})"
+    source = re.sub(r"(?<=\w)\+\+(?=\w)", "pp", source)
     try:
         tree = ast.parse(source, mode="eval").body
     except SyntaxError:
         raise NameUnknown(
-            f"cannot read {text!r}. Write name, name:option=value,option=value or Name(option=value)."
+            f"cannot read {text!r}. Write name, name:option=value,option=value or Name(option=value). "
+            "The options of a solver inside another stand in brackets: unic:method=lms(points=3)."
         ) from None
     return _Evaluator(makers, kind, constants or {}).value(tree)
 
@@ -127,13 +131,17 @@ class _Evaluator:
                 return tuple(self.value(item) for item in items)
             case ast.Name(id=name):
                 word = plain_name(name)
-                return _NAMED[word] if word in _NAMED else self.call(name, [], {})
+                known = _NAMED | _WORDS
+                return known[word] if word in known else self.call(name, [], {})
             case ast.Call(func=ast.Name(id=name), args=args, keywords=words):
                 given = [w.arg for w in words]
                 if None in given or len({*given}) < len(given):
                     raise NameUnknown(f"{name}: give each option once, by its name.")
                 options = {w.arg: self.option(name, w.arg, w.value) for w in words if w.arg}
-                return self.call(name, [self.value(a) for a in args], options)
+                make = self.makers.get(plain_name(name))
+                order = [*inspect.signature(make).parameters] if make else []
+                asked = zip([*order, *[""] * len(args)], args, strict=False)
+                return self.call(name, [self.option(name, o, a) for o, a in asked], options)
         raise NameUnknown(f"cannot read {ast.unparse(node)!r} as the value of an option.")
 
     def number(self, node: ast.expr) -> float:
@@ -144,20 +152,30 @@ class _Evaluator:
 
     def option(self, name: str, option: str, node: ast.expr) -> Any:
         """The value of an option. An option of type str takes a bare name as its text (method=dopri5), and
-        one whose default is a constant takes the names of constants only.
+        one whose default is a constant, a chart or a variable takes the names of its kind only.
         """
         make = self.makers.get(plain_name(name))
         known = inspect.signature(make).parameters.get(option) if make else None
-        if known is None or not isinstance(node, ast.Name):
-            return self.value(node)
-        if known.annotation in ("str", str):
-            return node.id
-        if any(known.default is c for c in self.constants.values()):
-            alike = {key: c for key, c in self.constants.items() if _related(c, known.default)}
-            if plain_name(node.id) in alike:
-                return alike[plain_name(node.id)]
-            names = ", ".join(sorted(map(repr, alike.values())))
-            raise NameUnknown(f"{name}: there is no {option} {node.id!r}. It is one of {names}.")
+        match node:
+            case ast.Name(id=text) | ast.Constant(value=str(text)):
+                word = plain_name(text)
+            case _:
+                return self.value(node)
+        if known is None:
+            return text  # `call` says what is wrong
+        default = known.default
+        if isinstance(default, str) or known.annotation in ("str", str):
+            return text
+        scaled = {key: scaled() for key, scaled in _SCALED.items()}
+        named = _NAMED | scaled | dict(self.constants)
+        alike = {key: thing for key, thing in named.items() if _related(thing, default)}
+        if word in alike:
+            return alike[word]
+        if alike:
+            names = ", ".join(sorted({*map(repr, alike.values())}))
+            raise NameUnknown(f"{name}: there is no {option} {text!r}. It is one of {names}.")
+        if isinstance(default, int | float) and word not in {*_WORDS, *self.makers}:
+            raise NameUnknown(f"{name}: {option} is a value such as {default!r}, not {text!r}.")
         return self.value(node)
 
     def call(self, name: str, args: list[Any], options: dict[str, Any]) -> Any:

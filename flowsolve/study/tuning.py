@@ -141,7 +141,7 @@ class _Trial:
         x, half = self.noise * run.grid[0], len(self.noise) // 2
         for reach in REACHES:
             try:
-                table = tabulate(run.solver, run.grid)
+                table = tabulate(run.solver, run.grid, self.ode.alpha)
                 ended, answer = fit(table, self.ode, x, path, first=half, reach=reach)
             except TableError:
                 return

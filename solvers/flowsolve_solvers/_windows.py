@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from flowsolve.ode import ODE, Wrapped
-from flowsolve.solver import Solver
+from flowsolve.solver import OneStep, Solver
 from flowsolve_solvers.euler import Euler
 from flowsolve_solvers.starts import Around
 
@@ -29,13 +29,16 @@ class Asked(NamedTuple):
 
 
 class Told(Wrapped):
-    """`ode`, whose k-th answer is answers[k]; then the newest again, without one that of data N(0, I)."""
+    """`ode`, whose k-th answer is answers[k]; then the newest again, without one that of data N(0, I).
 
-    def __init__(self, ode: ODE, answers: Sequence[Tensor]) -> None:
+    asked_for  the evaluations so far; at first those before the state that the method begins with
+    """
+
+    def __init__(self, ode: ODE, answers: Sequence[Tensor], asked_for: Sequence[Asked]) -> None:
         super().__init__(ode)
-        self.answers = answers
-        self.asked_for: list[Asked] = []
-        self.newest: dict[str, Tensor] = {}
+        self.answers, self.asked_for = answers, [*asked_for]
+        known = zip(asked_for, answers, strict=False)
+        self.newest = {one.kind: answer for one, answer in known}
 
     def eps(self, x: Tensor, sigma: float) -> Tensor:
         return self._next(Asked("eps", x, sigma), sigma / (1 + sigma * sigma))
@@ -94,13 +97,17 @@ class InWindows(Around):
     def steps(self, ode: ODE, x: Tensor, grid: Grid) -> Iterator[Tensor]:
         answers: list[Tensor] = []
         rounds: list[Round] = []
-        first, end, turn = 0, self.window, 0
+        first, end, turn, steps = 0, self.window, 0, grid.steps
         asked: list[Asked] = []
+        before: list[Asked] = []  # a one-step method goes on from the last node that will not move
+        fixed: list[Tensor] = []
         while True:
-            told = Told(ode, answers)
-            nodes: list[Tensor] = []
+            told = Told(ode, answers, before)
+            nodes = [*fixed]
+            ends: list[int] = []
             for node in self.method.steps(told, x, grid):
                 nodes.append(node)
+                ends.append(len(told.asked_for))
                 if len(told.asked_for) > end + self.window:
                     break
             now = told.asked_for
@@ -110,9 +117,12 @@ class InWindows(Around):
                 first += self.settled(turn, last)
                 if end != (end := self.slid(first, end)):
                     turn = 0
-            if len(nodes) == grid.steps and first == len(now):
+            if len(nodes) == steps and first == len(now):
                 yield from nodes
                 return
+            if isinstance(self.method, OneStep) and (k := sum(n <= first for n in ends)):
+                fixed, before = nodes[: len(fixed) + k], now[: ends[k - 1]]
+                x, grid = fixed[-1], grid.part(k, grid.steps)
             asked = self.next(now[first:end], first, rounds)
             answers[first:] = _answers(ode, asked)
             turn += 1

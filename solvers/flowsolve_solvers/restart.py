@@ -120,7 +120,8 @@ class Restart(Solver):
 def _checked(intervals: Iterable[Interval]) -> tuple[Interval, ...]:
     """The intervals as tuples. Raises ValueError for one that is none."""
     found = []
-    for interval in intervals:
+    several = intervals if isinstance(intervals, Iterable) else [intervals]
+    for interval in several:
         match interval:
             case (int(steps), int(repeats), low, high) if (
                 steps >= 0 and repeats >= 1 and 0 < low < high < math.inf
@@ -129,7 +130,8 @@ def _checked(intervals: Iterable[Interval]) -> tuple[Interval, ...]:
             case _:
                 raise ValueError(
                     "Restart: an interval is (steps, K, low, high) with whole numbers steps >= 0 and K >= 1 "
-                    f"and levels 0 < low < high, such as (2, 2, 0.06, 0.3), but got {interval!r}."
+                    "and levels 0 < low < high, and intervals is one or several, such as "
+                    f"((2, 2, 0.06, 0.3),), but got {interval!r}."
                 )
     if not found:
         raise ValueError("Restart needs at least one interval, such as (2, 2, 0.06, 0.3).")

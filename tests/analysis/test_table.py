@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -17,19 +17,38 @@ from torch import Tensor
 from flowsolve import (
     LOG_SIGMA,
     ODE,
+    DiffusionODE,
+    EDMPrediction,
+    FlowPrediction,
     Grid,
     OneStep,
     Replay,
     Solver,
     Table,
+    encode,
     karras,
     sample,
     solve,
     tabulate,
 )
 from flowsolve.errors import ResultsError, StateError, TableError
-from flowsolve.problems import Mixture
-from flowsolve_solvers import ALL, DEIS, LMS, RK4, Euler, EulerInT, Heun, Scipy, Torchdiffeq
+from flowsolve.integrate.cost import cost
+from flowsolve.ode import Precondition
+from flowsolve.problems import Mixture, exact_network
+from flowsolve_solvers import (
+    ALL,
+    BDIA,
+    DEIS,
+    EDICT,
+    LMS,
+    RK4,
+    DDIMInverse,
+    Euler,
+    EulerInT,
+    Heun,
+    Scipy,
+    Torchdiffeq,
+)
 from tests.helpers import says
 
 PROBLEM = Mixture()
@@ -69,6 +88,58 @@ def test_tables_down_to_zero(solver: Solver) -> None:
     one, two = (sample(PROBLEM, X / 10, grid, s) for s in (solver, Replay(table)))
     assert one.nfe == two.nfe == len(table.sigmas)
     torch.testing.assert_close(one.x, two.x, **EXACT)
+
+
+OF_ALPHA = [BDIA(), BDIA(0.9), EDICT(), DDIMInverse()]
+PATHS = [EDMPrediction(), FlowPrediction()]
+
+
+def on_path(precondition: Precondition) -> DiffusionODE:
+    return DiffusionODE(exact_network(PROBLEM, precondition), precondition)
+
+
+@pytest.mark.parametrize("precondition", PATHS, ids=repr)
+@pytest.mark.parametrize("solver", [*OF_ALPHA, Heun()], ids=repr)
+def test_replay_on_other_paths(solver: Solver, precondition: Precondition) -> None:
+    """Up from σ = 0, up from above it, and up to σ = ∞: BDIA and EDICT depend on α at every step."""
+    ode, levels = on_path(precondition), [*GRID, 0.0]
+    for grid in (levels, GRID, [math.inf, *GRID]):
+        up = Grid(grid).reversed()
+        replay = Replay(tabulate(solver, up, ode.alpha))
+        one, two = (encode(ode, X / 10, up, s) for s in (solver, replay))
+        assert one.nfe == two.nfe == cost(replay, up)
+        torch.testing.assert_close(one.x, two.x, **EXACT)
+
+
+def test_only_a_table_that_depends_on_alpha_holds_it(tmp_path: Path) -> None:
+    up = GRID.to_zero().reversed()
+    assert tabulate(Heun(), GRID).alphas == ()
+    assert tabulate(Heun(), up, FlowPrediction().alpha).alphas == ((0.0, 1.0), (0.05, 1 / 1.05))
+    table = tabulate(BDIA(), GRID.reversed(), FlowPrediction().alpha)
+    assert sorted(table.alphas) == sorted((s, 1 / (1 + s)) for s in GRID)
+    table.save(tmp_path / "t.json")
+    assert Table.load(tmp_path / "t.json") == table
+    saved = json.loads((tmp_path / "t.json").read_text())
+    assert saved["version"] == 2
+    old = {k: v for k, v in saved.items() if k != "alphas"} | {"version": 1}
+    assert Table.from_dict(old) == replace(table, alphas=())
+    says(
+        TableError,
+        CHANGED + "its α at σ = 0.05 is 0.0.",
+        lambda: Table.from_dict({**saved, "alphas": [[0.05, 0.0]]}),
+    )
+
+
+def test_another_path() -> None:
+    up = GRID.reversed()
+    replay = Replay(tabulate(DDIMInverse(), up))
+    says(
+        TableError,
+        "this table of DDIMInverse() was made for a path with α = 0.998752 at σ = 0.05, where this has 1. "
+        "Give tabulate the path's alpha.",
+        lambda: solve(on_path(EDMPrediction()), X, up, replay),
+    )
+    assert solve(on_path(EDMPrediction()), X, up, Replay(tabulate(Heun(), up))).nfe == 12
 
 
 def test_what_a_table_holds() -> None:
@@ -196,7 +267,7 @@ def saved_as_consistent(table: Table, folder: Path) -> bool:
     table.save(folder / "t.json")
     assert Table.load(folder / "t.json") == table
     data = json.loads((folder / "t.json").read_text())
-    assert data["version"] == 1
+    assert data["version"] == (2 if table.alphas else 1)
     return bool(data["consistent"])
 
 
@@ -210,13 +281,13 @@ def test_every_other_table_is_consistent_to_round_off(solver: Solver, tmp_path: 
 
 
 def test_tables_of_other_versions() -> None:
-    old = {k: v for k, v in SAVED.items() if k not in ("version", "consistent")}
+    old = {k: v for k, v in SAVED.items() if k not in ("version", "consistent", "alphas")}
     assert Table.from_dict(old) == Table.from_dict(SAVED)
     says(
         TableError,
-        "this Table has version 2, and this flowsolve reads versions up to 1. Read it with the "
+        "this Table has version 3, and this flowsolve reads versions up to 2. Read it with the "
         "flowsolve that saved it, or a later one.",
-        lambda: Table.from_dict({**SAVED, "version": 2}),
+        lambda: Table.from_dict({**SAVED, "version": 3}),
     )
 
 

@@ -5,10 +5,23 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 
-from flowsolve import EpsPrediction, FlowPrediction, karras, log_snr, scaled_linear_beta, vp_start
+from flowsolve import (
+    DiffusionODE,
+    EDMPrediction,
+    EpsPrediction,
+    FlowPrediction,
+    karras,
+    log_snr,
+    sample,
+    scaled_linear_beta,
+    tune,
+    vp_start,
+)
 from flowsolve.analysis import EnginePlan, engine_plan
 from flowsolve.analysis.plan import REPLAYERS
+from flowsolve.problems import Mixture
 from flowsolve_solvers import Heun, UniPC
 from tests.cli.helpers import done, flowsolve
 
@@ -32,6 +45,25 @@ def test_the_file_is_the_plan_of_python(tmp_path: Path) -> None:
     assert EnginePlan.load(tmp_path / "plan.json") == expected
     assert text == f"{expected!r}\nplan.json\n"
     assert [p.name for p in tmp_path.iterdir()] == ["plan.json"]
+
+
+def test_the_default(tmp_path: Path) -> None:
+    """As `sample` chooses for a network of EDM's kind that has seen such images."""
+    done("plan", "default", "--nfe", "8", "--shape", "3", "8", "8", "--to-zero", "--network",
+         "edm:sigma_data=0.7", cwd=tmp_path)  # fmt: skip
+    ode = DiffusionODE(lambda x, t: x, EDMPrediction(sigma_data=0.7))
+    ode.sigma_range = (80.0, 0.0)
+    used = sample(ode, torch.ones(1, 3, 8, 8), nfe=8)
+    expected = engine_plan(used.solver, used.grid, EDMPrediction(sigma_data=0.7))
+    assert EnginePlan.load(tmp_path / "plan.json") == expected
+
+
+def test_what_tune_saved(tmp_path: Path) -> None:
+    problem = Mixture(sigma_max=10.0, sigma_min=0.05)
+    tuned = tune(problem, torch.randn(16, 2, generator=torch.Generator().manual_seed(0)), 5)
+    tuned.save(tmp_path / "tuned.json")
+    done("plan", "--tuned", "tuned.json", cwd=tmp_path)
+    assert EnginePlan.load(tmp_path / "plan.json") == engine_plan(tuned.solver, tuned.grid)
 
 
 def test_replayers_beside_it(tmp_path: Path) -> None:
@@ -60,6 +92,18 @@ def test_replayers_beside_it(tmp_path: Path) -> None:
         (["heun", "--network", "eps"], 2, "eps: missing a required argument: 'clock'."),
         (["scipy"], 1, "Scipy() chooses its steps from the values it sees"),
         (["heun", "--nfe", "1"], 1, "Heun() needs at least 2 evaluations"),
+        ([], 2, "give a solver such as heun, default, or --tuned FILE."),
+        (
+            ["default", "--nfe", "8"],
+            2,
+            "default chooses for a budget and for data of a shape: give --nfe 8",
+        ),
+        (
+            ["heun", "--tuned", "x.json"],
+            2,
+            "--tuned brings its solver, grid and budget: leave the solver",
+        ),
+        (["--tuned", "x.json"], 1, "cannot read x.json"),
     ],
 )
 def test_what_is_refused(args: list[str], code: int, said: str, tmp_path: Path) -> None:

@@ -7,18 +7,36 @@ from typing import Any
 import pytest
 
 from flowsolve.errors import NameUnknown, StateError
+from flowsolve.schedule import LOG_SIGMA
 from flowsolve.solver.chart import DATA
 from flowsolve.solver.plugins import make_solver
 from flowsolve_solvers import (
     ALL,
+    BOGACKI_SHAMPINE,
     ER_SDE,
+    KROGSTAD,
+    LMS,
+    SEEDS2,
+    SEEDS3,
     STOCHASTIC,
+    STORK,
     Adams,
+    AdaptiveRungeKutta,
     Ancestral,
     DPMSolverPP2M,
+    FireFlow,
+    GradientEstimation,
     Heun,
+    ParaDiGMS,
+    PFDiff,
+    Picard,
+    Restart,
+    RFSolver,
+    RungeKutta,
     Torchdiffeq,
+    UniC,
 )
+from tests.helpers import says
 
 TEXTS: dict[str, Any] = {
     "heun": Heun(),
@@ -34,6 +52,26 @@ TEXTS: dict[str, Any] = {
     "dpm_solver_pp_2m": DPMSolverPP2M(),
     "dpmsolver++2m": DPMSolverPP2M(),
     "adams:variable=ClockTime(VPSDE())": make_solver("adams:variable=t"),
+    "rungekutta:tableau=krogstad,chart=data,variable=log": RungeKutta(KROGSTAD, DATA, LOG_SIGMA),
+    "rungekutta:krogstad,data,'log'": RungeKutta(KROGSTAD, DATA, LOG_SIGMA),
+    "rungekutta:tableau=midpoint2,chart=flow,variable=flowtime,to_zero=true": RFSolver(
+        to_zero=True
+    ),
+    "adaptiverungekutta:tol=1e-4,tableau=bogacki_shampine,batch=each,variable=phi": AdaptiveRungeKutta(
+        1e-4, BOGACKI_SHAMPINE, batch="each"
+    ),
+    "restart:intervals=((3,2,.1,.3),(2,4,1,2)),method=unic(heun)": Restart(
+        UniC(Heun()), ((3, 2, 0.1, 0.3), (2, 4, 1.0, 2.0))
+    ),
+    "unic:method=dpmsolver++2m,points=3,guard=none": UniC(DPMSolverPP2M(), 3, guard=None),
+    "picard:method=lms(points=3),window=8,rounds=2": Picard(LMS(3), 8, 2),
+    "paradigms:heun,tolerance=0": ParaDiGMS(Heun(), tolerance=0),
+    "stork:stages=12,published=true": STORK(12, published=True),
+    "gradient-estimation:gamma=2.5,mu=0.1": GradientEstimation(2.5, 0.1),
+    "seeds2:r=0.4,variant=b": SEEDS2(r=0.4, variant="b"),
+    "seeds3:r1=0.3": SEEDS3(r1=0.3),
+    "pfdiff": PFDiff(),
+    "fireflow": FireFlow(),
 }
 
 
@@ -65,6 +103,36 @@ def test_constants_by_name() -> None:
         make_solver("ersde:family=x")
     with pytest.raises(StateError, match="ERSDE: family must be a NoiseScale, but is DDIM_ETA"):
         make_solver("ersde:family=DDIM_ETA")
+
+
+CHARTS = "It is one of DATA, FLOW, NOISE, VELOCITY."
+TABLEAUS = "It is one of BOGACKI_SHAMPINE, BUTCHER6, COX_MATTHEWS,"
+
+
+@pytest.mark.parametrize(
+    ("text", "error", "said"),
+    [
+        ("rungekutta:chart=banana", NameUnknown, f"rungekutta: there is no chart 'banana'. {CHARTS}"),
+        ("rungekutta:kutta4,log", NameUnknown, f"rungekutta: there is no chart 'log'. {CHARTS}"),
+        ("rungekutta:tableau='rk4'", NameUnknown, f"rungekutta: there is no tableau 'rk4'. {TABLEAUS}"),
+        ("rungekutta:variable=x", NameUnknown, "rungekutta: there is no variable 'x'. It is one of ClockTime("),
+        ("stork:published=yes", NameUnknown, "stork: published is a value such as False, not 'yes'."),
+        ("picard:window=wide", NameUnknown, "picard: window is a value such as 10, not 'wide'."),
+        ("seeds2:variant=c", StateError, "seeds2: SEEDS2 has variants a and b, not 'c'."),
+        ("seeds3:variant=b", StateError, "seeds3: got an unexpected keyword argument 'variant'. Its opt"),
+        ("banana:chart=apple", NameUnknown, "there is no solver 'banana'. Did you mean"),
+        ("unic:method=banana", NameUnknown, "there is no solver 'banana'. Did you mean"),
+        ("unic:method=lms:points=3", NameUnknown, "cannot read 'unic:method=lms:points=3'. Write name, "
+         "name:option=value,option=value or Name(option=value). The options of a solver inside another stand "
+         "in brackets: unic:method=lms(points=3)."),
+        ("restart:intervals=(2,2,0.06,0.3)", StateError, "restart: Restart: an interval is (steps, K, low, "
+         "high) with whole numbers steps >= 0 and K >= 1 and levels 0 < low < high, and intervals is one or "
+         "several, such as ((2, 2, 0.06, 0.3),), but got 2."),
+        ("restart:intervals=3", StateError, "restart: Restart: an interval is (steps, K, low, high) with"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_said(text: str, error: type[Exception], said: str) -> None:
+    says(error, said, lambda: make_solver(text))
 
 
 @pytest.mark.parametrize(

@@ -100,6 +100,22 @@ def test_enough_rounds_are_the_method(method: Solver) -> None:
     assert (done.nfe, done.rounds) == (alone.nfe, alone.nfe)
 
 
+def test_a_one_step_method_is_not_run_again_from_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A round takes the steps from the first state that moved to a window beyond the window."""
+    steps = 0
+
+    def counted(self: Euler, *args: Any) -> Tensor:
+        nonlocal steps
+        steps += 1
+        return step(self, *args)
+
+    step = Euler.step
+    monkeypatch.setattr(Euler, "step", counted)
+    done = solve(PROBLEM, X, log_snr(60, 10.0, 0.05), Picard(Euler(), window=5, rounds=3))
+    assert done.rounds == 36
+    assert steps <= (done.rounds + 1) * 12
+
+
 @methods
 @pytest.mark.parametrize("memory", [0, 2])
 def test_within_some_tolerances_of_the_method(method: Solver, memory: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,13 @@ if TYPE_CHECKING:
 
 
 def add(c: argparse.ArgumentParser) -> None:
-    c.add_argument("solver", help="a name or package.module:Mine")
+    c.add_argument("solver", nargs="?", help="a name, package.module:Mine, or default with --shape")
+    c.add_argument(
+        "--tuned", metavar="FILE", help="take the solver and the grid that `flowsolve tune` saved"
+    )
+    c.add_argument("--shape", type=int, nargs="+", metavar="N",
+                   help="of a sample, such as 3 32 32: the scales of the data, from which default chooses, are "
+                        "guessed from it")  # fmt: skip
     c.add_argument("--steps", type=int, metavar="N", help="of the spacing (default 10)")
     c.add_argument(
         "--nfe", type=int, metavar="N", help="the evaluations to spend, instead of --steps"
@@ -38,13 +45,12 @@ def add(c: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from flowsolve.analysis.plan import REPLAYERS, engine_plan
-    from flowsolve.cli.methods import find_solver
     from flowsolve.cli.output import check_file, write_file
     from flowsolve.integrate.starting import ve_start, vp_start
 
-    options.positive(args, "steps", "nfe")
-    solver, network = find_solver(args.solver), _network(args.network)
-    grid = _grid(args, solver, network)
+    options.positive(args, "steps", "nfe", "shape")
+    network = _network(args.network)
+    solver, grid = _chosen(args, network)
     out = Path(args.out)
     beside = [(out.with_name(file.name), file) for file in REPLAYERS if args.replayers]
     for path in (out, *(path for path, _ in beside)):
@@ -71,6 +77,36 @@ def _network(text: str | None) -> Precondition | None:
     paths = {repr(path).lower().replace("_", ""): path for path in (p.VP, p.SUB_VP, p.VE, p.FLOW)}
     found: p.Precondition = evaluate(text, makers, "network", paths)
     return found
+
+
+def _chosen(args: argparse.Namespace, network: Precondition | None) -> tuple[Solver, Grid]:
+    """What `tune` saved, the default for a budget, or a solver on a grid."""
+    from flowsolve.cli.methods import find_solver
+    from flowsolve.errors import WrongUse
+    from flowsolve.ode.data_scales import guessed_scales
+    from flowsolve.solver.rule import default_rule
+    from flowsolve.study.tuned import Tuned
+
+    if args.tuned is not None:
+        if args.solver or args.steps or args.nfe:
+            raise WrongUse(
+                "--tuned brings its solver, grid and budget: leave the solver, --steps and --nfe out."
+            )
+        tuned = Tuned.load(args.tuned)
+        return tuned.solver, tuned.grid
+    if args.solver is None:
+        raise WrongUse("give a solver such as heun, default, or --tuned FILE.")
+    if args.solver != "default":
+        solver = find_solver(args.solver)
+        return solver, _grid(args, solver, network)
+    if not args.nfe or args.steps or not args.shape:
+        raise WrongUse(
+            "default chooses for a budget and for data of a shape: give --nfe 8 --shape 3 32 32, no --steps."
+        )
+    high = math.inf if args.from_infinity else args.sigma_max
+    low = 0.0 if args.to_zero else args.sigma_min
+    scales = guessed_scales(tuple(args.shape), getattr(network, "sigma_data", None))
+    return default_rule().choose(args.nfe, high, low, scales)
 
 
 def _grid(args: argparse.Namespace, solver: Solver, network: Precondition | None) -> Grid:
