@@ -29,7 +29,7 @@ class Relabelled(Precondition):
 
     inner: Precondition
     told: tuple[tuple[float, float], ...]
-    path: Path | None
+    alphas: Path | None
 
     def __init__(
         self, inner: Precondition, told: Mapping[float, float], path: Path | None = None
@@ -43,14 +43,14 @@ class Relabelled(Precondition):
         object.__setattr__(self, "clock", inner.clock)
         object.__setattr__(self, "inner", inner)
         object.__setattr__(self, "told", pairs)
-        object.__setattr__(self, "path", path)
+        object.__setattr__(self, "alphas", path)
 
     def __repr__(self) -> str:
-        path = "" if self.path is None else f", path={self.path!r}"
+        path = "" if self.alphas is None else f", path={self.alphas!r}"
         return f"Relabelled({self.inner!r}, {len(self.told)} levels{path})"
 
     def alpha(self, sigma: float) -> float:
-        return (self.path or self.inner).alpha(sigma)
+        return (self.alphas or self.inner).alpha(sigma)
 
     def __call__(self, sigma: float) -> Coefs:
         other = dict(self.told).get(sigma)
