@@ -1,4 +1,4 @@
-"""GAS: the generalized solver that it learned, as a Table.                                  Oganov et al. 2025."""
+"""GAS: the generalized solver that it learned, as a Table.                               Oganov et al. 2025."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ def read_gas(path: str | PathLike[str], clock: Clock, *, t_eps: float = 0.001) -
            table, scaled_linear_beta(between="log_alpha")
     t_eps  the last time, of its config: 0.001 in those that are published
 
-    It runs as Replay(table) on ode.told(told, VP), from unit noise / α at the first level. The table's weights on
-    x̄_T are not 1. Raises TableError for a file that is none or holds no such solver, and ScheduleError for
+    It runs as Replay(table) on ode.told(told, VP), from unit noise / α at the first level. The table's weights
+    on x̄_T are not 1. Raises TableError for a file that is none or holds no such solver, and ScheduleError for
     another clock and where a time that the network is told is outside a table.
     """
     saved = read_checkpoint(path, "GAS's training.py writes one every 500 iterations.")
@@ -64,7 +64,7 @@ def _parts(saved: Any, path: str) -> list[list[float]]:
     wanted = [(n - 1,), *[(n,)] * (len(shapes) - 1)]
     if n == 0 or len(shapes) < 4 or len(shapes) % 2 or shapes != wanted:
         raise TableError(
-            f"{path!r} is no checkpoint of GAS, whose ema.shadow_params are N - 1 logits, then N numbers of the "
+            f"{path!r} is no checkpoint of GAS, whose ema.shadow_params are N - 1 logits, then N shifts of "
             f"times, and N for each coefficient: it has {shapes or 'none'}."
         )
     return [p.double().tolist() for p in found]

@@ -1,4 +1,4 @@
-"""LD3: the times that it learned, best_v1.pt and best_v2.pt.                                  Tong et al. 2025."""
+"""LD3: the times that it learned, best_v1.pt and best_v2.pt.                               Tong et al. 2024."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class LD3Levels(NamedTuple):
 
 
 def read_ld3(path: str | PathLike[str], clock: Clock) -> LD3Levels:
-    """σ_i = σ(t_i), told σ(t'_i);  best_t_steps = (t_0, ..., t_N, t'_0, ..., t'_N).      Tong et al. 2025, code.
+    """σ_i = σ(t_i), told σ(t'_i);  best_t_steps = (t_0, ..., t_N, t'_0, ..., t'_N).    Tong et al. 2024, code.
 
     path   best_v1.pt or best_v2.pt, as LD3's trainer saves it. Only tensors are read: no code in it is run
     clock  of the network: EDMClock() or SigmaClock(), whose times in the file are σ; VPSDE(), 0 < t <= 1; or a

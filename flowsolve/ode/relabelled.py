@@ -13,7 +13,7 @@ from flowsolve.ode.precondition import Coefs, Path, Precondition
 
 @dataclass(frozen=True, init=False, repr=False)
 class Relabelled(Precondition):
-    """x₀(x̄, σ) = x₀'(r x̄, σ'),  ε(x̄, σ) = ε'(r x̄, σ'),  r = α(σ)/α(σ').      Tong et al. 2025, their code.
+    """x₀(x̄, σ) = x₀'(r x̄, σ'),  ε(x̄, σ) = ε'(r x̄, σ'),  r = α(σ)/α(σ').      Tong et al. 2024, their code.
 
     inner  what the network predicts: x₀' and ε' are its answers
     told   {σ: σ'}, the level that the network is told at each level

@@ -1,4 +1,4 @@
-"""Checkpoints of GAS, and its sampler against ours: src/gas/generalized_solver.py and gs_wrapper.py, transcribed."""
+"""Checkpoints of GAS, and its sampler against ours: generalized_solver.py and gs_wrapper.py, transcribed."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def parameters(steps: int, order: int) -> list[Tensor]:
     def small(n: int, scale: float) -> Tensor:
         return scale * torch.randn(n, generator=g, dtype=torch.float64)
 
-    return [small(steps - 1, 0.5) + 0.8, small(steps, 0.004)] + [
+    return [small(steps - 1, 0.5) + 0.8, small(steps, 0.004).abs()] + [
         small(steps, 0.02) for _ in range(2 * order)
     ]
 
@@ -119,7 +119,7 @@ def test_their_sampler(steps: int, order: int, edm: bool, tmp_path: Path) -> Non
     wanted = their_sample(NOISE, params, edm)
     torch.testing.assert_close(found.x * VP.alpha(table.levels[-1]), wanted, rtol=1e-11, atol=1e-11)
     assert found.nfe == steps
-    assert max(told.values()) > VPSDE().sigma(1.0) or params[1][0] < 0  # a label beyond t = 1 works
+    assert max(told.values()) > VPSDE().sigma(1.0)  # a time beyond 1
 
 
 def test_saved_again(tmp_path: Path) -> None:

@@ -1,9 +1,10 @@
-"""Files of LD3, and its sampling loops against ours: samplers/uni_pc.py, dpm_solverpp.py, ipndm.py, transcribed."""
+"""Files of LD3, and its sampling loops against ours: uni_pc.py, dpm_solverpp.py and ipndm.py, transcribed."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -155,7 +156,7 @@ def their_ipndm(ns: Any, x: Tensor, order: int) -> Tensor:
     weights = {1: (1,), 2: (3 / 2, -1 / 2), 3: (23 / 12, -16 / 12, 5 / 12)}
     weights |= {4: (55 / 24, -59 / 24, 37 / 24, -9 / 24)}
     known: list[Tensor] = []
-    for step, (s, t) in enumerate(zip(TIMES, TIMES[1:], strict=False)):
+    for step, (s, t) in enumerate(pairwise(TIMES)):
         known = [ns.noise(x, TOLD[step]), *known][:order]
         phi_1 = math.expm1(lam(ns, t) - lam(ns, s))
         eps = sum((c * e for c, e in zip(weights[len(known)], known, strict=True)), x * 0)
