@@ -9,7 +9,8 @@ from os import PathLike
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from flowsolve.analysis.table import Table
-from flowsolve.errors import TableError
+from flowsolve._arguments import real
+from flowsolve.errors import ScheduleError, TableError
 from flowsolve.interop.checkpoints import read_checkpoint, sigma_at
 from flowsolve.ode.precondition import VP
 from flowsolve.schedule.clock import Clock
@@ -28,7 +29,7 @@ class GeneralizedSolver(NamedTuple):
     told: dict[float, float]
 
 
-def read_gas(path: str | PathLike[str], clock: Clock, *, t_eps: float = 0.001) -> GeneralizedSolver:
+def read_gas(path: str | PathLike[str], clock: Clock, t_eps: float) -> GeneralizedSolver:
     """x_t = (a₁ + δa₁) x_s - (c₁ + δc₁) D₁ + ... + Σ_j (δa_j x_j + δc_j D_j).   Oganov et al. 2025, their code.
 
     A step of DPM-Solver++(3M) with corrections δ to its coefficients, and all earlier values with coefficients
@@ -38,14 +39,17 @@ def read_gas(path: str | PathLike[str], clock: Clock, *, t_eps: float = 0.001) -
            tensors and numbers are read: no code in it is run
     clock  whose times the file has: VPSDE() for EDM's networks, which it treats so; for latent diffusion the
            table, scaled_linear_beta(between="log_alpha")
-    t_eps  the last time, of its config: 0.001 in those that are published
+    t_eps  the last time, of student_solver_config: 0.001 for most networks, 0.0001 for FFHQ
 
     It runs as Replay(table) on ode.told(told, VP), from unit noise / α at the first level. The table's weights
     on x̄_T are not 1. Raises TableError for a file that is none or holds no such solver, and ScheduleError for
-    another clock and where a time that the network is told is outside a table.
+    another clock or t_eps and where a time that the network is told is outside a table.
     """
     saved = read_checkpoint(path, "GAS's training.py writes one every 500 iterations.")
     parts = _parts(saved, str(path))
+    t_eps = real("read_gas: t_eps", t_eps, ScheduleError)
+    if not 0 < t_eps < 1:
+        raise ScheduleError(f"read_gas: t_eps is the last time, between 0 and 1, not {t_eps!r}.")
     t = _times(parts[0], t_eps)
     sigmas = [sigma_at(clock, time) for time in t]
     told = [sigma_at(clock, a + b) for a, b in zip(t, parts[1], strict=False)]

@@ -111,7 +111,7 @@ def their_sample(x: Tensor, params: list[Tensor], edm: bool) -> Tensor:
 @pytest.mark.parametrize(("steps", "order"), [(1, 1), (2, 2), (5, 5), (6, 3)])
 def test_their_sampler(steps: int, order: int, edm: bool, tmp_path: Path) -> None:
     params = parameters(steps, order)
-    table, told = read_gas(saved(tmp_path / "500.pt", params), VPSDE())
+    table, told = read_gas(saved(tmp_path / "500.pt", params), VPSDE(), T_EPS)
     ode = DiffusionODE(network, X0Prediction(SigmaClock(), VE) if edm else EpsPrediction(VPSDE()))
     ode = ode.told(told, VP)
     x = NOISE / VP.alpha(table.levels[0])
@@ -125,7 +125,7 @@ def test_their_sampler(steps: int, order: int, edm: bool, tmp_path: Path) -> Non
 def test_saved_again(tmp_path: Path) -> None:
     """A table like any other, and a plan with the labels; it is not exact for a constant ε."""
     params = parameters(4, 4)
-    table, told = read_gas(saved(tmp_path / "500.pt", params), VPSDE())
+    table, told = read_gas(saved(tmp_path / "500.pt", params), VPSDE(), T_EPS)
     table.save(tmp_path / "table.json")
     assert Table.load(tmp_path / "table.json") == table
     assert table.answer[0] != 1
@@ -139,7 +139,7 @@ def test_uncorrected_is_dpmpp(tmp_path: Path) -> None:
     """With no corrections it is PublishedDPMSolver(3), whose tables are exact for a constant ε."""
     params = parameters(5, 3)
     params = [params[0], *[p * 0 for p in params[1:]]]
-    table, told = read_gas(saved(tmp_path / "500.pt", params), VPSDE())
+    table, told = read_gas(saved(tmp_path / "500.pt", params), VPSDE(), T_EPS)
     plain = tabulate(PublishedDPMSolver(3), table.levels)
     assert table.answer == pytest.approx(plain.answer, rel=1e-9)
     assert all(told[s] == s for s in told)
@@ -148,7 +148,7 @@ def test_uncorrected_is_dpmpp(tmp_path: Path) -> None:
 def test_wrong_files(tmp_path: Path) -> None:
     path = tmp_path / "500.pt"
     with pytest.raises(TableError, match=r"there is no file .*every 500 iterations"):
-        read_gas(path, VPSDE())
+        read_gas(path, VPSDE(), T_EPS)
     wrong: list[Any] = [
         torch.ones(3),
         {"step": 3},
@@ -160,8 +160,10 @@ def test_wrong_files(tmp_path: Path) -> None:
         with pytest.raises(
             TableError, match=r"is no checkpoint of GAS, whose ema.shadow_params are"
         ):
-            read_gas(path, VPSDE())
+            read_gas(path, VPSDE(), T_EPS)
     params = parameters(3, 3)
+    with pytest.raises(ScheduleError, match="t_eps is the last time, between 0 and 1, not 1.5"):
+        read_gas(saved(path, params), VPSDE(), 1.5)
     params[1][0] = 0.1
     with pytest.raises(ScheduleError, match="knows times from 0 to 999, not t = 1099"):
-        read_gas(saved(path, params), scaled_linear_beta())
+        read_gas(saved(path, params), scaled_linear_beta(), T_EPS)
