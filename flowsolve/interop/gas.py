@@ -8,8 +8,8 @@ from itertools import pairwise
 from os import PathLike
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from flowsolve.analysis.table import Table
 from flowsolve._arguments import real
+from flowsolve.analysis.table import Table
 from flowsolve.errors import ScheduleError, TableError
 from flowsolve.interop.checkpoints import read_checkpoint, sigma_at
 from flowsolve.ode.precondition import VP
@@ -39,7 +39,7 @@ def read_gas(path: str | PathLike[str], clock: Clock, t_eps: float) -> Generaliz
            tensors and numbers are read: no code in it is run
     clock  whose times the file has: VPSDE() for EDM's networks, which it treats so; for latent diffusion the
            table, scaled_linear_beta(between="log_alpha")
-    t_eps  the last time, of student_solver_config: 0.001 for most networks, 0.0001 for FFHQ
+    t_eps  the last time, of student_solver_config: 0.001, or 0.0001 for FFHQ and AFHQv2
 
     It runs as Replay(table) on ode.told(told, VP), from unit noise / α at the first level. The table's weights
     on x̄_T are not 1. Raises TableError for a file that is none or holds no such solver, and ScheduleError for

@@ -162,7 +162,7 @@ def test_wrong_files(tmp_path: Path) -> None:
         ):
             read_gas(path, VPSDE(), T_EPS)
     params = parameters(3, 3)
-    with pytest.raises(ScheduleError, match="t_eps is the last time, between 0 and 1, not 1.5"):
+    with pytest.raises(ScheduleError, match=r"t_eps is the last time, between 0 and 1, not 1\.5"):
         read_gas(saved(path, params), VPSDE(), 1.5)
     params[1][0] = 0.1
     with pytest.raises(ScheduleError, match="knows times from 0 to 999, not t = 1099"):
