@@ -4,6 +4,7 @@ base                 ODE, the protocol: eps, x0, alpha, noise; Scales; Wrapped, 
 by_level             ByLevel, for wrappers: their answers at one level or at several
 diffusion            DiffusionODE, an ODE made of a network and a Precondition
 precondition         Precondition: what the network predicts, ε, v, x₀, EDM's F or a flow's velocity
+relabelled           Relabelled, a Precondition of a network that is told another level
 by_seed              BySeed, rows that follow from the seeds of the samples
 condition            what the network is given besides x and t: labels, text, a dictionary of tensors
 failure              what a network was given when it failed, and what may mend it
@@ -64,6 +65,7 @@ from flowsolve.ode.precondition import Precondition as Precondition
 from flowsolve.ode.precondition import Scaled as Scaled
 from flowsolve.ode.precondition import VPrediction as VPrediction
 from flowsolve.ode.precondition import X0Prediction as X0Prediction
+from flowsolve.ode.relabelled import Relabelled as Relabelled
 from flowsolve.ode.report import Report as Report
 from flowsolve.ode.report import check as check
 from flowsolve.ode.training import Objective as Objective

@@ -5,7 +5,7 @@ Shapes: x is x̄ = x_t/α, (B, *event), in any floating dtype on any device; σ 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self
@@ -15,6 +15,7 @@ from flowsolve.ode.base import ODE
 from flowsolve.ode.condition import ask, check_kind, for_each
 from flowsolve.ode.ownership import asked, changed, kept, multiple, writes
 from flowsolve.ode.precondition import Precondition
+from flowsolve.ode.relabelled import Relabelled
 from flowsolve.schedule.tracing import pinned
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from flowsolve.ode.condition import Condition
-    from flowsolve.ode.precondition import Coefs
+    from flowsolve.ode.precondition import Coefs, Path
 
 
 Network = Callable[..., "Tensor"]
@@ -81,6 +82,10 @@ class DiffusionODE(ODE):
         """The same network under another condition."""
         check_kind(condition)
         return self._with(condition=condition)
+
+    def told(self, levels: Mapping[float, float], path: Path | None = None) -> Self:
+        """The same network, told the level levels[σ] at σ: see `Relabelled`."""
+        return self._with(precondition=Relabelled(self.precondition, levels, path))
 
     def _components(self) -> list[ODE]:
         """None: it is made of a network."""

@@ -34,6 +34,7 @@ class Solver(Values, ABC):
                   the same of σ = ∞, where the state is the unit noise
     stochastic    whether it draws noise, and so has no way back up the grid
     adaptive      whether it chooses its own evaluations, so that a grid does not fix their number
+    chooses_steps whether it chooses its steps too, and needs no more of a grid than its ends
     event         the shape of a sample, of a method whose weights are matrices for that shape; else None
 
     The first line of a solver's docstring is its formula, then three spaces or more, then the source.
@@ -70,6 +71,11 @@ class Solver(Values, ABC):
     @property
     def adaptive(self) -> bool:
         return False
+
+    @property
+    def chooses_steps(self) -> bool:
+        """As `adaptive` by default."""
+        return self.adaptive
 
     @property
     def event(self) -> tuple[int, ...] | None:

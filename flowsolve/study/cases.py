@@ -161,6 +161,11 @@ def budget_cases(
             yield Case(solver, repr(solver), name, f"nfe={budget}", grid)
         return
     whole = partial(Grid, ends, "adaptive")
+    if not solver.chooses_steps:
+        raise StateError(
+            f"{solver!r} takes as many evaluations as it needs on a grid, so neither a budget nor a tolerance "
+            "says which. Give it a grid: sample(ode, noise, grid, solver)."
+        )
     names = [name for name in ("tol", "rtol", "atol") if hasattr(solver, name)]
     if not names:
         yield Case(solver, repr(solver), "adaptive", "as given", whole)

@@ -74,6 +74,7 @@ class ParaDiGMS(InWindows):
     memory: int = 0
 
     adaptive = True
+    chooses_steps = False
 
     def __post_init__(self) -> None:
         super().__post_init__()

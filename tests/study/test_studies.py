@@ -23,7 +23,7 @@ from flowsolve.study.error import ErrorRow
 from flowsolve.study.references import Reference, reference
 from flowsolve.study.series import Study
 from flowsolve.study.studies import convergence, work_precision
-from flowsolve_solvers import DPMSolver3, DPMSolverPP2M, Euler, Heun, Torchdiffeq
+from flowsolve_solvers import DPMSolver3, DPMSolverPP2M, Euler, Heun, ParaDiGMS, Torchdiffeq
 
 STEPS = (10, 20, 40, 80, 160, 320)
 WHERE = {"problem": "made_up", "problem_digest": "0" * 12, "dtype": "float64", "device": "cpu",
@@ -221,6 +221,11 @@ def test_nothing_is_measured_twice_and_adaptive_methods_have_no_spacing() -> Non
     assert coarse.steps > 0  # accepted steps
     with pytest.raises(ValueError, match="has 2 such series"):
         study.slope("Euler()")
+
+
+def test_a_method_that_needs_a_grid_and_has_no_budget_is_refused() -> None:
+    with pytest.raises(StateError, match=r"takes as many evaluations as it needs on a grid"):
+        work_precision(ParaDiGMS(), Mixture1D(), nfe=[10], seeds=range(2))
 
 
 def test_an_adaptive_method_without_tolerances_runs_once() -> None:

@@ -106,7 +106,12 @@ def _how(args: argparse.Namespace, problem: Problem) -> How:
     def grid(n: int) -> Grid:
         return spacing(n, problem.sigma_max, problem.sigma_min).to_zero()
 
-    return on_grid(solver, grid(1) if solver.adaptive else fit(solver, args.nfe, grid), ve_start)
+    if solver.chooses_steps:
+        return on_grid(solver, grid(1), ve_start)
+    # of a method that takes as many evaluations as it needs, `nfe` is the number of steps
+    return on_grid(
+        solver, grid(args.nfe) if solver.adaptive else fit(solver, args.nfe, grid), ve_start
+    )
 
 
 def _drawn(folder: Folder, files: ImageFolder | TensorFile, now: Busy) -> Notes:
