@@ -104,7 +104,7 @@ def tally(solver: Solver, grid: Grid, most: float = math.inf) -> Tally:
     if solver.adaptive:
         raise BudgetError(
             f"{solver!r} chooses its own evaluations, so it has no cost beforehand and takes no "
-            "nfe=. Limit it with max_nfe=."
+            "nfe=." + (" Limit it with max_nfe=." if hasattr(solver, "max_nfe") else "")
         )
     try:
         return _tally(solver, grid, cast("Tensor", _Blank(_Alive())), most)

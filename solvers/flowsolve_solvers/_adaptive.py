@@ -59,8 +59,8 @@ def ran_out(
     """max_nfe was spent at σ; x is what `partial` will hold."""
     return BudgetError(
         f"{solver!r} reached σ = {sigma:.6g} on the way from {grid[0]:.6g} to {grid[-1]:.6g} when "
-        f"max_nfe = {solver.max_nfe} ran out. The error's `partial` holds {held}. Raise max_nfe, "
-        "rtol or atol.",
+        f"max_nfe = {solver.max_nfe} ran out. The error's `partial` holds {held}. Raise max_nfe, or "
+        "the tolerance.",
         x,
         sigma,
     )

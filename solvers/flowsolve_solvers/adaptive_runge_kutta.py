@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Generator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from flowsolve.errors import StateError
@@ -45,7 +45,8 @@ class AdaptiveRungeKutta(Solver):
     max_nfe   of one sample ("each") or of the batch ("joint"); then BudgetError, whose `partial` is a state on
               the way
 
-    Levels of the grid are met exactly, by a shortened step that leaves the step size as it was. Every error is
+    Levels of the grid are met exactly, by a shortened step that leaves the step size as it was: with its two
+    ends alone it takes the fewest. Every error is
     read back from the device. stats: accepted, rejected, nfe_max (the most of a sample). Raises StateError for
     a tol below what the dtype of the state resolves.
     """
@@ -53,10 +54,10 @@ class AdaptiveRungeKutta(Solver):
     tol: float = 1e-3
     tableau: Tableau = DORMAND_PRINCE5
     chart: Chart = VELOCITY
+    variable: Variable = _PHI
     first: float = 0.05
     batch: str = "joint"
     max_nfe: int = 10_000
-    variable: Variable = field(default=_PHI, kw_only=True)
 
     adaptive = True
 

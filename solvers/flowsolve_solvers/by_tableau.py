@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from flowsolve.errors import StateError
 from flowsolve.schedule import SIGMA, FlowTime, Variable
 from flowsolve.solver import FLOW, NOISE, Chart, OneStep, check_option, outside_the_trace
 from flowsolve_solvers.tableau import KUTTA4, MIDPOINT2, Row, Stages, Tableau, is_own
@@ -43,7 +44,11 @@ class RungeKutta(OneStep):
     to_zero: bool = False
 
     def __post_init__(self) -> None:
-        check_option(self, "tableau", Stages)
+        if not isinstance(self.tableau, Stages):
+            raise StateError(
+                "RungeKutta: tableau must be one such as KUTTA4 or KROGSTAD of flowsolve_solvers, or a Tableau "
+                f"of your own, but is {self.tableau!r}."
+            )
         check_option(self, "chart", Chart)
         check_option(self, "variable", Variable)
         inside = max(self.tableau.levels(SIGMA, 0.0, 1.0)) < 1

@@ -108,6 +108,11 @@ class Restart(Solver):
         at = min(inner, key=lambda i: abs(grid[i] - low), default=0)
         above = [i for i in range(at) if math.isfinite(grid[i])]
         top = min(above, key=lambda i: abs(grid[i] - high), default=0)
+        if high > grid[0]:
+            raise GridError(
+                f"{self!r} goes up to σ = {high:g}, but this grid ({grid}) begins at {grid[0]:g}, and the "
+                "network may know nothing above."
+            )
         if not at or not (grid[at] < high if steps else above):
             raise GridError(
                 f"{self!r} goes up to σ = {high:g} from the level nearest to {low:g}, but on this grid "

@@ -77,7 +77,7 @@ class Tableau(Stages):
     lower  those of a step of lower order, if there is one, whose distance estimates the error
 
     `order` and `lower_order` are found from Butcher's conditions, Σ_i b_i Φ_i = 1/γ for every rooted tree.
-    Raises ValueError for rows that do not fit.
+    Raises ValueError for rows that do not fit, and for weights b that do not sum to 1.
     """
 
     name: str
@@ -90,8 +90,14 @@ class Tableau(Stages):
         fits = [*range(1, len(self.b) + 1), len(self.b)][: len(rows)]
         if [*map(len, rows)] != fits or not all(math.isfinite(w) for row in rows for w in row):
             raise ValueError(
-                f"Tableau {self.name}: row i of a has i weights, b and lower one for each stage, all finite; "
-                f"but the rows have {[*map(len, rows)]}."
+                f"Tableau {self.name}: the rows of a have 1, 2, 3, ... weights (the first row, which has none, "
+                "is left out), b and lower one for each stage, all finite; but the rows have "
+                f"{[*map(len, rows)]}."
+            )
+        if abs(math.fsum(self.b) - 1) > 1e-9:
+            raise ValueError(
+                f"Tableau {self.name}: the weights b sum to {math.fsum(self.b):.6g}, and a method does not "
+                "converge unless they sum to 1."
             )
 
     @cached_property

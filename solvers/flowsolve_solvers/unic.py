@@ -58,8 +58,9 @@ class UniC(Solver):
     def __post_init__(self) -> None:
         if not isinstance(self.method, Resumed) or self.method.stochastic:
             raise TypeError(
-                "UniC: method must be a Resumed one without noise, such as Euler(), DPMSolver2() or LMS(3), "
-                f"not {self.method!r}."
+                "UniC corrects a method without noise that goes on from the state it is sent (`Resumed`): "
+                "one-step methods, Adams and its kin, DPMSolverPP2M. Not those that choose their steps, ask "
+                f"between levels or are corrected already; and not {self.method!r}."
             )
         check_points(self)
         check_option(self, "chart", Chart)

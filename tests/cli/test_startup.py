@@ -93,6 +93,7 @@ def test_the_list_of_solvers_is_cut_to_what_is_asked_for(tmp_path: Path) -> None
     assert sorted([*found, "GaussianStart"], key=str.lower) == everything
     assert names("--stochastic") == names("--family", "noise") == parts[-1]
     assert names("--family", "one-step", "--order", "3") == ["DPMSolver3", "RES3S"]
+    assert names("--family", "one-step", "--order", "2", "--memory", "5") == ["Midpoint"]
     assert names("--family", "one-step", "--stochastic") == []
     empty = done("solvers", "--order", "99", cwd=tmp_path)
     assert empty == "no solver is all of that\n"

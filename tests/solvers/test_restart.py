@@ -150,5 +150,7 @@ def test_wrong_use() -> None:
             Restart(intervals=(interval,))  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"Restart needs at least one interval"):
         Restart(intervals=())
+    with pytest.raises(GridError, match=r"goes up to σ = 200, but this grid .* begins at 10"):
+        solve(NOISY, X, GRID, Restart(intervals=((2, 2, 0.1, 200.0),)))
     with pytest.raises(GridError, match=r"goes up to σ = 0.3 from the level nearest to 0.06"):
         solve(NOISY, X, karras(4, 10.0, 2.0), Restart())

@@ -196,7 +196,7 @@ def test_what_it_refuses() -> None:
         def steps(self, ode: ODE, x: Tensor, grid: Grid) -> Iterator[Tensor]:
             yield from Euler().steps(ode, x, grid)
 
-    text = "UniC: method must be a Resumed one without noise, such as Euler(), DPMSolver2() or LMS(3), not "
+    text = "UniC corrects a method without noise that goes on from the state it is sent (`Resumed`): one-step"
     for method in (Silent(), FireFlow(), Plan(), DDIMEta(), Euler, 3):
         says(TypeError, text, lambda method=method: UniC(method))  # type: ignore[misc]
     says(ValueError, "UniC has 1 to 8 points, a whole number", lambda: UniC(Euler(), 0))

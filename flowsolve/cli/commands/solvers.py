@@ -20,6 +20,7 @@ def add(c: argparse.ArgumentParser) -> None:
         help="around: around another method; noise: draws noise, whatever else it is",
     )
     c.add_argument("--order", type=int, metavar="N", help="of this order only")
+    c.add_argument("--memory", type=int, metavar="N", help="at most N states alive at once")
     c.add_argument("--stochastic", action="store_true", help="those that draw noise only")
     options.add_printed(c)
 
@@ -38,6 +39,9 @@ def run(args: argparse.Namespace) -> int:
         if (args.family is None or row["family"] == args.family)
         and (family is None or row["family"] == family)
         and (args.order is None or row["order"] == args.order)
+        and (
+            args.memory is None or (isinstance(row["memory"], int) and row["memory"] <= args.memory)
+        )
     ]
     if not wanted and args.format == "table":
         print("no solver is all of that")
