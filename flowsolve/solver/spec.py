@@ -27,11 +27,10 @@ CLOCKS: dict[str, Callable[..., schedule.Clock]] = {
     "squaredcosine": schedule.squared_cosine,
 }
 
-# charts and variables with numbers of their own; the bare name is the one of scale 1
+# charts and variables with a scale; the bare name is the one of scale 1
 _SCALED: dict[str, Callable[..., Any]] = {
     "velocity": Velocity,
     "flow": Flow,
-    "fitted": Fitted,
     "theta": schedule.Theta,
     "phi": schedule.Phi,
     "flowtime": schedule.FlowTime,
@@ -114,6 +113,7 @@ class _Evaluator:
             **CLOCKS,
             **_SCALED,
             "clocktime": ClockTime,
+            "fitted": Fitted,
             **makers,
         }
         self.shown = list(makers)
