@@ -9,7 +9,7 @@ from typing import Any
 from flowsolve.analysis.stages import Recurrence, Stage, recurrence
 from flowsolve.errors import BudgetError, TableError
 from flowsolve.explorer.scenes import SCALES, SCENES, SIGMA_MAX, SIGMA_MIN
-from flowsolve.integrate.cost import cost, per_step
+from flowsolve.integrate.cost import cost
 from flowsolve.schedule.clock import VPSDE, Clock, FlowClock
 from flowsolve.schedule.grid import Grid
 from flowsolve.schedule.labels import AngleClock
@@ -17,6 +17,7 @@ from flowsolve.schedule.spacings import karras, log_snr, quadratic_t, uniform_t
 from flowsolve.solver.base import Solver, check_solver, formula_and_source
 from flowsolve.solver.plugins import make_solver, provided
 from flowsolve.solver.rule import Rule, default_rule
+from flowsolve.solver.stand_in import per_step
 from flowsolve.study.cases import counts
 
 VERSION = 1  # of the data; engine.js reads this one

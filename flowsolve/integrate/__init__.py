@@ -21,8 +21,6 @@ inpainting   inpaint, Known, Repaint: part of x₀ is given
 from flowsolve.integrate.bits import bits_per_dim as bits_per_dim
 from flowsolve.integrate.bits import dequantise as dequantise
 from flowsolve.integrate.cost import fit as fit
-from flowsolve.integrate.cost import memory as memory
-from flowsolve.integrate.cost import per_step as per_step
 from flowsolve.integrate.cost import tally as tally
 from flowsolve.integrate.counter import Counter as Counter
 from flowsolve.integrate.counter import Tally as Tally
@@ -52,3 +50,4 @@ from flowsolve.integrate.sdedit import steps_kept as steps_kept
 from flowsolve.integrate.solution import Solution as Solution
 from flowsolve.integrate.starting import ve_start as ve_start
 from flowsolve.integrate.starting import vp_start as vp_start
+from flowsolve.solver.stand_in import per_step as per_step

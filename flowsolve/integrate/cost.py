@@ -4,69 +4,20 @@ from __future__ import annotations
 
 import inspect
 import math
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 from flowsolve.errors import BudgetError, GridError
 from flowsolve.integrate.counter import Counter, Tally
 from flowsolve.integrate.endpoints import trajectory
-from flowsolve.ode.base import ODE
 from flowsolve.schedule.grid import Grid, GridFamily
-from flowsolve.schedule.spacings import log_snr
 from flowsolve.solver.base import Solver, check_solver
+from flowsolve.solver.stand_in import Alive, AnyPath, Blank
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
-class _Alive:
-    """How many stand-ins there are, and the most there were at once."""
-
-    now = most = 0
-
-
-class _Blank:
-    """A stand-in for the state: one row, no values. An operation gives a new one, in place the same."""
-
-    def __init__(self, alive: _Alive) -> None:
-        self.alive = alive
-        alive.now += 1
-        alive.most = max(alive.most, alive.now)
-
-    def __del__(self) -> None:
-        self.alive.now -= 1
-
-    def new(self, *args: Any, **kwargs: Any) -> _Blank:
-        return _Blank(self.alive)
-
-    def _same(self, *args: Any, **kwargs: Any) -> _Blank:
-        return self
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):
-            raise AttributeError(name)
-        return self._same if name.endswith("_") else self.new
-
-    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __neg__ = new
-
-    @classmethod
-    def __torch_function__(cls, *args: Any, **kwargs: Any) -> _Blank:
-        return cls(_Alive())
-
-    def __len__(self) -> int:
-        return 1
-
-    def __bool__(self) -> bool:
-        raise TypeError("a method that looks at values has no number of evaluations beforehand")
-
-
-class _AnyPath(ODE):
-    """A stand-in for an ODE on any path: its α is NaN."""
-
-    def alpha(self, sigma: float) -> float:
-        return math.nan
-
-
-class _Echo(_AnyPath):
+class _Echo(AnyPath):
     """ε, x₀ and the noise are the state itself."""
 
     def eps(self, x: Tensor, sigma: float) -> Tensor:
@@ -77,17 +28,6 @@ class _Echo(_AnyPath):
 
     def noise(self, x: Tensor, s: float, t: float, again: int = 0) -> Tensor:
         return x
-
-
-class _NewAnswers(_AnyPath):
-    """ε and the noise are new tensors, and a network is shown a scaled copy of the state."""
-
-    def eps(self, x: Tensor, sigma: float) -> Tensor:
-        shown = x * 1.0
-        return shown.sin()
-
-    def noise(self, x: Tensor, s: float, t: float, again: int = 0) -> Tensor:
-        return x.sin()
 
 
 def cost(solver: Solver, grid: Grid) -> int:
@@ -107,40 +47,12 @@ def tally(solver: Solver, grid: Grid, most: float = math.inf) -> Tally:
             "nfe=." + (" Limit it with max_nfe=." if hasattr(solver, "max_nfe") else "")
         )
     try:
-        return _tally(solver, grid, cast("Tensor", _Blank(_Alive())), most)
+        return _tally(solver, grid, cast("Tensor", Blank(Alive())), most)
     except Exception:  # the method needs a real tensor, or has an error, which then comes again
         import torch
 
         zero = torch.zeros(1, *(solver.event or ()), dtype=torch.float64, device="cpu")
         return _tally(solver, grid, zero, most)
-
-
-def per_step(solver: Solver) -> float | None:
-    """The evaluations of one more step, (cost of 12 steps - cost of 6)/6; None if adaptive.
-
-    A whole number is an int. PFDiff, which goes two steps with one evaluation, has 0.5.
-    """
-    check_solver(solver)
-    if solver.adaptive:
-        return None
-    fewer, more = (cost(solver, log_snr(n, 10, 0.1)) for n in (6, 12))
-    each, left = divmod(more - fewer, 6)
-    return each + left / 6 if left else each
-
-
-def memory(solver: Solver) -> int | None:
-    """The most state-sized tensors alive at once, the caller's start and the network's answer among them.
-
-    With an ε-network, over 12 steps, none of whose states is kept. None if the solver is adaptive.
-    """
-    check_solver(solver)
-    if solver.adaptive:
-        return None
-    alive = _Alive()
-    x = cast("Tensor", _Blank(alive))
-    for _ in trajectory(_NewAnswers(), x, log_snr(12, 10, 0.1), solver):
-        pass
-    return alive.most
 
 
 def _tally(solver: Solver, grid: Grid, x: Tensor, most: float) -> Tally:

@@ -9,6 +9,7 @@ scaled_chart  what these three share
 weights       exact integrals of polynomials (Adams) and of exponentials (φ-functions)
 dense_output  Point, a node of a path, and the cubic between two
 plugins       solvers by name, from every installed package that provides some
+stand_in      what a step costs, counted without torch: evaluations, states alive at once
 rule          Rule, a method and a grid for a budget; the default one
 spec          "adams:points=3,chart=data" as an object
 """
@@ -40,6 +41,8 @@ from flowsolve.solver.reversible import Continued as Continued
 from flowsolve.solver.reversible import TwoState as TwoState
 from flowsolve.solver.rule import Rule as Rule
 from flowsolve.solver.rule import default_rule as default_rule
+from flowsolve.solver.stand_in import memory as memory
+from flowsolve.solver.stand_in import per_step as per_step
 from flowsolve.solver.weights import GUARD as GUARD
 from flowsolve.solver.weights import Measure as Measure
 from flowsolve.solver.weights import adams_weights as adams_weights

@@ -10,13 +10,13 @@ from flowsolve.analysis.strong_order import STRONG_ORDER, path_slope
 from flowsolve.analysis.table import tabulate
 from flowsolve.analysis.weak_order import law_slope
 from flowsolve.errors import BudgetError, TableError
-from flowsolve.integrate.cost import per_step
 from flowsolve.ode.precondition import EpsPrediction
 from flowsolve.problems import Mixture, Mixture1D
 from flowsolve.schedule.clock import VPSDE
 from flowsolve.schedule.grid import Spacing
 from flowsolve.schedule.spacings import karras, log_snr
 from flowsolve.solver.base import OneStep, Solver, as_solvers, formula_and_source
+from flowsolve.solver.stand_in import per_step
 from flowsolve.study.studies import convergence
 
 TOLERANCE = 0.2

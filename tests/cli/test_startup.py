@@ -8,19 +8,23 @@ import re
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import torch
+from torch import Tensor
 
+from flowsolve import ODE, OneStep
 from flowsolve.analysis.step_cost import measured_cost
 from flowsolve.cli import commands
 from flowsolve.cli.commands.solvers import FAMILIES
 from flowsolve.cli.parser import parser
-from flowsolve.integrate import memory
 from flowsolve.ode.precondition import EpsPrediction
 from flowsolve.schedule import VPSDE
 from flowsolve.solver.plugins import FAMILIES as KNOWN
-from flowsolve_solvers import ALL, STOCHASTIC
+from flowsolve.solver.stand_in import memory, per_step
+from flowsolve_solvers import ALL, STOCHASTIC, Torchdiffeq
 from tests.cli.helpers import COMMAND, done, outside
 
 
@@ -104,6 +108,18 @@ def test_memory_without_torch_is_what_is_measured_with_it() -> None:
     for solver in (*ALL, *STOCHASTIC):
         measured = measured_cost(solver, EpsPrediction(VPSDE()), 20)[0].peak
         assert memory(solver) == measured, solver
+
+
+def test_a_method_that_needs_real_tensors_has_no_memory_but_a_cost() -> None:
+    @dataclass(frozen=True, repr=False)
+    class Stacked(OneStep):
+        order = 1
+
+        def step(self, ode: ODE, x: Tensor, s: float, t: float) -> Tensor:
+            return x + (t - s) * ode.eps(x, s) * torch.ones(x.shape[1:])
+
+    assert (per_step(Stacked()), memory(Stacked())) == (1, None)
+    assert (per_step(Torchdiffeq()), memory(Torchdiffeq())) == (None, None)
 
 
 def test_every_file_of_the_folder_is_a_command() -> None:

@@ -16,8 +16,9 @@ import torch
 from torch import Tensor
 
 from flowsolve import FLOW, FlowTime, Grid, Solver, karras, log_snr, sample, solve, tabulate
-from flowsolve.integrate.cost import cost, per_step
+from flowsolve.integrate.cost import cost
 from flowsolve.problems import Mixture, Mixture1D
+from flowsolve.solver.stand_in import per_step
 from flowsolve.study import convergence
 from flowsolve_solvers import (
     IPNDM,

@@ -51,9 +51,9 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _row(p: Provided, empty: object) -> dict[str, Any]:
-    from flowsolve.integrate.cost import memory, per_step
     from flowsolve.solver.base import formula_and_source
     from flowsolve.solver.plugins import family
+    from flowsolve.solver.stand_in import counted
 
     formula, source = formula_and_source(p.make)
     kind = order = cost = states = empty
@@ -62,13 +62,13 @@ def _row(p: Provided, empty: object) -> dict[str, Any]:
     else:
         solver = p.make()
         kind, order = family(solver), solver.order
-        cost, states = per_step(solver), memory(solver) or empty
+        cost, states = counted(solver)
     return {
         "name": p.name,
         "family": kind,
         "order": order,
         "NFE a step": cost,
-        "memory": states,
+        "memory": empty if states is None else states,
         "source": source,
         "formula": formula,
     }

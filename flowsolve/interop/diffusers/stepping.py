@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from flowsolve.analysis.stages import Run
 from flowsolve.errors import GridError, StateError, TableError
-from flowsolve.integrate.cost import per_step
 from flowsolve.integrate.starting import vp_start
 from flowsolve.interop.diffusers.noising import Noising
 from flowsolve.interop.diffusers.timesteps import (
@@ -27,6 +26,7 @@ from flowsolve.ode.diffusion import DiffusionODE
 from flowsolve.schedule.discrete import DiscreteClock
 from flowsolve.schedule.grid import Grid
 from flowsolve.solver.base import Solver, check_solver
+from flowsolve.solver.stand_in import per_step
 
 if TYPE_CHECKING:
     import torch
