@@ -13,15 +13,29 @@ from flowsolve import (
     ODE,
     VPSDE,
     DiffusionODE,
+    EDMPrediction,
     EpsPrediction,
     FlowPrediction,
     Guided,
+    VPrediction,
+    X0Prediction,
     linear_beta,
     unit_noise,
 )
 from flowsolve.errors import StateError
+from flowsolve.interop import from_velocity
 from flowsolve.ode import Report
-from flowsolve.problems import Digits, Mixture, NetworkProblem
+from flowsolve.problems import (
+    Digits,
+    Gaussian,
+    Letters,
+    Mixture,
+    NetworkProblem,
+    Photos,
+    Problem,
+    Signals,
+    exact_network,
+)
 from tests.helpers import says
 
 KIND = EpsPrediction(VPSDE())
@@ -200,3 +214,45 @@ def test_what_cannot_be_checked() -> None:
         "noise must be floating-point, (B, *event), not",
         lambda: fs.check(Mixture(), [1]),
     )  # type: ignore[arg-type]
+
+
+MEANT = DiffusionODE(exact_network(Mixture(), KIND), KIND)
+TOWARDS = exact_network(Mixture(), FlowPrediction())
+LETTERS = Letters().network  # a velocity, with data at t = 0
+UNTRAINED = nn.Sequential(nn.Linear(2, 64), nn.SiLU(), nn.Linear(64, 2))
+
+
+@pytest.mark.parametrize(
+    ("ode", "held", "expected"),
+    [
+        (from_velocity(lambda x, t: -TOWARDS(x, t)), "-0.99", "1.00"),
+        (from_velocity(LETTERS, data_at=1), "1.17", "-1.00"),
+        (from_velocity(LETTERS, points_to=0), "1.00", "-1.00"),
+        (DiffusionODE(MEANT.network, X0Prediction(KIND.clock)), "1.00", "-0.00"),
+        (DiffusionODE(MEANT.network, VPrediction(KIND.clock)), "1.00", "0.01"),
+        (DiffusionODE(exact_network(Mixture(), VPrediction(VPSDE())), KIND), "0.01", "1.00"),
+        (DiffusionODE(lambda x, t: -MEANT.network(x, t), KIND), "-1.00", "1.00"),
+        (DiffusionODE(lambda x, t: UNTRAINED(x) * 0, KIND), "0.00", "1.00"),
+    ],
+)
+def test_another_meaning(ode: DiffusionODE, held: str, expected: str) -> None:
+    event = (1, 16, 16) if ode.network is LETTERS else (2,)
+    found = fs.check(ode, unit_noise(range(2), event))
+    assert found.ok
+    assert [(p.fatal, p.doubt) for p in found.problems] == [(False, True)]
+    assert "it runs, but look again\n  doubtful: at σ = 80 its answers hold " in str(found)
+    assert str(found.problems[0]).endswith(
+        f"hold {held} times the noise, and {expected} times is expected of what it was said to predict. Has it "
+        "the other sign, does it predict something else (ε, v, x₀ or a velocity), or are the data at the other "
+        "end of its time? An untrained network looks like this too."
+    )
+
+
+def test_the_right_meaning() -> None:
+    kinds = [KIND, VPrediction(VPSDE()), X0Prediction(VPSDE()), EDMPrediction(), FlowPrediction()]
+    odes = [DiffusionODE(exact_network(Mixture(), kind), kind) for kind in kinds]
+    odes += [from_velocity(lambda x, t: -TOWARDS(x, 1 - t), data_at=1)]
+    for ode in [*odes, Mixture(), Gaussian(), Letters(), Signals(), Photos()]:
+        event = ode.event if isinstance(ode, Problem) else (2,)
+        for n in (1, 2) if len(event) > 1 else (2,):
+            assert fs.check(ode, unit_noise(range(n), event)).problems == ()
