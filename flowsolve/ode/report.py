@@ -1,4 +1,4 @@
-"""check: a network asked three times on one or two samples, and a report of what is wrong with its answers."""
+"""check: a network asked four times on one or two samples, and a report of what is wrong with its answers."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Report:
 
 
 def check(ode: ODE, noise: Tensor, *, ends: Ends | None = None) -> Report:
-    """Ask every network of the ODE about the first two samples: at σ_max, at σ_min, and at σ_max again.
+    """Ask every network of the ODE about the first two samples: at σ_max, at σ_min, and twice more at σ_max.
 
     ode    as `sample` takes it, under its conditions; one with `BySeed` as `ode.for_seeds(seeds)`
     noise  unit noise as `sample` takes it, (B, *event): its shape, dtype and device are those of the run
@@ -67,7 +67,7 @@ def check(ode: ODE, noise: Tensor, *, ends: Ends | None = None) -> Report:
     is missing, of another length or kind; labels that the network does not take; answers that change from call
     to call; an input that is changed in place; an output buffer that is used again; noise that is not of unit
     deviation. Where σ_max is 10 or more, also a wrong meaning: the answer there holds more or less of the noise
-    than its Precondition takes for granted, by the sign, by what is predicted or by the end of time.
+    than its Precondition takes for granted, by the sign, by what is predicted or by the end of time. Labels that the network rounds, where they span 10 or more.
     Raises StateError for what is no ODE, or no state.
     """
     import torch
@@ -85,7 +85,7 @@ def check(ode: ODE, noise: Tensor, *, ends: Ends | None = None) -> Report:
     shape = f"{tuple(noise[:2].shape)} of {str(noise.dtype)[6:]} on {noise.device}"
     asked = f"{type(ode).__name__} asked about {shape}, σ = {high:.4g} and {low:.4g}"
     found = [*_deviation(noise)]
-    more, spread = examine(ode, noise[:2], (high, low), {len(noise): ode})
+    more, spread = examine(ode, noise[:2], (high, low), {len(noise): ode}, steps=True)
     return Report(asked, (*more, *found), spread)
 
 

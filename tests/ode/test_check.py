@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 import pytest
@@ -198,7 +199,7 @@ def test_the_ends() -> None:
 
     table = linear_beta()
     fs.check(DiffusionODE(network, EpsPrediction(table)), NOISE)
-    assert seen == pytest.approx([table.t(80.0), 0.0, table.t(80.0)], abs=0.5)
+    assert seen == pytest.approx([table.t(80.0), 0.0, table.t(80.0), table.t(80.0)], abs=0.5)
     seen.clear()
     fs.check(DiffusionODE(network, FlowPrediction()), NOISE, ends=(3.0, 1.0))
     assert seen == [0.75, 0.5, 0.75]
@@ -256,3 +257,52 @@ def test_the_right_meaning() -> None:
         event = ode.event if isinstance(ode, Problem) else (2,)
         for n in (1, 2) if len(event) > 1 else (2,):
             assert fs.check(ode, unit_noise(range(n), event)).problems == ()
+
+
+TABLE = torch.linspace(-1, 1, 1001).sin()
+
+
+def looked_up(x: Tensor, t: Tensor) -> Tensor:
+    """An embedding of whole labels, and smooth between them."""
+    low = t.floor().long()
+    return x * (1 + 0.1 * torch.lerp(TABLE[low], TABLE[low + 1], t - low))[:, None]
+
+
+@pytest.mark.parametrize(
+    "network",
+    [
+        lambda x, t: looked_up(x, t.round()),
+        lambda x, t: looked_up(x, t.long().to(t)),
+        lambda x, t: looked_up(x, t.ceil()),
+        lambda x, t: x,
+    ],
+)
+def test_labels_that_are_rounded(network: Callable[[Tensor, Tensor], Tensor]) -> None:
+    for ends in ((80.0, 0.02), (90.3, 0.1), (85.1, 0.1)):
+        found = fs.check(DiffusionODE(network, EpsPrediction(linear_beta())), NOISE, ends=ends)
+        assert found.ok
+        assert [p.doubt for p in found.problems] == [True]
+        assert re.match(
+            r"its answers to the labels \d+\.?\d* and \d+\.?\d* are the same: it rounds its labels or takes no "
+            "notice of them. Where answers jump from label to label no method keeps its order, and references of "
+            "studies take long: look its labels up at both whole ones and interpolate, if it allows that.$",
+            str(found.problems[0]),
+        )
+
+
+def test_labels_that_are_not_rounded() -> None:
+    table = EpsPrediction(linear_beta())
+    assert fs.check(DiffusionODE(looked_up, table), NOISE).problems == ()
+
+    top = torch.tensor(linear_beta().t(80.0))
+
+    def two(x: Tensor, t: Tensor) -> Tensor:
+        if t[0] not in (0, top):
+            raise IndexError("no such label")
+        return x
+
+    assert (
+        fs.check(DiffusionODE(two, table), NOISE, ends=(80.0, linear_beta().sigma(0.0))).problems
+        == ()
+    )
+    assert fs.check(DiffusionODE(lambda x, t: x, KIND), NOISE).problems == ()  # labels up to 1
