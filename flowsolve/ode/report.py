@@ -66,8 +66,9 @@ def check(ode: ODE, noise: Tensor, *, ends: Ends | None = None) -> Report:
     What is looked for: shape, dtype and device of the answer, and values that are not finite; a condition that
     is missing, of another length or kind; labels that the network does not take; answers that change from call
     to call; an input that is changed in place; an output buffer that is used again; noise that is not of unit
-    deviation. Where σ_max is 10 or more, also a wrong meaning: the answer there holds more or less of the noise
-    than its Precondition takes for granted, by the sign, by what is predicted or by the end of time. Labels that the network rounds, where they span 10 or more.
+    deviation; labels that the network rounds, where they span 10 or more. Where σ_max is 10 or more, also a
+    wrong meaning: the answer there holds more or less of the noise than its Precondition takes for granted, by
+    the sign, by what is predicted or by the end of time.
     Raises StateError for what is no ODE, or no state.
     """
     import torch

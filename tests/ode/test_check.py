@@ -284,8 +284,8 @@ def test_labels_that_are_rounded(network: Callable[[Tensor, Tensor], Tensor]) ->
         assert [p.doubt for p in found.problems] == [True]
         assert re.match(
             r"its answers to the labels \d+\.?\d* and \d+\.?\d* are the same: it rounds its labels or takes no "
-            "notice of them. Where answers jump from label to label no method keeps its order, and references of "
-            "studies take long: look its labels up at both whole ones and interpolate, if it allows that.$",
+            "notice of them. Where answers jump from label to label no method keeps its order, and references "
+            "of studies take long: look its labels up at both whole ones and interpolate, if it allows that.$",
             str(found.problems[0]),
         )
 
