@@ -15,6 +15,7 @@ from flowsolve.errors import FlowsolveError, NetworkError
 from flowsolve.ode.base import ODE, leaves
 from flowsolve.ode.condition import CALL_ERRORS, first_rows, rows
 from flowsolve.ode.diffusion import DiffusionODE
+from flowsolve.ode.meaning import another_meaning, asked_at
 from flowsolve.ode.modules import in_training
 
 if TYPE_CHECKING:
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Ends = tuple[float, float]
-FAR = 10  # σ from which on the state is nearly the noise, for data of a deviation up to 2
-OFF = 0.6  # of the noise: right networks are off by up to 0.3, those that mean something else by 0.7 to 2
 SLACK = 20  # units of rounding that answers may differ by: a GPU may change the order of a sum
 
 
@@ -63,8 +62,11 @@ def examine(
         with torch.no_grad():
             if not lengths:
                 met = _Meeting(leaf, noise, ends)
-                if steps and not any(finding.fatal for finding in met.findings):
-                    met.look_between_labels(noise, ends)
+                if not any(finding.fatal for finding in met.findings):
+                    if any(leaf is one for one in asked_at(ode, ends[0])):
+                        met.look_at_meaning(noise, ends[0])
+                    if steps:
+                        met.look_between_labels(noise, ends)
                 found += met.findings
                 spread = met.spread if math.isnan(spread) else max(spread, met.spread)
     return [*dict.fromkeys(found)], spread
@@ -106,8 +108,11 @@ class _Meeting:
             self.findings.append(Finding("its ε is no tensor."))
             return
         self._compare(noise)
-        if not any(finding.fatal for finding in self.findings):
-            self._doubt(noise, ends[0])
+
+    def look_at_meaning(self, noise: Tensor, sigma: float) -> None:
+        said = another_meaning(self.leaf, self.answers[0][1], noise, sigma)
+        if said:
+            self.findings.append(Finding(said, fatal=False, doubt=True))
 
     def look_between_labels(self, noise: Tensor, ends: Ends) -> None:
         """Whether the answer at the top is the same for a label beside it, which rounding makes the same."""
@@ -197,35 +202,6 @@ class _Meeting:
                 "it returns the same output buffer at every call, which is copied where it is kept"
             )
             self.findings.append(Finding(f"{text}.", fatal=False))
-
-    def _doubt(self, noise: Tensor, sigma: float) -> None:
-        """Whether the answer at the top holds as much of the noise as the ODE takes for granted.
-
-        There x₀ = c_skip x̄ + c_out F holds hardly any of it, whatever F predicts, so that F holds
-        -c_skip σ/c_out of it: 1 of ε or a velocity, nearly 0 of x₀ or v. ε would not show a wrong F that it
-        is made of only to a small part. In the difference of two samples the mean of the data is not seen.
-        """
-        if not FAR <= sigma < math.inf:
-            return
-        want, size = 1.0, 1.0
-        if isinstance(self.leaf, DiffusionODE):
-            c = self.leaf.precondition(sigma)
-            want = -c.c_skip * sigma / c.c_out
-            size = max(abs(want), (self.leaf.data_std or 1.0) / abs(c.c_out))
-        f, n = (v.double().reshape(len(v), -1) for v in (self.answers[0][1], noise))
-        f, n = (v[0] - v[1] if len(v) > 1 else v[0] for v in (f, n))
-        held = float((f * n).sum() / (n * n).sum())
-        if abs(held - want) > OFF * size:
-            self.findings.append(
-                Finding(
-                    f"at σ = {sigma:.4g} its answers hold {held:.2f} times the noise, and {want:.2f} times is "
-                    "expected of what it was said to predict. Has it the other sign, does it predict something "
-                    "else (ε, v, x₀ or a velocity), or are the data at the other end of its time? An untrained "
-                    "network looks like this too.",
-                    fatal=False,
-                    doubt=True,
-                )
-            )
 
     def _look_like(self, noise: Tensor, out: Tensor) -> None:
         """What DiffusionODE looks at itself, for an ODE without one."""

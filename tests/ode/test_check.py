@@ -25,7 +25,7 @@ from flowsolve import (
 )
 from flowsolve.errors import StateError
 from flowsolve.interop import from_velocity
-from flowsolve.ode import Report
+from flowsolve.ode import Experts, Report
 from flowsolve.problems import (
     Digits,
     Gaussian,
@@ -247,6 +247,14 @@ def test_another_meaning(ode: DiffusionODE, held: str, expected: str) -> None:
         "the other sign, does it predict something else (ε, v, x₀ or a velocity), or are the data at the other "
         "end of its time? An untrained network looks like this too."
     )
+
+
+def test_an_expert_is_only_doubted_at_its_own_levels() -> None:
+    other = DiffusionODE(lambda x, t: -MEANT.network(x, t), KIND)
+    assert fs.check(Experts(MEANT, other, 5.0), unit_noise(range(2), (2,))).problems == ()
+    assert [
+        p.doubt for p in fs.check(Experts(other, MEANT, 5.0), unit_noise(range(2), (2,))).problems
+    ] == [True]
 
 
 def test_the_right_meaning() -> None:
