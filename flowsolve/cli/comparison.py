@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import base64
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 SOLVERS = "default euler@log_snr heun@karras dpmsolverpp2m@log_snr unipc:points=3@log_snr"
 NFE = (5, 6, 8, 10, 12, 16, 24, 40)
+EVERY = 5.0  # seconds
 FARTHEST = 999.0  # σ of flow matching at t = 0.999, for networks that are trained to σ = ∞ and 0
 
 
@@ -121,11 +123,13 @@ def compare(
     settings    the seeds 0 to 63 and float32 unless told otherwise; and perturb, the network disturbed beside
                 the one as it is: "gaussian:0.01, int8, reuse:2", or a sequence of such names and Perturbations
 
+    Its references take most of the time of a large network: a line on stderr says every 5 s how far one is.
     It goes between the levels that the network was trained on (`ode.sigma_range`), at most from 999 to 1/999.
     Raises NetworkError, StateError and NameUnknown as those things do elsewhere.
     """
     from flowsolve.cli.methods import find_methods, find_names
     from flowsolve.cli.perturbations import find_perturbations
+    from flowsolve.cli.reference_progress import reference_progress
     from flowsolve.study.runner import collect
     from flowsolve.study.series import Study
     from flowsolve.study.studies import work_precision_tasks
@@ -140,7 +144,8 @@ def compare(
     run: Any = {"seeds": range(64), **settings}
     tasks = [task for one in problems for task in work_precision_tasks(methods, one, nfe, **run)]
     names = find_names([one for one in listed if isinstance(one, str)])
-    return Comparison(Study(collect(tasks, path, on_row)), names)
+    with reference_progress(partial(print, file=sys.stderr, flush=True), EVERY):
+        return Comparison(Study(collect(tasks, path, on_row)), names)
 
 
 def with_perturbations(problem: Problem, perturbations: Sequence[Perturbation]) -> list[Problem]:

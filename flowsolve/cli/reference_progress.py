@@ -7,10 +7,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+MANY = 3000  # evaluations: a smooth network needs 2,000 for eight digits
+
 
 @contextmanager
 def reference_progress(show: Callable[[str], None], every: float) -> Iterator[None]:
-    """show(text) after the first `every` seconds of a reference, and then as often."""
+    """show(text) after the first `every` seconds of a reference, then as often; past MANY, why it may be."""
     from flowsolve.study.integrators import watched
 
     last = time.monotonic()
@@ -23,7 +25,8 @@ def reference_progress(show: Callable[[str], None], every: float) -> Iterator[No
         elif now - last >= every:
             last = now
             so_far = "" if math.isnan(agreement) else f", two answers agree to {agreement:.0e}"
-            show(f"reference: {calls} evaluations{so_far}")
+            many = "; does the network round its labels? fs.check says so" if calls > MANY else ""
+            show(f"reference: {calls} evaluations{so_far}{many}")
 
     with watched(watch):
         yield

@@ -9,9 +9,10 @@ by_seed              BySeed, rows that follow from the seeds of the samples
 condition            what the network is given besides x and t: labels, text, a dictionary of tensors
 failure              what a network was given when it failed, and what may mend it
 meeting              what three questions to a network show
+meaning              whether it means what was said: how much of the noise its answer holds
 modules              the torch modules in a network, and a warning of those that train
 ownership            answers that a network keeps, and inputs that it changes: seen, and copied
-report               check, a network asked three times before it is trusted
+report               check, a network asked four times before it is trusted
 guidance             Guided, classifier-free guidance; scales that depend on σ, and CFG++
 composed             Composed, guidance of several terms
 experts              Experts, one network above a level and another below

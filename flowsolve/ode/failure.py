@@ -39,6 +39,11 @@ _MENDS = (
         "Put the network where the state is: network.to(x.device).",
     ),
     (
+        r"non-singleton dimension 0|Sizes of tensors must match",
+        "Is (B, *event) the shape that it was trained on? Classes that it holds for one batch size are given "
+        "as DiffusionODE(..., condition=BySeed(...)) instead, a row for each sample.",
+    ),
+    (
         r"[Ss]izes? of tensor|shape|size mismatch|channels|dimension|expected input",
         "Is (B, *event) the shape that it was trained on?",
     ),

@@ -1,4 +1,7 @@
-"""What three questions to a network show: twice the same and another one between, on one or two samples."""
+"""What three questions to a network show: twice the same and another one between, on one or two samples.
+
+`check` asks a fourth one, with another label.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ from flowsolve.errors import FlowsolveError, NetworkError
 from flowsolve.ode.base import ODE, leaves
 from flowsolve.ode.condition import CALL_ERRORS, first_rows, rows
 from flowsolve.ode.diffusion import DiffusionODE
+from flowsolve.ode.meaning import another_meaning, asked_at
 from flowsolve.ode.modules import in_training
 
 if TYPE_CHECKING:
@@ -27,11 +31,13 @@ class Finding:
     """One thing that is wrong, and how to mend it.
 
     fatal  whether samples would be wrong or fail; else it is handled, and costs a copy at most
+    doubt  of what the network means: it runs, and somebody has to look
     cause  the error behind it, if there is one
     """
 
     what: str
     fatal: bool = True
+    doubt: bool = False
     cause: Exception | None = field(default=None, compare=False, repr=False)
 
     def __str__(self) -> str:
@@ -39,11 +45,12 @@ class Finding:
 
 
 def examine(
-    ode: ODE, noise: Tensor, ends: Ends, batches: Mapping[int, ODE]
+    ode: ODE, noise: Tensor, ends: Ends, batches: Mapping[int, ODE], *, steps: bool = False
 ) -> tuple[list[Finding], float]:
     """The findings on every network, and the largest spread.
 
     ode      as it is asked about the noise;  batches: as the run asks it, by the numbers of samples
+    steps    a fourth question, whether the answers jump between whole labels
     """
     import torch
 
@@ -55,6 +62,11 @@ def examine(
         with torch.no_grad():
             if not lengths:
                 met = _Meeting(leaf, noise, ends)
+                if not any(finding.fatal for finding in met.findings):
+                    if any(leaf is one for one in asked_at(ode, ends[0])):
+                        met.look_at_meaning(noise, ends[0])
+                    if steps:
+                        met.look_between_labels(noise, ends)
                 found += met.findings
                 spread = met.spread if math.isnan(spread) else max(spread, met.spread)
     return [*dict.fromkeys(found)], spread
@@ -97,12 +109,44 @@ class _Meeting:
             return
         self._compare(noise)
 
-    def _watched(self, n: int) -> Callable[[Tensor, float], object]:
+    def look_at_meaning(self, noise: Tensor, sigma: float) -> None:
+        said = another_meaning(self.leaf, self.answers[0][1], noise, sigma)
+        if said:
+            self.findings.append(Finding(said, fatal=False, doubt=True))
+
+    def look_between_labels(self, noise: Tensor, ends: Ends) -> None:
+        """Whether the answer at the top is the same for a label beside it, which rounding makes the same."""
+        import torch
+
+        if not isinstance(self.leaf, DiffusionODE):
+            return
+        t, low = (self.leaf.precondition(sigma).t for sigma in ends)
+        if abs(t - low) < 10:  # labels that nobody would round
+            return
+        shift = 0.2 if t % 0.5 < 0.25 else -0.2
+        try:
+            self._watched(len(noise), shift)(noise * ends[0], ends[0])
+        except (FlowsolveError, *CALL_ERRORS):  # it takes no such label
+            return
+        if torch.equal(self.answers[0][1], self.answers[-1][1]):
+            self.findings.append(
+                Finding(
+                    f"its answers to the labels {t:.5g} and {t + shift:.5g} are the same: it rounds its labels "
+                    "or takes no notice of them. Where answers jump from label to label no method keeps its "
+                    "order, and references of studies take long: look its labels up at both whole ones and "
+                    "interpolate, if it allows that.",
+                    fatal=False,
+                    doubt=True,
+                )
+            )
+
+    def _watched(self, n: int, shift: float = 0.0) -> Callable[[Tensor, float], object]:
         """The ODE on n samples, with its network, or where it has none its ε, watched."""
         if not isinstance(self.leaf, DiffusionODE):
             return self._watch(self.leaf.eps)
         other = copy.copy(self.leaf.given(first_rows(self.leaf.condition, n)))
-        other.network = self._watch(other.network)
+        network = self._watch(other.network)
+        other.network = lambda x, t, *c, **named: network(x, t + shift, *c, **named)
         return other.eps
 
     def _watch(self, function: Callable[..., Any]) -> Callable[..., Any]:

@@ -1,4 +1,4 @@
-"""check: a network asked three times on one or two samples, and a report of what is wrong with its answers."""
+"""check: a network asked four times on one or two samples, and a report of what is wrong with its answers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 class Report:
     """What `check` found. Its text is the report.
 
-    problems  what is wrong and how to mend it;  ok: none of it is fatal
+    problems  what is wrong, doubtful or handled, and how to mend it;  ok: none of it is fatal
     asked     on what it was found
     spread    the RMS by which two answers to one input differ, over that of the answers
     """
@@ -44,16 +44,19 @@ class Report:
                 "  the input is left as it was, and every answer is new",
             ]
             return "\n".join([f"{self.asked}: no problem found", *lines])
-        found = [f"  {'wrong' if p.fatal else 'handled'}: {p}" for p in self.problems]
-        return "\n".join(
-            [f"{self.asked}: {'it works' if self.ok else 'it cannot be used as it is'}", *found]
-        )
+        found = [
+            f"  {'wrong' if p.fatal else 'doubtful' if p.doubt else 'handled'}: {p}"
+            for p in self.problems
+        ]
+        works = "it runs, but look again" if any(p.doubt for p in self.problems) else "it works"
+        verdict = works if self.ok else "it cannot be used as it is"
+        return "\n".join([f"{self.asked}: {verdict}", *found])
 
     __repr__ = __str__
 
 
 def check(ode: ODE, noise: Tensor, *, ends: Ends | None = None) -> Report:
-    """Ask every network of the ODE about the first two samples: at σ_max, at σ_min, and at σ_max again.
+    """Ask every network of the ODE about the first two samples: at σ_max, at σ_min, and twice more at σ_max.
 
     ode    as `sample` takes it, under its conditions; one with `BySeed` as `ode.for_seeds(seeds)`
     noise  unit noise as `sample` takes it, (B, *event): its shape, dtype and device are those of the run
@@ -63,7 +66,10 @@ def check(ode: ODE, noise: Tensor, *, ends: Ends | None = None) -> Report:
     What is looked for: shape, dtype and device of the answer, and values that are not finite; a condition that
     is missing, of another length or kind; labels that the network does not take; answers that change from call
     to call; an input that is changed in place; an output buffer that is used again; noise that is not of unit
-    deviation. Raises StateError for what is no ODE, or no state.
+    deviation; labels that the network rounds, where they span 10 or more. Where σ_max is 10 or more, also a
+    wrong meaning: the answer there holds more or less of the noise than its Precondition takes for granted, by
+    the sign, by what is predicted or by the end of time.
+    Raises StateError for what is no ODE, or no state.
     """
     import torch
 
@@ -80,7 +86,7 @@ def check(ode: ODE, noise: Tensor, *, ends: Ends | None = None) -> Report:
     shape = f"{tuple(noise[:2].shape)} of {str(noise.dtype)[6:]} on {noise.device}"
     asked = f"{type(ode).__name__} asked about {shape}, σ = {high:.4g} and {low:.4g}"
     found = [*_deviation(noise)]
-    more, spread = examine(ode, noise[:2], (high, low), {len(noise): ode})
+    more, spread = examine(ode, noise[:2], (high, low), {len(noise): ode}, steps=True)
     return Report(asked, (*more, *found), spread)
 
 

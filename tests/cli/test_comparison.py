@@ -125,3 +125,13 @@ def test_rows_are_continued_and_told(tmp_path: Path) -> None:
     assert heard[-1] == (4, 4)
     assert len((tmp_path / "rows.jsonl").read_text().splitlines()) == 4
     assert not any(math.isnan(row.stderr) for row in made.study.rows)
+
+
+def test_references_tell_how_far_they_are(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("flowsolve.cli.comparison.EVERY", 0.0)
+    fs.compare(EXACT, EPS, solvers="euler", event=(2,), nfe=[4], seeds=range(2))
+    said = capsys.readouterr()
+    assert said.err.startswith("reference: ")
+    assert said.out == ""

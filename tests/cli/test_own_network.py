@@ -90,6 +90,13 @@ def test_a_reference_tells_how_far_it_is() -> None:
     assert shown[0] == "reference: 2 evaluations"
     assert re.fullmatch(r"reference: \d+ evaluations, two answers agree to \de-\d\d", shown[-1])
     shown.clear()
+    with pytest.MonkeyPatch.context() as patch, reference_progress(shown.append, 0.0):
+        patch.setattr("flowsolve.cli.reference_progress.MANY", 5)
+        reference(problem, x, 10.0, 0.05, cached=False)
+    assert [
+        line.endswith("; does the network round its labels? fs.check says so") for line in shown
+    ] == [int(line.split()[1]) > 5 for line in shown]
+    shown.clear()
     with reference_progress(shown.append, 60.0):
         reference(problem, x, 10.0, 0.05, tolerance=1e-6, cached=False)
     assert shown == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 import pytest
@@ -13,15 +14,29 @@ from flowsolve import (
     ODE,
     VPSDE,
     DiffusionODE,
+    EDMPrediction,
     EpsPrediction,
     FlowPrediction,
     Guided,
+    VPrediction,
+    X0Prediction,
     linear_beta,
     unit_noise,
 )
 from flowsolve.errors import StateError
-from flowsolve.ode import Report
-from flowsolve.problems import Digits, Mixture, NetworkProblem
+from flowsolve.interop import from_velocity
+from flowsolve.ode import Experts, Report
+from flowsolve.problems import (
+    Digits,
+    Gaussian,
+    Letters,
+    Mixture,
+    NetworkProblem,
+    Photos,
+    Problem,
+    Signals,
+    exact_network,
+)
 from tests.helpers import says
 
 KIND = EpsPrediction(VPSDE())
@@ -184,7 +199,7 @@ def test_the_ends() -> None:
 
     table = linear_beta()
     fs.check(DiffusionODE(network, EpsPrediction(table)), NOISE)
-    assert seen == pytest.approx([table.t(80.0), 0.0, table.t(80.0)], abs=0.5)
+    assert seen == pytest.approx([table.t(80.0), 0.0, table.t(80.0), table.t(80.0)], abs=0.5)
     seen.clear()
     fs.check(DiffusionODE(network, FlowPrediction()), NOISE, ends=(3.0, 1.0))
     assert seen == [0.75, 0.5, 0.75]
@@ -200,3 +215,102 @@ def test_what_cannot_be_checked() -> None:
         "noise must be floating-point, (B, *event), not",
         lambda: fs.check(Mixture(), [1]),
     )  # type: ignore[arg-type]
+
+
+MEANT = DiffusionODE(exact_network(Mixture(), KIND), KIND)
+TOWARDS = exact_network(Mixture(), FlowPrediction())
+LETTERS = Letters().network  # a velocity, with data at t = 0
+UNTRAINED = nn.Sequential(nn.Linear(2, 64), nn.SiLU(), nn.Linear(64, 2))
+
+
+@pytest.mark.parametrize(
+    ("ode", "held", "expected"),
+    [
+        (from_velocity(lambda x, t: -TOWARDS(x, t)), "-0.99", "1.00"),
+        (from_velocity(LETTERS, data_at=1), "1.17", "-1.00"),
+        (from_velocity(LETTERS, points_to=0), "1.00", "-1.00"),
+        (DiffusionODE(MEANT.network, X0Prediction(KIND.clock)), "1.00", "-0.00"),
+        (DiffusionODE(MEANT.network, VPrediction(KIND.clock)), "1.00", "0.01"),
+        (DiffusionODE(exact_network(Mixture(), VPrediction(VPSDE())), KIND), "0.01", "1.00"),
+        (DiffusionODE(lambda x, t: -MEANT.network(x, t), KIND), "-1.00", "1.00"),
+        (DiffusionODE(lambda x, t: UNTRAINED(x) * 0, KIND), "0.00", "1.00"),
+    ],
+)
+def test_another_meaning(ode: DiffusionODE, held: str, expected: str) -> None:
+    event = (1, 16, 16) if ode.network is LETTERS else (2,)
+    found = fs.check(ode, unit_noise(range(2), event))
+    assert found.ok
+    assert [(p.fatal, p.doubt) for p in found.problems] == [(False, True)]
+    assert "it runs, but look again\n  doubtful: at σ = 80 its answers hold " in str(found)
+    assert str(found.problems[0]).endswith(
+        f"hold {held} times the noise, and {expected} times is expected of what it was said to predict. Has it "
+        "the other sign, does it predict something else (ε, v, x₀ or a velocity), or are the data at the other "
+        "end of its time? An untrained network looks like this too."
+    )
+
+
+def test_an_expert_is_only_doubted_at_its_own_levels() -> None:
+    other = DiffusionODE(lambda x, t: -MEANT.network(x, t), KIND)
+    assert fs.check(Experts(MEANT, other, 5.0), unit_noise(range(2), (2,))).problems == ()
+    assert [
+        p.doubt for p in fs.check(Experts(other, MEANT, 5.0), unit_noise(range(2), (2,))).problems
+    ] == [True]
+
+
+def test_the_right_meaning() -> None:
+    kinds = [KIND, VPrediction(VPSDE()), X0Prediction(VPSDE()), EDMPrediction(), FlowPrediction()]
+    odes = [DiffusionODE(exact_network(Mixture(), kind), kind) for kind in kinds]
+    odes += [from_velocity(lambda x, t: -TOWARDS(x, 1 - t), data_at=1)]
+    for ode in [*odes, Mixture(), Gaussian(), Letters(), Signals(), Photos()]:
+        event = ode.event if isinstance(ode, Problem) else (2,)
+        for n in (1, 2) if len(event) > 1 else (2,):
+            assert fs.check(ode, unit_noise(range(n), event)).problems == ()
+
+
+TABLE = torch.linspace(-1, 1, 1001).sin()
+
+
+def looked_up(x: Tensor, t: Tensor) -> Tensor:
+    """An embedding of whole labels, and smooth between them."""
+    low = t.floor().long()
+    return x * (1 + 0.1 * torch.lerp(TABLE[low], TABLE[low + 1], t - low))[:, None]
+
+
+@pytest.mark.parametrize(
+    "network",
+    [
+        lambda x, t: looked_up(x, t.round()),
+        lambda x, t: looked_up(x, t.long().to(t)),
+        lambda x, t: looked_up(x, t.ceil()),
+        lambda x, t: x,
+    ],
+)
+def test_labels_that_are_rounded(network: Callable[[Tensor, Tensor], Tensor]) -> None:
+    for ends in ((80.0, 0.02), (90.3, 0.1), (85.1, 0.1)):
+        found = fs.check(DiffusionODE(network, EpsPrediction(linear_beta())), NOISE, ends=ends)
+        assert found.ok
+        assert [p.doubt for p in found.problems] == [True]
+        assert re.match(
+            r"its answers to the labels \d+\.?\d* and \d+\.?\d* are the same: it rounds its labels or takes no "
+            "notice of them. Where answers jump from label to label no method keeps its order, and references "
+            "of studies take long: look its labels up at both whole ones and interpolate, if it allows that.$",
+            str(found.problems[0]),
+        )
+
+
+def test_labels_that_are_not_rounded() -> None:
+    table = EpsPrediction(linear_beta())
+    assert fs.check(DiffusionODE(looked_up, table), NOISE).problems == ()
+
+    top = torch.tensor(linear_beta().t(80.0))
+
+    def two(x: Tensor, t: Tensor) -> Tensor:
+        if t[0] not in (0, top):
+            raise IndexError("no such label")
+        return x
+
+    assert (
+        fs.check(DiffusionODE(two, table), NOISE, ends=(80.0, linear_beta().sigma(0.0))).problems
+        == ()
+    )
+    assert fs.check(DiffusionODE(lambda x, t: x, KIND), NOISE).problems == ()  # labels up to 1

@@ -30,6 +30,11 @@ TABLE = (
 )
 CAST = "Cast the network, network.to(x.dtype), or say DiffusionODE(..., dtype=...) for the dtype it works in."
 SHAPE = "Is (B, *event) the shape that it was trained on?"
+HELD = (
+    f"{SHAPE} Classes that it holds for one batch size are given as DiffusionODE(..., condition=BySeed(...)) "
+    "instead, a row for each sample."
+)
+CLASSES = torch.arange(16)
 
 
 def up(rows: Tensor) -> Tensor:
@@ -56,6 +61,12 @@ CASES: dict[str, tuple[Callable[..., Any], Any, Tensor, type[Exception], str]] =
     "a float32 layer": (lambda x, t: LINEAR(x), None, X.double(), RuntimeError, CAST),
     "another number of channels": (lambda x, t: CONV(x), None, X[:, :2], RuntimeError, SHAPE),
     "another width": (lambda x, t: LINEAR(x), None, X[..., :3], RuntimeError, SHAPE),
+    "classes of another batch size": (
+        lambda x, t: x + up(LABELS(CLASSES)), None, X, RuntimeError, HELD,
+    ),
+    "classes of another batch size, concatenated": (
+        lambda x, t: torch.cat([LABELS(t.long() * 0), LABELS(CLASSES)], 1), None, X, RuntimeError, HELD,
+    ),
     "a bug of its own": (lambda x, t: x + 1 + "a", None, X, TypeError, ""),
 }  # fmt: skip
 
