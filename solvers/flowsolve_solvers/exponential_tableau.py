@@ -123,12 +123,12 @@ def dpm_solver_3(r1: float = 1 / 3, r2: float = 2 / 3) -> ExponentialTableau:
 
 
 def res_2s(c2: float = 0.5) -> ExponentialTableau:
-    """b₂ = M₂(1)/c₂.                             RES 2S in DATA: Hochbruck, Ostermann 2005, Eq. 5.3."""
+    """b₂ = M₂(1)/c₂.                             RES 2S in DATA: Hochbruck, Ostermann 2005."""
     return ExponentialTableau(f"res_2s({c2!r})", (0.0, c2), ((),), (M(2) * (1 / c2),), 2)
 
 
 def res_3s(c2: float = 1 / 3, c3: float = 2 / 3) -> ExponentialTableau:
-    """a₃₂ = γ M₂(c₂)/c₂ + M₂(c₃)/c₂, b₃ = M₂(1)/(γc₂ + c₃), b₂ = γ b₃.  Hochbruck, Ostermann 2005, Eq. 5.8."""
+    """a₃₂ = γ M₂(c₂)/c₂ + M₂(c₃)/c₂, b₃ = M₂(1)/(γc₂ + c₃), b₂ = γ b₃.  Hochbruck, Ostermann 2005."""
     gamma = c3 * (3 * c3 - 2) / (c2 * (2 - 3 * c2))
     b3 = M(2) * (1 / (gamma * c2 + c3))
     a32 = phi_at(2, c2) * (gamma / c2) + M(2, c3) * (1 / c2)
@@ -139,7 +139,7 @@ def res_3s(c2: float = 1 / 3, c3: float = 2 / 3) -> ExponentialTableau:
 _HALF = 0.5
 _LAST = M(3) * 4 - M(2)  # the weight of the stage at the end, of the three that follow
 
-# ETD4RK: Cox, Matthews 2002, Eq. 26-29. RK4 where u = τ, like the next two
+# ETD4RK: Cox, Matthews 2002. RK4 where u = τ, like the next two
 COX_MATTHEWS = ExponentialTableau(
     "COX_MATTHEWS",
     (0.0, _HALF, _HALF, 1.0),
@@ -148,7 +148,7 @@ COX_MATTHEWS = ExponentialTableau(
     4,
 )
 
-# ETDRK4-B: Krogstad 2005, Eq. 51
+# ETDRK4-B: Krogstad 2005
 KROGSTAD = ExponentialTableau(
     "KROGSTAD",
     (0.0, _HALF, _HALF, 1.0),
@@ -157,7 +157,7 @@ KROGSTAD = ExponentialTableau(
     4,
 )
 
-# Strehmel, Weiner 1992, Example 4.5.5, as in Hochbruck, Ostermann 2005, Eq. 5.18
+# Strehmel, Weiner 1992, as in Hochbruck, Ostermann 2005
 STREHMEL_WEINER = ExponentialTableau(
     "STREHMEL_WEINER",
     (0.0, _HALF, _HALF, 1.0),
@@ -166,7 +166,7 @@ STREHMEL_WEINER = ExponentialTableau(
     4,
 )
 
-# a₅₂ = a₅₃ and a₅₄ of Hochbruck, Ostermann 2005, Eq. 5.19
+# a₅₂ = a₅₃ and a₅₄ of Hochbruck, Ostermann 2005
 _A52 = M(2, _HALF) * 2 - phi_at(3, 1.0) + phi_at(2, 1.0) * 0.25 - M(3, _HALF) * 4
 HOCHBRUCK_OSTERMANN = ExponentialTableau(
     "HOCHBRUCK_OSTERMANN",

@@ -16,7 +16,7 @@ def _row(size: int, weights: Mapping[int, float]) -> Row:
 
 _FIFTH = (35 / 384, 0.0, 500 / 1113, 125 / 192, -2187 / 6784, 11 / 84)
 
-# Dormand and Prince 1980, Table 2: RK5(4)7M, MATLAB's ode45 and everyone's dopri5
+# Dormand and Prince 1980: RK5(4)7M, MATLAB's ode45 and everyone's dopri5
 DORMAND_PRINCE5 = Tableau(
     "DORMAND_PRINCE5",
     (
@@ -66,7 +66,7 @@ _FIFTH_IS_OFF = {
     12: -0.2235530786388629525884427845e-1,
 }
 
-# Prince and Dormand 1981, as in Hairer, Norsett, Wanner 1993, II.10: 12 stages, and a pair of order 5
+# Prince and Dormand 1981, as in Hairer, Norsett, Wanner 1993: 12 stages, and a pair of order 5
 DORMAND_PRINCE8 = Tableau(
     "DORMAND_PRINCE8",
     tuple(

@@ -56,7 +56,7 @@ class Picard(InWindows):
 
 @dataclass(frozen=True, repr=False)
 class ParaDiGMS(InWindows):
-    """x_k ← x_0 + Σ_{j<k} c_kj ε(x_j, σ_j) until no x_k moves.             Shih et al. 2023, Algorithm 1.
+    """x_k ← x_0 + Σ_{j<k} c_kj ε(x_j, σ_j) until no x_k moves.                          Shih et al. 2023.
 
     method     any method on a fixed grid; the c_kj are its own, and when nothing moves so is the result
     window     the evaluations that are asked for at once. It slides to the first one that moved

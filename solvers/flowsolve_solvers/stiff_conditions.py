@@ -3,7 +3,7 @@
 ψ_k,i = M_k(c_i) - Σ_j a_ij c_j^(k-1)/(k-1)!, ψ_k the same of the step, both for w = z/u':
 
 1  ψ₁ = ψ₁,i = 0     2  ψ₂ = 0     3  ψ₃ = 0, Σ b_i ψ₂,i = 0
-4  ψ₄ = 0, Σ b_i ψ₃,i = 0, Σ b_i c_i ψ₂,i = 0, Σ b_i a_ij ψ₂,j = 0          Hochbruck, Ostermann 2005, Table 2
+4  ψ₄ = 0, Σ b_i ψ₃,i = 0, Σ b_i c_i ψ₂,i = 0, Σ b_i a_ij ψ₂,j = 0          Hochbruck, Ostermann 2005
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ ZERO = 1e-11
 def stiff_order(tableau: ExponentialTableau) -> int:
     """The highest order whose conditions and those below it hold; the highest itself may take b_i of h = 0.
 
-    That gives the order for steps of any length.               Hochbruck, Ostermann 2005, Theorem 4.7.
+    That gives the order for steps of any length.               Hochbruck, Ostermann 2005.
     """
     limit = _Weights.at_zero(tableau)
     steps = [_Weights.of(tableau, chart, h) for chart, h in product((NOISE, DATA), LENGTHS)]

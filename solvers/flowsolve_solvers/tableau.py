@@ -169,7 +169,7 @@ Tree = tuple["Tree", ...]
 
 @lru_cache
 def trees(order: int) -> tuple[Tree, ...]:
-    """The rooted trees of `order` vertices: 1, 1, 2, 4, 9, 20, 48, 115.  Hairer, Norsett, Wanner 1993, II.2."""
+    """The rooted trees of `order` vertices: 1, 1, 2, 4, 9, 20, 48, 115.  Hairer, Norsett, Wanner 1993."""
     return tuple(sorted({tuple(sorted(found)) for found in _forests(order - 1, order - 1)}))
 
 
