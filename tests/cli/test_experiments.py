@@ -43,6 +43,13 @@ def test_table1(tmp_path: Path, request: pytest.FixtureRequest) -> None:
     assert progress(*args, cwd=tmp_path) == seen  # seconds too
 
 
+def test_quality_of_methods_with_noise_alone_speaks_of_no_error(tmp_path: Path) -> None:
+    args = ["quality", "mixture", "--solvers", "ddimeta", "seeds2", "--nfe", "6"]
+    text = done(*args, "--samples", "50", "--out", "out", cwd=tmp_path)
+    assert "Fréchet distance of values" in text
+    assert not {"nan", "RMS", "nearest"} & {*text.split()}
+
+
 def test_quality_says_where_error_and_distance_disagree(tmp_path: Path) -> None:
     args = [
         "quality",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
@@ -68,9 +69,9 @@ def _study(args: argparse.Namespace, folder: Folder) -> int:
         found = {(r.solver, r.asked): r for r in rows}
         names = [*dict.fromkeys(r.solver for r in rows if r.asked)]
         tables: list[tuple[str, Callable[[QualityRow], str]]] = []
-        if "error" in args.distances:
+        if any(r.asked and not math.isnan(r.rmse) for r in rows):  # with noise there is none
             title = "RMS error against the solution of the ODE"
-            tables.append((title, lambda r: f"{r.rmse:.2e}"))
+            tables.append((title, lambda r: "-" if math.isnan(r.rmse) else f"{r.rmse:.2e}"))
         if "frechet" in args.distances:
             title = f"Fréchet distance of {named}, {about_real(rows[0], 'frechet')}"
             tables.append((title, lambda r: str(r.distance("frechet"))))
@@ -86,7 +87,9 @@ def _study(args: argparse.Namespace, folder: Folder) -> int:
             print_table(args, title, ["NFE", *names], body)
         for n in args.nfe:
             at = [r for r in rows if r.asked == f"nfe={n}" and not r.error]
-            a, b = (min(at, key=k, default=None) for k in (lambda r: r.rmse, lambda r: r.frechet))
+            with_error = [r for r in at if not math.isnan(r.rmse)]
+            a = min(with_error, key=lambda r: r.rmse, default=None)
+            b = min(at, key=lambda r: r.frechet, default=None)
             if len(tables) > 1 and a and b and a is not b and args.format == "table":
                 print(
                     f"at {n} evaluations {a.solver} is nearest to the ODE, {b.solver} to the data"
