@@ -67,6 +67,15 @@ def output(process: subprocess.Popen[str], code: int = 0) -> str:
     return out + err
 
 
+@pytest.fixture(scope="module")
+def slow_rows(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[Any, ...], dict[str, Any]]:
+    """Those of SLOW in one process."""
+    folder = tmp_path_factory.mktemp("slow")
+    (folder / "mymodule.py").write_text(MINE)
+    done(*SLOW, cwd=folder)
+    return rows(folder / "out")
+
+
 def rows(folder: Path) -> dict[tuple[Any, ...], dict[str, Any]]:
     """By what was measured, without the time that it took; each once."""
     found = {}
@@ -139,7 +148,9 @@ def test_samples_are_those_of_one_process(tmp_path: Path) -> None:
     assert not (tmp_path / "many" / "blocks").exists()
 
 
-def test_who_is_killed_loses_a_block_and_the_others_go_on(tmp_path: Path) -> None:
+def test_who_is_killed_loses_a_block_and_the_others_go_on(
+    tmp_path: Path, slow_rows: dict[tuple[Any, ...], dict[str, Any]]
+) -> None:
     (tmp_path / "mymodule.py").write_text(MINE)
     slow = {"SLOW": "0.05", "FLOWSOLVE_PATIENCE": "3"}
     processes = by_hand(3, SLOW, tmp_path, **slow)
@@ -149,12 +160,13 @@ def test_who_is_killed_loses_a_block_and_the_others_go_on(tmp_path: Path) -> Non
     output(processes[1])
     assert processes[2].wait(60) == -signal.SIGKILL
     processes[2].communicate()
-    done(*SLOW[:-1], "one", cwd=tmp_path)
-    assert rows(tmp_path / "out") == rows(tmp_path / "one")
+    assert rows(tmp_path / "out") == slow_rows
 
 
 @pytest.mark.parametrize("who", ["one rank", "rank 0", "all"])
-def test_after_a_kill_another_number_of_processes_goes_on(who: str, tmp_path: Path) -> None:
+def test_after_a_kill_another_number_of_processes_goes_on(
+    who: str, tmp_path: Path, slow_rows: dict[tuple[Any, ...], dict[str, Any]]
+) -> None:
     (tmp_path / "mymodule.py").write_text(MINE)
     blocks = tmp_path / "out" / "samples"
     if who == "rank 0":
@@ -188,8 +200,7 @@ def test_after_a_kill_another_number_of_processes_goes_on(who: str, tmp_path: Pa
     assert 3 < len(kept) < 24
     output(ranks(2, SLOW, tmp_path))
     assert all((blocks / name).stat().st_mtime_ns == when for name, when in kept.items())
-    done(*SLOW[:-1], "one", cwd=tmp_path)
-    assert rows(tmp_path / "out") == rows(tmp_path / "one")
+    assert rows(tmp_path / "out") == slow_rows
 
 
 def test_two_unrelated_groups_on_one_folder_are_told_so(tmp_path: Path) -> None:

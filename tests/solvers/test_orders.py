@@ -75,9 +75,16 @@ def agrees(result: Study, order: int) -> bool:
     return abs(slope.order - order) < 0.2 and slope.settled
 
 
-@pytest.mark.parametrize(("problem", "spacing"), PLACES, ids=["1d", "2d"])
-@pytest.mark.parametrize("solver", ALL, ids=repr)
+@pytest.mark.parametrize(
+    ("solver", "problem", "spacing"),
+    [
+        pytest.param(solver, *place, id=f"{solver!r}-{place[0].name}")
+        for i, solver in enumerate(ALL)
+        for place in ([PLACES[i % 2]] if isinstance(solver, Adams) else PLACES)
+    ],
+)
 def test_order(solver: Solver, problem: Problem, spacing: Spacing) -> None:
+    """At both places, the many configurations of Adams at one of them in turn."""
     result = study(solver, problem, spacing)
     assert agrees(result, solver.order), f"declared {solver.order}, measured:\n{result}"
 
