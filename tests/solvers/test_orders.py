@@ -23,7 +23,7 @@ from flowsolve.solver.chart import NOISE
 from flowsolve.solver.weights import adams_weights
 from flowsolve.study import Study, convergence
 from flowsolve.study.certificate import measuring_steps
-from flowsolve_solvers import ALL, LMS, Adams, Heun
+from flowsolve_solvers import ALL, LMS, Adams, Heun, UniPC
 
 PROBLEMS = [Mixture1D(sigma_max=1.0, sigma_min=0.2), Mixture(sigma_max=1.0, sigma_min=0.2)]
 SPACINGS = [karras, log_snr]
@@ -80,11 +80,11 @@ def agrees(result: Study, order: int) -> bool:
     [
         pytest.param(solver, *place, id=f"{solver!r}-{place[0].name}")
         for i, solver in enumerate(ALL)
-        for place in ([PLACES[i % 2]] if isinstance(solver, Adams) else PLACES)
+        for place in ([PLACES[i % 2]] if isinstance(solver, Adams | UniPC) else PLACES)
     ],
 )
 def test_order(solver: Solver, problem: Problem, spacing: Spacing) -> None:
-    """At both places, the many configurations of Adams at one of them in turn."""
+    """At both places, the many configurations of Adams and UniPC at one of them in turn."""
     result = study(solver, problem, spacing)
     assert agrees(result, solver.order), f"declared {solver.order}, measured:\n{result}"
 

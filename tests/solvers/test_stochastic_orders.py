@@ -54,9 +54,9 @@ class Wrong2M(DPMSolverPP2MSDE):
             yield x
 
 
-@each
+@pytest.mark.parametrize("solver", {type(s): s for s in STOCHASTIC}.values(), ids=repr)
 def test_weak_order(solver: Solver, monkeypatch: pytest.MonkeyPatch) -> None:
-    """On half of the certificate's points of quadrature."""
+    """One of each class, on half of the certificate's points of quadrature; `certify` measures all."""
     monkeypatch.setattr(weak_order, "POINTS", 121)
     slope = law_slope(solver)
     assert slope.settled
