@@ -48,6 +48,12 @@ def side_by_side(walks: Sequence[Walk], x: Tensor, grid: Grid) -> Generator[Tens
     }
 
 
+def rms(x: Tensor) -> float:
+    """The root of the mean square of all values, read back from the device."""
+    x = x.detach()
+    return float((x if x.element_size() > 2 else x.float()).square().mean().sqrt())
+
+
 class HasMaxNFE(Protocol):
     @property
     def max_nfe(self) -> int: ...

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from flowsolve.errors import StateError
 from flowsolve.schedule import Phi, Variable
 from flowsolve.solver import VELOCITY, Chart, Solver, check_option
-from flowsolve_solvers._adaptive import Stats, ran_out, side_by_side, stopped
+from flowsolve_solvers._adaptive import Stats, ran_out, rms, side_by_side, stopped
 from flowsolve_solvers.by_tableau import moved
 from flowsolve_solvers.high_order_tableaus import DORMAND_PRINCE5
 from flowsolve_solvers.tableau import Tableau
@@ -95,17 +95,12 @@ class AdaptiveRungeKutta(Solver):
     def _check_precision(self, x: Tensor, s: float) -> None:
         import torch
 
-        least = 8 * torch.finfo(x.dtype).eps * _rms(x) * _in_the_data(self.chart, s)
+        least = 8 * torch.finfo(x.dtype).eps * rms(x) * _in_the_data(self.chart, s)
         if self.tol < least:
             raise StateError(
                 f"{self!r} asks for more than {x.dtype} can resolve, and would only step ever smaller. "
                 f"Take a tol of at least {least:.1g}, or a state of more digits."
             )
-
-
-def _rms(x: Tensor) -> float:
-    x = x.detach()
-    return float((x if x.element_size() > 2 else x.float()).square().mean().sqrt())
 
 
 def _in_the_data(chart: Chart, sigma: float) -> float:
@@ -167,7 +162,7 @@ class _Walk:
             values.append(self._value(moved(chart, self.x, (s, level), row, values), level))
         x = moved(chart, self.x, (s, t), high, values)
         lower = moved(chart, self.x, (s, t), low, values)
-        error = _rms(x - lower) * _in_the_data(chart, t)
+        error = rms(x - lower) * _in_the_data(chart, t)
         if not math.isfinite(error):
             raise stopped(method, s, self.nfe, f"its error at σ = {t:.6g} is {error}")
         return x, values[-1] if tableau.reuses_last else None, error

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from flowsolve.errors import StateError
 from flowsolve.schedule import Phi, Variable
 from flowsolve.solver import VELOCITY, Chart, Solver, adams_weights, check_option
-from flowsolve_solvers._adaptive import Stats, ran_out, side_by_side, stopped
+from flowsolve_solvers._adaptive import Stats, ran_out, rms, side_by_side, stopped
 from flowsolve_solvers._multistep import check_points
 
 if TYPE_CHECKING:
@@ -163,7 +163,7 @@ class _Walk:
             value = method.chart.value(self.ode, predicted, t)
             ahead, found = (t, *nodes), [value, *values]
             corrected = self._moved(x, ahead, found, s, t)
-            error = _rms(corrected - predicted) * method.chart.kept(t, 0.0)
+            error = rms(corrected - predicted) * method.chart.kept(t, 0.0)
             if not math.isfinite(error):
                 raise stopped(
                     method, t, self.nfe, "the distance of corrector and predictor is not finite"
@@ -196,7 +196,3 @@ class _Walk:
 def _passed(level: float, t: float, whole: float) -> bool:
     """Whether a step to t has come to the level, downwards where `whole` is negative."""
     return level >= t if whole < 0 else level <= t
-
-
-def _rms(x: Tensor) -> float:
-    return float((x if x.element_size() > 2 else x.float()).square().mean().sqrt())

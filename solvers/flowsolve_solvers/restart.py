@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 
 from flowsolve.errors import GridError
 from flowsolve.schedule import Grid, karras
-from flowsolve.solver import Solver, TwoState, check_option
+from flowsolve.solver import Solver
 from flowsolve_solvers.runge_kutta import Heun
+from flowsolve_solvers.starts import Around
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -31,7 +32,7 @@ _HEUN: Solver = Heun()
 
 
 @dataclass(frozen=True, repr=False)
-class Restart(Solver):
+class Restart(Around):
     """x_s = x_t + √(s² - t²) z, and by the method from s down to t, K times.         Restart: Xu et al. 2023.
 
     The noise takes the law at t to that at s exactly, and the way down shrinks what earlier steps have left of
@@ -50,12 +51,9 @@ class Restart(Solver):
     intervals: tuple[Interval, ...] = ((2, 2, 0.06, 0.3),)
 
     def __post_init__(self) -> None:
-        check_option(self, "method", Solver)
-        method = self.method
-        if isinstance(method, TwoState) or method.stochastic or method.adaptive:
-            raise TypeError(
-                f"Restart takes a method of the ODE that steps from level to level of a grid, not {method!r}."
-            )
+        super().__post_init__()
+        if self.method.stochastic or self.method.adaptive:
+            raise self._refused()
         object.__setattr__(self, "intervals", _checked(self.intervals))
 
     @property
@@ -66,13 +64,11 @@ class Restart(Solver):
     def stochastic(self) -> bool:
         return True
 
-    @property
-    def reaches_zero(self) -> bool:
-        return self.method.reaches_zero
-
-    @property
-    def leaves_infinity(self) -> bool:
-        return self.method.leaves_infinity
+    def _refused(self) -> TypeError:
+        return TypeError(
+            "Restart takes a method of the ODE that steps from level to level of a grid, not "
+            f"{self.method!r}."
+        )
 
     def steps(self, ode: ODE, x: Tensor, grid: Grid) -> Iterator[Tensor]:
         visits, begin = Counter[tuple[float, float]](), 0
